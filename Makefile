@@ -1,0 +1,45 @@
+# `make demo` and `make test` each work as the first command on a fresh checkout.
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+
+.PHONY: help setup demo test check fix vectors wheel long clean
+help:    ## what there is
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/ —/'
+
+setup:   ## environment from the lock file, native module, sandbox runtime
+	@$(PYTHON) tools/setup.py
+
+demo: setup  ## the main job, end to end: 400 hubs, three orders, certificates
+	@rm -rf demo-out
+	@.venv/bin/edgehold demo --dir demo-out
+
+test: setup  ## all tests (at most 10 minutes), with the coverage floors
+	@$(RUN) coverage erase
+	@$(RUN) pytest -n 2 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow"
+	@$(RUN) tools.coverage_floors
+
+check: setup ## format, lint, types, floors, Rust
+	@.venv/bin/ruff format --check src tests tools
+	@.venv/bin/ruff check src tests tools
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(RUN) tools.third_party --check
+	@cd rust && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings && cargo test --locked --quiet
+
+fix: setup   ## let the tools mend what they can
+	@.venv/bin/ruff check --fix src tests tools
+	@.venv/bin/ruff format src tests tools
+	@cd rust && cargo fmt
+	@$(RUN) tools.third_party
+
+vectors: setup ## write tests/vectors, docs/entries.md and docs/entries.cddl again; review the difference
+	@$(RUN) tools.vectors
+
+wheel: setup ## a wheel with the native module, the runtime, the cohort and the programs inside
+	@VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin build --release --locked --out dist
+
+long: setup  ## hours: what `make test` has no room for
+	@$(RUN) pytest -m "slow or not slow"
+
+clean:   ## everything that set-up, tests and the demo made
+	rm -rf .venv demo-out dist rust/target .coverage* htmlcov
