@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check fix vectors wheel long clean
+.PHONY: help setup demo test check fix vectors wheel lock long clean
 help:    ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/ —/'
 
@@ -37,6 +37,10 @@ vectors: setup ## write tests/vectors, docs/entries.md and docs/entries.cddl aga
 
 wheel: setup ## a wheel with the native module, the runtime, the cohort and the programs inside
 	@VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin build --release --locked --out dist
+
+lock:    ## write the lock files again from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/hub.txt
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements/dev.txt
 
 long: setup  ## hours: what `make test` has no room for
 	@$(RUN) pytest -m "slow or not slow"
