@@ -78,6 +78,20 @@ class BadProof(CryptoError):
     remedy = "Ask another node for the proof; a node that gives this one lies or is stale."
 
 
+class BadSealKey(CryptoError):
+    """A public key with which no secret can be shared: of the wrong length, or a point of small order."""
+
+    number = 154
+    remedy = "Ask its holder for a key made by `edgehold`; nothing was sealed."
+
+
+class BadHeader(CryptoError):
+    """A header that the validators who follow from genesis did not sign."""
+
+    number = 155
+    remedy = "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
+
+
 # ── the ledger's rules ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -87,6 +101,545 @@ class Refusal(EdgeholdError):
     number = 200
     remedy = "See the rule in docs/protocol.md; the transaction had no effect."
     exit_code = 5
+
+
+class WrongNetwork(Refusal):
+    """The transaction was signed for another network."""
+
+    number = 201
+    remedy = "Use the genesis file of the network you mean; its digest is the network id."
+
+
+class Expired(Refusal):
+    """The last height at which the transaction could take effect has passed."""
+
+    number = 202
+    remedy = "Sign it again with a later expiry."
+
+
+class ExpiresTooFar(Refusal):
+    """The transaction's expiry lies further ahead than the ledger remembers transactions."""
+
+    number = 203
+    remedy = "Name an expiry at most as many heights ahead as the parameter `expiry` says."
+
+
+class UnknownAccount(Refusal):
+    """No account has this id."""
+
+    number = 210
+    remedy = "Check the id; an account exists from the block in which its sponsor opened it."
+
+
+class UnknownPanel(Refusal):
+    """No panel has this id."""
+
+    number = 211
+    remedy = "See `edgehold catalog` for the panels there are."
+
+
+class UnknownProgram(Refusal):
+    """No program has this id."""
+
+    number = 212
+    remedy = "Publish the program first; its id is the digest of its descriptor."
+
+
+class UnknownOrder(Refusal):
+    """No order has this id."""
+
+    number = 213
+    remedy = "Check the id; it is in the receipt of the order."
+
+
+class UnknownTask(Refusal):
+    """No task has this id."""
+
+    number = 214
+    remedy = "Check the id; it is in the receipt of the helper's join."
+
+
+class UnknownAttestation(Refusal):
+    """The sender attested no such claim about this account."""
+
+    number = 215
+    remedy = "Only the accreditor that stated a claim can take it back."
+
+
+class WrongRole(Refusal):
+    """An account of this role cannot do this: hubs post roots, organisations do the rest."""
+
+    number = 220
+    remedy = "Send it from an account of the other role."
+
+
+class NotAccreditor(Refusal):
+    """Only an accreditor named in genesis may do this."""
+
+    number = 221
+    remedy = "Ask one of the accreditors in the genesis file."
+
+
+class NotGovernor(Refusal):
+    """Only the governor named in genesis may change the parameters."""
+
+    number = 222
+    remedy = "Ask the governor in the genesis file."
+
+
+class NotAttested(Refusal):
+    """No accreditor's live attestation makes this claim about the account."""
+
+    number = 223
+    remedy = "Ask an accreditor to attest it, or to renew what ran out."
+
+
+class NotCustomer(Refusal):
+    """The order belongs to another customer."""
+
+    number = 224
+    remedy = "Send it from the account that placed the order."
+
+
+class NotIssuer(Refusal):
+    """The panel was declared by another issuer."""
+
+    number = 225
+    remedy = "Send it from the account that declared the panel."
+
+
+class NotLeader(Refusal):
+    """The order names another service as its leader."""
+
+    number = 226
+    remedy = "Only the service named in the order may request its task."
+
+
+class NotAggregator(Refusal):
+    """The account is neither leader nor helper of this task."""
+
+    number = 227
+    remedy = "Check the task's configuration for its two aggregators."
+
+
+class NotDrawn(Refusal):
+    """Another service was drawn as helper for this height."""
+
+    number = 228
+    remedy = "Wait: the next helper is drawn when the first does not join in its heights."
+
+
+class SelfDealing(Refusal):
+    """Both sides of this would be the same account."""
+
+    number = 229
+    remedy = "Name another account; nobody attests, reviews, pays or serves itself."
+
+
+class AccountExists(Refusal):
+    """There is already an account with this role and key."""
+
+    number = 230
+    remedy = "Use the account, or make a fresh key."
+
+
+class NoPossession(Refusal):
+    """The new account's key did not sign that this sponsor may open it here."""
+
+    number = 231
+    remedy = "Let the new key's holder sign for this network and this sponsor."
+
+
+class OwnerKeyMismatch(Refusal):
+    """A hub needs an owner key of its own above its hub key; an organisation has none."""
+
+    number = 232
+    remedy = "Give a hub an owner key that differs from the hub key; give an organisation none."
+
+
+class QuotaReached(Refusal):
+    """The issuer sponsored as many hubs in this period as the parameters allow."""
+
+    number = 233
+    remedy = "Wait for the next period."
+
+
+class AttestationInPast(Refusal):
+    """The attestation would end before it begins."""
+
+    number = 234
+    remedy = "Name a height that is still to come."
+
+
+class AttestationWithdrawn(Refusal):
+    """The attestation was withdrawn before."""
+
+    number = 235
+    remedy = "Nothing is to be done: it no longer counts."
+
+
+class InsufficientCredits(Refusal):
+    """The account holds fewer credits than this takes."""
+
+    number = 236
+    remedy = "Ask the treasurer named in genesis for credits, or name a lower price."
+
+
+class NothingToTransfer(Refusal):
+    """A transfer of no credits."""
+
+    number = 237
+    remedy = "Name an amount of at least 1."
+
+
+class PanelExists(Refusal):
+    """The issuer declared exactly this panel before."""
+
+    number = 240
+    remedy = "Use the panel that is there; a new one has another number, period or key root."
+
+
+class NotSorted(Refusal):
+    """A list that has to be sorted and without repetition is not."""
+
+    number = 241
+    remedy = "Sort the list and name everything once."
+
+
+class PanelClosed(Refusal):
+    """The panel's enrolment was closed before."""
+
+    number = 242
+    remedy = "Nothing is to be done: the total stands."
+
+
+class PanelSizeOutOfRange(Refusal):
+    """The panel has fewer or more persons than the parameters allow."""
+
+    number = 243
+    remedy = "Enrol more persons, or divide them among several panels."
+
+
+class PanelStillOpen(Refusal):
+    """Orders name closed panels only."""
+
+    number = 244
+    remedy = "Wait until the issuer has closed the panel."
+
+
+class RootTooSoon(Refusal):
+    """The hub posted its root in this interval already."""
+
+    number = 245
+    remedy = "Post the new root in the next interval; the schedule is the same for every hub."
+
+
+class ProgramExists(Refusal):
+    """This very program was published before."""
+
+    number = 246
+    remedy = "Use the program that is there; it has the same id whoever publishes it."
+
+
+class BadMeasurement(Refusal):
+    """The measurement's bounds do not fit its kind."""
+
+    number = 247
+    remedy = "See `MeasurementType`: fields that a kind does not use are 1 (length) or 0, the others within its limits."
+
+
+class PanelUnsuited(Refusal):
+    """The panel does not offer the schema or the kinds of data that the program reads."""
+
+    number = 248
+    remedy = "Choose panels whose descriptor names the program's schema and kinds."
+
+
+class OrderExists(Refusal):
+    """The customer placed exactly this order before."""
+
+    number = 250
+    remedy = "Choose a fresh seal key and memo for a new order."
+
+
+class BatchBelowFloor(Refusal):
+    """The order's minimum batch is below the network's floor."""
+
+    number = 251
+    remedy = "Name a minimum batch of at least the parameter `least_batch`."
+
+
+class BatchOutOfReach(Refusal):
+    """The order's minimum batch is more than all persons of its panels."""
+
+    number = 252
+    remedy = "Name more panels, or a smaller minimum batch."
+
+
+class NoiseNotReduced(Refusal):
+    """The noise scale is not a fraction in lowest terms."""
+
+    number = 253
+    remedy = "Divide numerator and denominator by what they have in common."
+
+
+class JoinTooLong(Refusal):
+    """The schedule gives helpers so long that the headers they are drawn by would be forgotten."""
+
+    number = 254
+    remedy = "Name a shorter `join`."
+
+
+class OrderWithdrawn(Refusal):
+    """The customer took the order back."""
+
+    number = 255
+    remedy = "Nothing is to be done: the escrow returned."
+
+
+class OrderTaken(Refusal):
+    """The order became a task."""
+
+    number = 256
+    remedy = "Follow the task; it ends by its own heights."
+
+
+class OrderRequested(Refusal):
+    """The leader requested this order's task before; it may do so once."""
+
+    number = 257
+    remedy = "Wait for the helper to join."
+
+
+class RequestTooLate(Refusal):
+    """The order's height for the request has passed."""
+
+    number = 258
+    remedy = "Settle the order; the customer may place it again."
+
+
+class NotRequested(Refusal):
+    """The leader has not requested this order's task."""
+
+    number = 259
+    remedy = "Wait for the leader's request."
+
+
+class OrderSettled(Refusal):
+    """The order ended without a task and its escrow returned."""
+
+    number = 260
+    remedy = "Nothing is to be done; the customer may place it again."
+
+
+class JoinTooEarly(Refusal):
+    """The header that draws the helper does not exist yet."""
+
+    number = 261
+    remedy = "Join from the second height after the request on."
+
+
+class JoinTooLate(Refusal):
+    """The heights in which helpers of this order could join have passed."""
+
+    number = 262
+    remedy = "Settle the order; the customer may place it again."
+
+
+class HeaderForgotten(Refusal):
+    """A header that draws the helper is no longer kept."""
+
+    number = 263
+    remedy = "Settle the order when its heights have passed; the customer may place it again."
+
+
+class NobodyEligible(Refusal):
+    """No independent aggregator is left that could help with this order."""
+
+    number = 264
+    remedy = "Settle the order when its heights have passed, or withdraw it."
+
+
+class SlotsExhausted(Refusal):
+    """A panel of the order has no free slot left."""
+
+    number = 265
+    remedy = "Order from panels with free slots, or wait for the next period."
+
+
+class TaskSettled(Refusal):
+    """The task has ended."""
+
+    number = 270
+    remedy = "Nothing is to be done; its outcome stands."
+
+
+class PhaseNotBegun(Refusal):
+    """The phase of the task in which this may happen has not begun."""
+
+    number = 271
+    remedy = "Wait for the height that the message names."
+
+
+class PhaseOver(Refusal):
+    """The phase of the task in which this may happen has passed."""
+
+    number = 272
+    remedy = "Settle the task; it does what the passed height entitles to."
+
+
+class BatchClosed(Refusal):
+    """The task's batch was closed before; one task, one batch."""
+
+    number = 273
+    remedy = "Nothing is to be done: the first close stands."
+
+
+class BatchNotClosed(Refusal):
+    """The task's batch is not closed."""
+
+    number = 274
+    remedy = "Wait until both aggregators signed one statement."
+
+
+class BadBatchSignature(Refusal):
+    """A batch statement is not signed by the aggregator it names."""
+
+    number = 275
+    remedy = "Both aggregators of the task sign one and the same statement."
+
+
+class TooManyReports(Refusal):
+    """A batch lists more accepted reports than persons were enrolled."""
+
+    number = 276
+    remedy = "One of the aggregators counts reports that nobody sent; look for them in the list."
+
+
+class SharePosted(Refusal):
+    """The aggregator posted its share before; it does so once."""
+
+    number = 277
+    remedy = "Nothing is to be done: the first share stands."
+
+
+class WrongSealedDigest(Refusal):
+    """The sealed share in the transaction does not have the digest stated beside it."""
+
+    number = 278
+    remedy = "State the digest of exactly the bytes that travel."
+
+
+class ShareNotCarried(Refusal):
+    """A share small enough to travel in the transaction was left out."""
+
+    number = 279
+    remedy = "Post the sealed bytes themselves; only larger ones lie at both aggregators."
+
+
+class SharesMissing(Refusal):
+    """The two shares are not both posted."""
+
+    number = 280
+    remedy = "Wait for both; after its height a missing share is settled as withheld."
+
+
+class WrongPrivateKey(Refusal):
+    """The private key does not belong to the order's seal key."""
+
+    number = 281
+    remedy = "Reveal the private key of exactly this order."
+
+
+class NotThePostedShare(Refusal):
+    """The sealed bytes in the dispute are not the ones that were posted."""
+
+    number = 282
+    remedy = "Give both sealed shares as they were posted."
+
+
+class Groundless(Refusal):
+    """Both shares open, have their digests, and their sum lies within what the batch and the noise allow."""
+
+    number = 283
+    remedy = "Accept the result; what no proof shows, an audit may."
+
+
+class NothingDue(Refusal):
+    """No height has passed that would entitle to anything."""
+
+    number = 284
+    remedy = "Wait for the height that the message names."
+
+
+class AlreadyRevoked(Refusal):
+    """The slot key revoked its permit for this task before."""
+
+    number = 285
+    remedy = "Nothing is to be done: the revocation stands."
+
+
+class BadCredential(Refusal):
+    """The slot key is not shown to belong to a panel and slot of this task."""
+
+    number = 286
+    remedy = "Give the panel, slot, modulus, path and token of this task's own slot key."
+
+
+class NoConflict(Refusal):
+    """The two statements are not two different ones for this task and one round."""
+
+    number = 290
+    remedy = "A conflict is two statements of one round that differ, each signed by the accused."
+
+
+class AlreadyProven(Refusal):
+    """The ledger holds this evidence already."""
+
+    number = 291
+    remedy = "Nothing is to be done: it was counted once."
+
+
+class NotDropped(Refusal):
+    """The openings do not show that the report is in neither list."""
+
+    number = 292
+    remedy = "Open the two neighbours between which the report would stand, in both lists."
+
+
+class BadUploadReceipt(Refusal):
+    """The upload receipt is not one that this task's leader signed for this slot key."""
+
+    number = 293
+    remedy = "Give the receipt as the leader signed it."
+
+
+class NotRevoked(Refusal):
+    """No revocation by this slot key stands on the ledger for this task."""
+
+    number = 294
+    remedy = "Only a revocation that the ledger holds proves anything."
+
+
+class LeafNotAccepted(Refusal):
+    """The leaf is not this slot key's in the list of accepted reports."""
+
+    number = 295
+    remedy = "Open the slot key's own leaf under the accepted root of the closed batch."
+
+
+class BadParameters(Refusal):
+    """Parameters that contradict each other."""
+
+    number = 300
+    remedy = "See `Parameters`: the least panel is at most the most, the least batch at least 1."
+
+
+class BadGenesis(Refusal):
+    """A genesis document from which no network can start."""
+
+    number = 301
+    remedy = "Correct the document; every party needs the same one."
 
 
 # ── the keeper of the ledger ──────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +662,48 @@ class IntakeError(EdgeholdError):
     remedy = "Check the file with the clinic or program that wrote it."
 
 
+class NotJson(IntakeError):
+    """The text is not JSON as RFC 8259 defines it, or can be read in two ways (a key given twice, a number out of range)."""
+
+    number = 451
+    remedy = "Have the named place in the file corrected by the program that wrote it; nothing was stored."
+
+
+class NotFhir(IntakeError):
+    """JSON, but not a FHIR R4 bundle or resource."""
+
+    number = 452
+    remedy = "Import a FHIR R4 bundle (JSON), or NDJSON with one bundle or resource a line."
+
+
+class IntakeLimit(IntakeError):
+    """A document larger, deeper or with more resources than a hub takes in."""
+
+    number = 453
+    remedy = "Split the file into smaller bundles."
+
+
+class BadField(IntakeError):
+    """A field that the events are made of has another type or form than FHIR R4 gives it."""
+
+    number = 454
+    remedy = "Have the named field corrected by the clinic that wrote it; nothing was stored."
+
+
+class SeveralPersons(IntakeError):
+    """A file with the records of more than one person; a hub keeps one person's data."""
+
+    number = 455
+    remedy = "Import each person's bundle into their own hub."
+
+
+class UnknownFormat(IntakeError):
+    """A file of a format that hubs do not read."""
+
+    number = 456
+    remedy = "Import FHIR R4 as JSON or NDJSON."
+
+
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -119,6 +714,172 @@ class HubError(EdgeholdError):
     remedy = "Run `edgehold hub check`."
 
 
+class AlteredBlob(HubError):
+    """Stored bytes are not the ones that were stored."""
+
+    number = 501
+    remedy = "Restore the named object from a backup or from the clinic; nothing was taken from the altered bytes."
+    exit_code = 8
+
+
+class WrongHubKey(HubError):
+    """The store was made with another hub key."""
+
+    number = 502
+    remedy = "Unlock the hub with its own key; the recovery kit holds it."
+
+
+class UnknownObject(HubError):
+    """The store holds no object of this id."""
+
+    number = 503
+    remedy = "List what the hub holds with `edgehold hub show`."
+    exit_code = 6
+
+
+class ErasedObject(HubError):
+    """The object was erased: its key and salt are destroyed."""
+
+    number = 504
+    remedy = "It cannot be read again. If you want it back, import it anew from the clinic."
+
+
+class NotAStore(HubError):
+    """The file is not a hub's store, or of a version that this program does not read."""
+
+    number = 505
+    remedy = "Name the hub's own folder; if the file was damaged, restore it from a backup."
+
+
+class NotCommitted(HubError):
+    """The object is not under the root that was named."""
+
+    number = 506
+    remedy = "Post the hub's root first with `edgehold hub commit`."
+
+
+class CannotDecode(HubError):
+    """Stored bytes that their codec does not decode within the limit."""
+
+    number = 507
+    remedy = "Restore the object from a backup; if the dictionary is missing, install the version that ships it."
+
+
+class StoreBusy(HubError):
+    """Another process holds the hub's store."""
+
+    number = 508
+    remedy = "Stop the other command that uses this hub, then try again."
+
+
+class FolderInUse(HubError):
+    """A hub's keys or recovery kit lie in the folder already."""
+
+    number = 535
+    remedy = "Use another folder; keys are never overwritten."
+
+
+class KeysUnusable(HubError):
+    """The hub's keys are missing, altered, or readable by others."""
+
+    number = 536
+    remedy = "Make the file readable by you alone (`chmod 600`), or restore the hub from its recovery kit."
+
+
+class LedgerBehind(HubError):
+    """The ledger shows a header below the last height this hub has seen, or another one at that height."""
+
+    number = 537
+    remedy = "Ask another node of the ledger; the one that was asked is stale or lies."
+
+
+class NotAsked(HubError):
+    """No task of this id waits for the owner's answer."""
+
+    number = 538
+    remedy = "List what waits with `edgehold hub inbox`."
+    exit_code = 6
+
+
+class NothingSent(HubError):
+    """This hub sent no report to that task, so there is nothing to revoke or to check."""
+
+    number = 539
+    remedy = "List what left the hub with `edgehold hub history`."
+    exit_code = 6
+
+
+class TooLate(HubError):
+    """The height until which this was possible has passed."""
+
+    number = 540
+    remedy = "Nothing can be changed any more; the history says what the released sum contains."
+
+
+class NoService(HubError):
+    """A service or the issuer answered otherwise than the protocol says."""
+
+    number = 541
+    remedy = "Try again later; what is sent again is byte for byte what was sent."
+
+
+class EnrolmentError(HubError):
+    """The issuer does not enrol this hub; nothing was signed."""
+
+    number = 542
+    remedy = "Ask the issuer's desk with the number of this error."
+
+
+class NotInvited(EnrolmentError):
+    """No person of this issuer belongs to the invitation or account."""
+
+    number = 543
+    remedy = "Use the invitation that the issuer handed out with the record; it opens one account."
+
+
+class NotAnAdult(EnrolmentError):
+    """The issuer's record says that the person is not an adult; panels enrol adults only."""
+
+    number = 544
+    remedy = "Enrol after the eighteenth birthday."
+
+
+class EnrolledBefore(EnrolmentError):
+    """The person is enrolled in a panel of this scheme and period already."""
+
+    number = 545
+    remedy = "Use the slot keys of the first enrolment; the same visit can be repeated with the same request."
+
+
+class NotTheRecord(EnrolmentError):
+    """The leaf that was shown is not that of a record which the issuer signed for this person."""
+
+    number = 546
+    remedy = "Import the record as it was handed out, with its signature file beside it, and commit."
+
+
+class RootDiffers(EnrolmentError):
+    """The hub's live root on the ledger does not hold the leaf that was shown."""
+
+    number = 547
+    remedy = "Commit the hub's root, wait for the next block, then enrol."
+
+
+class PanelNotOpen(EnrolmentError):
+    """The panel is unknown to this issuer, not on the ledger, full or closed."""
+
+    number = 548
+    remedy = "Choose an open panel; list them with `edgehold catalog`."
+
+
+class BadPanelKeys(EnrolmentError):
+    """The slot verification keys or blind signatures from the issuer are not the panel's."""
+
+    number = 549
+    remedy = "Do not enrol with this issuer before it explains; its keys differ from what the ledger says."
+    exit_code = 8
+
+
 # ── sandbox ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -127,6 +888,126 @@ class SandboxError(EdgeholdError):
 
     number = 550
     remedy = "Try the program with `edgehold program test` on sample data."
+
+
+class FuelExhausted(SandboxError):
+    """The program executed more instructions than its limit."""
+
+    number = 551
+    remedy = "Make the program do less, or publish it with more fuel."
+
+
+class DeadlineExceeded(SandboxError):
+    """The program ran longer than its limit."""
+
+    number = 552
+    remedy = "Make the program do less, or publish it with a later deadline; a busy machine is slower."
+
+
+class MemoryExceeded(SandboxError):
+    """The program asked for more memory than its limit."""
+
+    number = 553
+    remedy = "Read the columns instead of building lists of rows, or publish the program with more memory."
+
+
+class StackExceeded(SandboxError):
+    """The program called more deeply than the sandbox allows."""
+
+    number = 554
+    remedy = "Replace the recursion by a loop."
+
+
+class OutputTooLarge(SandboxError):
+    """The program's answer is longer than its limit."""
+
+    number = 555
+    remedy = "Return only the measurement that the manifest declares."
+
+
+class ForbiddenCapability(SandboxError):
+    """The program asked for something no program may have: network, waiting, leaving, more dice than it is given."""
+
+    number = 556
+    remedy = "A program sees its tables and its parameters, and nothing else; remove the call."
+
+
+class ProgramFailed(SandboxError):
+    """The program raised an error or gave an answer that is not JSON."""
+
+    number = 557
+    remedy = "Correct the program at the line named; try it with `edgehold program test` on sample data."
+
+
+class ProgramCrashed(SandboxError):
+    """The program brought down its interpreter; the hub and later runs are unaffected."""
+
+    number = 558
+    remedy = "The program misuses the interpreter; do not publish it."
+
+
+class BadMeasurement(SandboxError):
+    """The program's answer is not a measurement of the declared kind within the declared bounds."""
+
+    number = 559
+    remedy = "Return whole numbers of the kind and within the bounds that the manifest declares."
+
+
+class ProgramTooLarge(SandboxError):
+    """The program's text or its parameters are longer than any program's."""
+
+    number = 560
+    remedy = "A program is a few dozen lines that an owner can read; shorten it."
+
+
+class BadManifest(SandboxError):
+    """A program's manifest says something that a manifest cannot say."""
+
+    number = 561
+    remedy = "Correct the field named; `edgehold program new` writes a manifest to start from."
+    exit_code = 2
+
+
+class BrokenRuntime(SandboxError):
+    """The program runtime in this installation is not the one this version of Edgehold ships."""
+
+    number = 562
+    remedy = "Install Edgehold again from its source or wheel."
+
+
+class RuntimeRefused(SandboxError):
+    """A runtime asks for something that no program may have."""
+
+    number = 563
+    remedy = "Build the runtime without it, or read docs/threats.md before granting it in `sandbox.capabilities`."
+
+
+class EngineMismatch(SandboxError):
+    """The WebAssembly engine that is installed is not the one programs are published for."""
+
+    number = 564
+    remedy = "Install the pinned version of the package `wasmtime`."
+
+
+class UntrustedCache(SandboxError):
+    """A directory or file of compiled code is missing, changed, or open to other users."""
+
+    number = 565
+    remedy = "Delete the directory named and start again; it is made anew, for this user alone."
+
+
+class CompileFailed(SandboxError):
+    """The program runtime could not be compiled on this machine."""
+
+    number = 566
+    remedy = "Check free memory (about 500 MB) and disk (about 50 MB), and start again."
+
+
+class NoTables(SandboxError):
+    """The directory of tables that a program should read does not exist."""
+
+    number = 567
+    remedy = "Import a record into the hub first."
 
 
 # ── aggregation ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,6 +1029,37 @@ class VerificationError(EdgeholdError):
     number = 650
     remedy = "Do not rely on it. Ask its maker for the original and for the ledger's genesis file."
     exit_code = 8
+
+
+class ForgedParcel(VerificationError):
+    """A shared record does not come from the hub it names, is not under that hub's root, or is not what was signed."""
+
+    number = 651
+    remedy = "Do not rely on the record. Ask the owner to share it again."
+
+
+class ShareEnded(VerificationError):
+    """The share was withdrawn, or its last height has passed."""
+
+    number = 652
+    remedy = "Ask the owner for a new share."
+    exit_code = 5
+
+
+class NotTheRecipient(VerificationError):
+    """The record is shared with another account, or not at all."""
+
+    number = 653
+    remedy = "Fetch with the account that the owner named."
+    exit_code = 5
+
+
+class RecordErased(VerificationError):
+    """The owner erased the record; its key and salt are destroyed."""
+
+    number = 654
+    remedy = "It cannot be fetched again by anybody."
+    exit_code = 5
 
 
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,8 +19,8 @@ class Collection(IntEnum):
     ORDER = 9  # order
     TASK = 10  # task
     REVOCATION = 11  # task ‖ slot key
-    ACCUSATION = 12  # task ‖ slot key ‖ tag (1 byte): at most one of each kind
-    EVIDENCE = 13  # digest of the evidence
+    CONFIGURATION = 12  # task
+    EVIDENCE = 13  # evidence id: of accused, task, tag and slot key, so that nothing counts twice
     PARAMETERS = 14  # nothing
     AGGREGATORS = 15  # nothing: the sorted accounts ever attested as independent aggregators
 

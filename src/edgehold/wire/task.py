@@ -156,7 +156,7 @@ class TaskParty(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 
 
 class TaskConfiguration(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Everything a task is; its digest is the task id. Heights are absolute and inclusive."""
+    """Entry: everything a task is; its digest (tag "task") is the task id. Heights are absolute and inclusive."""
 
     order: OrderId
     customer: AccountId
@@ -192,12 +192,13 @@ class Outcome(str, Enum):
     ACCEPTED = "accepted"
     UNCONTESTED = "uncontested"  # the customer was silent; paid by rule
     TOO_FEW = "too-few"
+    ABANDONED = "abandoned"  # never closed; nobody can say by whose fault
     WITHHELD = "withheld"
     UNUSABLE = "unusable"  # a dispute named who is to blame
 
 
 class Task(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Entry: one task. The task id is the digest of the configuration, so this record need not repeat it."""
+    """Entry: what became of one task. Its id commits to the configuration; repeated here is what tells its status."""
 
     order: OrderId
     leader: AccountId
@@ -219,6 +220,12 @@ class Task(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 class Revocation(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Entry: a slot key revoked its permit for a task."""
+
+    at: Height
+
+
+class Counted(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Entry: an acceptance by this customer was counted for this service in this period."""
 
     at: Height
 
