@@ -1,0 +1,164 @@
+"""A hub's secrets: what is kept in its folder, what goes into the owner's recovery kit, and what is derived from both.
+
+The *owner key* exists only in the recovery kit, which is written once and kept away from the hub; it stands above the *hub key*
+that signs from day to day. Slot keys are derived, so that whoever holds the kit can revoke what a lost hub permitted.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import Struct
+
+from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.signatures import SigningKey
+from edgehold.errors import FolderInUse, KeysUnusable, Malformed
+from edgehold.ports import Randomness
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.ids import Digest, PanelId, PublicKey, TaskId
+
+KEYS_FILE = "keys"
+KIT_FILE = "recovery.kit"
+
+FRACTION = 65536
+"""A sampling draw is one of so many values (`wire.order.SAMPLING_ONE`)."""
+
+
+class KeyFile(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What lies in a hub's folder, readable by its owner alone."""
+
+    hub_seed: Digest
+    seal_seed: Digest
+    storage_key: Digest
+    slot_seed: Digest
+    sampling_secret: Digest
+    owner_key: PublicKey
+    minor: bool
+
+
+class RecoveryKit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the owner keeps offline: the owner key, and what no backup can be read or revoked without."""
+
+    owner_seed: Digest
+    storage_key: Digest
+    slot_seed: Digest
+
+
+@dataclass(frozen=True, repr=False)
+class HubKeys:
+    """The secrets of one hub. They never print."""
+
+    file: KeyFile
+    signing: SigningKey
+
+    def __repr__(self) -> str:
+        return "HubKeys(…)"
+
+    @property
+    def minor(self) -> bool:
+        """Whether the owner was a minor when the hub was made: then its policy says never."""
+        return self.file.minor
+
+    @property
+    def owner_key(self) -> PublicKey:
+        """The public half of the offline key above this hub."""
+        return self.file.owner_key
+
+    @property
+    def storage_key(self) -> bytes:
+        """32 bytes that wrap the keys of the store's blobs."""
+        return self.file.storage_key
+
+    @property
+    def seal_seed(self) -> bytes:
+        """32 bytes from which the hub's HPKE key follows."""
+        return self.file.seal_seed
+
+    def slot_key(self, panel: PanelId, slot: int) -> SigningKey:
+        """The one-time key with which this person signs in that slot of that panel."""
+        return SigningKey(tagged_hash("slot-key", self.file.slot_seed + panel + slot.to_bytes(2, "big")))
+
+    def blinding(self, panel: PanelId, slot: int) -> DerivedRandomness:
+        """The dice for blinding a slot key: the same at each try, so that a visit interrupted can be repeated."""
+        return DerivedRandomness(tagged_hash("slot-blinding", self.file.slot_seed + panel + slot.to_bytes(2, "big")))
+
+    def is_sampled(self, task: TaskId, sampling: int) -> bool:
+        """Whether this hub belongs to the task's sample of `sampling` in 65,536; nobody else can tell."""
+        draw = tagged_hash("sampling", self.file.sampling_secret + task)
+        return int.from_bytes(draw[:8], "big") % FRACTION < sampling
+
+    def upload_height(self, task: TaskId, first: int, last: int) -> int:
+        """The height, within first … last inclusive, at which this hub's report to the task leaves."""
+        draw = tagged_hash("upload-height", self.file.sampling_secret + task)
+        return first + int.from_bytes(draw[:16], "big") % (last - first + 1)
+
+
+class DerivedRandomness:
+    """Dice thrown by a secret: SHA-256 over the secret and a counter. Never the same secret for two purposes."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._next = 0
+
+    def draw(self, count: int) -> bytes:
+        """The next `count` bytes of the stream (see `ports.Randomness`)."""
+        drawn = bytearray()
+        while len(drawn) < count:
+            drawn += tagged_hash("derived-randomness", self._secret + self._next.to_bytes(8, "big"))
+            self._next += 1
+        return bytes(drawn[:count])
+
+
+def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) -> HubKeys:
+    """Make a hub's folder with fresh keys and write the recovery kit beside them, for the owner to take away.
+
+    Raises `FolderInUse` if there are keys or a kit already: neither is ever overwritten.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in (KEYS_FILE, KIT_FILE):
+        if (folder / name).exists():
+            raise FolderInUse(f"{folder / name} exists")
+    kit = RecoveryKit(*(Digest(randomness.draw(32)) for _ in range(3)))
+    file = KeyFile(
+        hub_seed=Digest(randomness.draw(32)),
+        seal_seed=Digest(randomness.draw(32)),
+        storage_key=kit.storage_key,
+        slot_seed=kit.slot_seed,
+        sampling_secret=Digest(randomness.draw(32)),
+        owner_key=SigningKey(kit.owner_seed).public_key,
+        minor=minor,
+    )
+    _write_once(folder / KIT_FILE, encode(kit))
+    _write_once(folder / KEYS_FILE, encode(file))
+    return HubKeys(file, SigningKey(file.hub_seed))
+
+
+def load_keys(folder: Path) -> HubKeys:
+    """Read the keys of a hub's folder. Raises `KeysUnusable` if they are missing, altered or readable by others."""
+    path = folder / KEYS_FILE
+    try:
+        if path.stat().st_mode & 0o077:
+            raise KeysUnusable(f"{path} can be read by others: mode {path.stat().st_mode & 0o777:o}")
+        file = decode(path.read_bytes(), KeyFile)
+    except (OSError, Malformed) as error:
+        raise KeysUnusable(f"{path}: {type(error).__name__}") from error
+    return HubKeys(file, SigningKey(file.hub_seed))
+
+
+def read_kit(path: Path) -> RecoveryKit:
+    """Read a recovery kit. Raises `KeysUnusable` if it is not one."""
+    try:
+        return decode(path.read_bytes(), RecoveryKit)
+    except (OSError, Malformed) as error:
+        raise KeysUnusable(f"{path}: {type(error).__name__}") from error
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, durably, unless it exists."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
