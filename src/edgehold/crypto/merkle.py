@@ -1,6 +1,6 @@
 """Merkle trees: ordered lists (batches, panels, blocks) and the map under which the ledger keeps its state.
 
-A **list** has the shape of RFC 9162, section 2.1 (and RFC 6962, CometBFT): a leaf is SHA-256(0x00 ‖ leaf), an inner node
+A **list** has the shape of RFC 9162, section 2.1 (RFC 6962, CometBFT): a leaf is SHA-256(0x00 ‖ leaf), an inner node
 SHA-256(0x01 ‖ left ‖ right); a node without a sibling moves up as it is; the root of nothing is SHA-256 of nothing.
 
 The **map** is a binary tree of fixed depth over 2¹⁸ buckets. A bucket holds the entries H(key) ‖ H(value) whose key
