@@ -1,0 +1,81 @@
+"""The commands: one module a party, one function a command. A command parses, calls a party, shows.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 needs auth, 5 refused by policy or budget, 6 not found, 7 busy,
+8 verification failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from edgehold import __version__
+from edgehold.cli.output import show_error
+from edgehold.errors import EdgeholdError
+
+COMMANDS = {
+    "demo": ("edgehold.cli.demo", "demo"),
+    "verify": ("edgehold.cli.verify", "verify"),
+    "ledger": ("edgehold.cli.ledger", "ledger"),
+    "catalog": ("edgehold.cli.ledger", "catalog"),
+    "issuer": ("edgehold.cli.issuer", "issuer"),
+    "hub": ("edgehold.cli.hub", "hub"),
+    "program": ("edgehold.cli.program", "program"),
+    "schema": ("edgehold.cli.program", "schema"),
+    "plan": ("edgehold.cli.plan", "plan"),
+    "order": ("edgehold.cli.order", "order"),
+    "explain": ("edgehold.cli.explain", "explain"),
+}
+"""Each command's module and function; a module is loaded when its command is called, so that `--help` is quick."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is needed."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name]
+        command = getattr(importlib.import_module(module), function)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgehold")
+def edgehold() -> None:
+    """Medical data without a centre: analyses travel to the data, only noised sums travel back.
+
+    \b
+    Begin with:
+      edgehold demo --hubs 40 --dir demo-out
+      edgehold verify demo-out/certificates/bmi.cert --genesis demo-out/genesis.cbor
+
+    Every command has --json and examples in its --help. `edgehold explain CODE` says what an error means.
+    Completion: eval "$(_EDGEHOLD_COMPLETE=bash_source edgehold)" (or zsh_source, fish_source).
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = edgehold.main(args=words, prog_name="edgehold", standalone_mode=False)
+    except EdgeholdError as error:
+        show_error(error, as_json="--json" in words)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

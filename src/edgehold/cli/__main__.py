@@ -1,0 +1,5 @@
+"""`python -m edgehold.cli`."""
+
+from edgehold.cli import main
+
+main()
