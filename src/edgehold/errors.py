@@ -1020,6 +1020,195 @@ class AggregationError(EdgeholdError):
     remedy = "The other reports are unaffected; the sender may be faulty or hostile."
 
 
+class ReportRefused(AggregationError):
+    """A report that an aggregator does not count."""
+
+    number = 601
+    remedy = "Only this report is affected; a hub sends the bytes that it stored, within the upload phase."
+
+
+class WrongSize(ReportRefused):
+    """A report that has not the one size of all reports of its task."""
+
+    number = 602
+    remedy = "Every report of a task has the same size; make it with `aggregation.report.make_report`."
+
+
+class WrongTask(ReportRefused):
+    """A report, message or statement made for another task."""
+
+    number = 603
+    remedy = "Check the task id; what was made for one task is worth nothing in another."
+
+
+class TaskNotOpen(ReportRefused):
+    """A report outside the upload phase of its task."""
+
+    number = 604
+    remedy = "Nothing can be done for this task; the height in the message says when its uploads ended."
+
+
+class SlotKeySeen(ReportRefused):
+    """A second report, with other bytes, by a slot key that has already reported."""
+
+    number = 605
+    remedy = "One person, one report a task: the first counts. To have the receipt again, send the first report's bytes."
+
+
+class ReportSeen(ReportRefused):
+    """A second report under a report id that is taken."""
+
+    number = 606
+    remedy = "Report ids are drawn at random; make the report anew with a fresh id."
+
+
+class SlotKeyRevoked(ReportRefused):
+    """A report by a slot key that has revoked its permit."""
+
+    number = 607
+    remedy = "A revocation is final for its task."
+
+
+class BadToken(ReportRefused):
+    """A token that is not the issuer's for this panel and slot."""
+
+    number = 608
+    remedy = "Use the slot key enrolled for exactly the slot that the task names for its panel."
+
+
+class BadPermit(ReportRefused):
+    """A permit that the slot key did not sign for this task, report and shares."""
+
+    number = 609
+    remedy = "The report was altered or put together from two; make it again and sign it."
+
+
+class ShareUnreadable(ReportRefused):
+    """An input share that does not open with this aggregator's key for the task."""
+
+    number = 610
+    remedy = "Seal each share to the key that the task's configuration names for that aggregator."
+
+
+class ShareDiffers(ReportRefused):
+    """An input share other than the one that was permitted."""
+
+    number = 611
+    remedy = "Whoever sealed the share altered it; the permit names the digest of the right one."
+
+
+class ReportInvalid(ReportRefused):
+    """A report whose measurement the verification of both aggregators does not accept."""
+
+    number = 612
+    remedy = "The measurement lies outside the task's bounds, or a share was altered."
+
+
+class UnknownTask(AggregationError):
+    """A task that this node does not serve, or of which it knows nothing yet."""
+
+    number = 620
+    remedy = "Ask one of the two services that the task names, at the height at which it opened or later."
+
+
+class NotTheAggregator(AggregationError):
+    """A message that only the task's other aggregator may send, from somebody else."""
+
+    number = 621
+    remedy = "Sign it with the key that the task's configuration names."
+
+
+class NoVerifyKey(AggregationError):
+    """No verification key is there yet, so that no report can be taken."""
+
+    number = 622
+    remedy = "Send the same again after the leader has agreed on the key with the helper."
+
+
+class JobConflict(AggregationError):
+    """Another job under the number of one that was answered."""
+
+    number = 623
+    remedy = "Send the same bytes as before; a job is answered once."
+
+
+class BatchFixed(AggregationError):
+    """A change to lists that are already signed."""
+
+    number = 624
+    remedy = "Nothing counts after the signature; what came late is told so."
+
+
+class BatchNotReady(AggregationError):
+    """A statement about lists before their phase has begun, or after it has passed."""
+
+    number = 625
+    remedy = "Wait for the height that the message names."
+
+
+class BatchTooSmall(AggregationError):
+    """Fewer verified reports than the order's minimum."""
+
+    number = 626
+    remedy = "The task aborts, nothing is released, and the escrow returns less a fee; order again with more panels."
+
+
+class BatchDiffers(AggregationError):
+    """Two aggregators whose lists still differ after one intersection."""
+
+    number = 627
+    remedy = "The task aborts; both are marked, since nobody can say by whose fault."
+
+
+class AnswerDiffers(AggregationError):
+    """An answer that does not fit the question."""
+
+    number = 628
+    remedy = "The other aggregator is faulty; nothing was counted from it."
+
+
+class NothingHere(AggregationError):
+    """A part of a list or a share that is not there."""
+
+    number = 629
+    remedy = "Ask for parts from 0 on, after the batch was signed; shares after they were posted."
+
+
+class ResultOutOfRange(AggregationError):
+    """A sum that no valid reports and noise can give."""
+
+    number = 630
+    remedy = "One aggregator counted what the other did not; dispute the result, and both are marked."
+
+
+class BadMeasurementValue(AggregationError):
+    """A measurement that its type does not allow."""
+
+    number = 631
+    remedy = "See the type and bounds that the program declares."
+
+
+class PanelKeysDiffer(AggregationError):
+    """Slot verification keys that are not the panel's."""
+
+    number = 632
+    remedy = "Fetch the list again from the issuer; its root is on the ledger."
+
+
+class NodeStopped(AggregationError):
+    """A service node that cannot go on with a task."""
+
+    number = 633
+    remedy = "The message says why; the task ends by the ledger's rules."
+
+
+class MessageRefused(AggregationError):
+    """The other party refused a message, with the number and facts it gave."""
+
+    number = 634
+    remedy = "Look the number up with `edgehold explain`."
+
+
 # ── verification ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
