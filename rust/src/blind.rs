@@ -1,0 +1,249 @@
+//! Blind signatures: RSABSSA-SHA384-PSS-Deterministic of RFC 9474 (PSS with a salt of 48 bytes, the message as it is).
+//!
+//! The issuer signs without seeing what; the person unblinds; everybody else sees an ordinary RSASSA-PSS signature.
+//! A signing is checked against its input before it leaves, so that a fault cannot give the key away.
+
+use blind_rsa_signatures::{
+    BlindSignature, BlindedMessage, Hash, Options, PublicKey, Secret, SecretKey,
+};
+use num_bigint_dig::prime::probably_prime;
+use num_bigint_dig::{BigUint, ModInverse};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use rand_chacha::rand_core::RngCore;
+use rayon::prelude::*;
+use rsa::{PublicKeyParts, RsaPrivateKey, RsaPublicKey};
+
+use crate::vdaf::BytesOrReason;
+use crate::{exactly, guarded, reason, refused, stream, Outcome};
+
+/// The public exponent of every key.
+const EXPONENT: u32 = 65_537;
+
+/// Bits of each of the two primes of a key.
+const PRIME_BITS: usize = 1024;
+
+/// Candidates above a random start that are sieved together; among so many there is a prime but for a chance of e^-23.
+const WINDOW: usize = 1 << 14;
+
+fn options() -> Options {
+    Options::new(Hash::Sha384, false, 48)
+}
+
+/// The odd primes below 2^16, to sieve candidates with.
+fn small_primes() -> Vec<u32> {
+    let mut composite = vec![false; 1 << 16];
+    let mut primes = Vec::new();
+    for number in (3..1usize << 16).step_by(2) {
+        if !composite[number] {
+            primes.push(number as u32);
+            (number * number..1 << 16)
+                .step_by(2 * number)
+                .for_each(|multiple| composite[multiple] = true);
+        }
+    }
+    primes
+}
+
+/// The first probable prime from a random odd start with both top bits set, so that two of them multiply to all 2048 bits.
+///
+/// Sieve, then Fermat to base 2, then Miller-Rabin with 8 bases and Lucas; p − 1 shares no factor with the exponent.
+fn prime(generator: &mut impl RngCore, sieve: &[u32]) -> BigUint {
+    let (one, two) = (BigUint::from(1u8), BigUint::from(2u8));
+    loop {
+        let mut bytes = [0u8; PRIME_BITS / 8];
+        generator.fill_bytes(&mut bytes);
+        bytes[0] |= 0b1100_0000;
+        bytes[PRIME_BITS / 8 - 1] |= 1;
+        let start = BigUint::from_bytes_be(&bytes);
+        let mut composite = vec![false; WINDOW];
+        for &small in sieve {
+            // The place k stands for start + 2k; half of `small` is the inverse of 2 modulo it, in the form (small + 1) / 2.
+            let small = u64::from(small);
+            let rest = (&start % small)
+                .to_bytes_le()
+                .iter()
+                .rev()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            let first = (small - rest) % small * (small.div_ceil(2)) % small;
+            (first as usize..WINDOW)
+                .step_by(small as usize)
+                .for_each(|place| composite[place] = true);
+        }
+        let found = (0..WINDOW)
+            .filter(|place| !composite[*place])
+            .map(|place| &start + 2 * place as u64)
+            .find(|candidate| {
+                let below = candidate - &one;
+                &below % EXPONENT != BigUint::from(0u8)
+                    && two.modpow(&below, candidate) == one
+                    && candidate.bits() == PRIME_BITS
+                    && probably_prime(candidate, 8)
+            });
+        if let Some(prime) = found {
+            return prime;
+        }
+    }
+}
+
+fn generated(seed: &[u8; 32], sieve: &[u32]) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    let mut generator = stream(seed, 0);
+    let (p, q) = (prime(&mut generator, sieve), prime(&mut generator, sieve));
+    let (modulus, exponent, one) = (&p * &q, BigUint::from(EXPONENT), BigUint::from(1u8));
+    let private = (&exponent)
+        .mod_inverse((&p - &one) * (&q - &one))
+        .and_then(|inverse| inverse.to_biguint())
+        .ok_or("the exponent has no inverse")?;
+    let encoded = modulus.to_bytes_be();
+    let key = RsaPrivateKey::from_components(modulus, exponent, private, vec![p, q]);
+    let der = SecretKey(key.map_err(reason)?).to_der().map_err(reason)?;
+    Ok((der, encoded))
+}
+
+/// RSA-2048 keys, one from each 32-byte seed: (PKCS #8 in DER, modulus). The same seed gives the same key.
+#[pyfunction]
+pub fn rsa_generate_batch(
+    py: Python<'_>,
+    seeds: Vec<PyBackedBytes>,
+) -> PyResult<Vec<(Py<PyBytes>, Py<PyBytes>)>> {
+    let keys: Outcome<Vec<_>> = py.detach(|| {
+        let sieve = small_primes();
+        seeds
+            .par_iter()
+            .map(|seed| {
+                let seed = exactly("a seed", seed)?;
+                guarded(|| generated(&seed, &sieve))
+            })
+            .collect()
+    });
+    let keys = keys.map_err(refused)?;
+    Ok(keys
+        .iter()
+        .map(|(der, modulus)| {
+            (
+                PyBytes::new(py, der).unbind(),
+                PyBytes::new(py, modulus).unbind(),
+            )
+        })
+        .collect())
+}
+
+fn public_key(modulus: &[u8]) -> Outcome<PublicKey> {
+    if modulus.len() < 256 || modulus.len() > 512 || modulus[0] < 0x80 {
+        return Err("the modulus is not one of 2048 to 4096 bits".into());
+    }
+    if modulus[modulus.len() - 1] % 2 == 0 {
+        return Err("the modulus is even".into());
+    }
+    RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from(EXPONENT))
+        .map(PublicKey)
+        .map_err(reason)
+}
+
+/// Hide a message for the signer of this modulus: (blinded message, secret that unblinds), both as long as the modulus.
+#[pyfunction]
+pub fn blind(
+    py: Python<'_>,
+    modulus: &[u8],
+    message: &[u8],
+    seed: &[u8],
+) -> PyResult<(Py<PyBytes>, Py<PyBytes>)> {
+    let blinded = py
+        .detach(|| {
+            let seed = exactly("the seed", seed)?;
+            let key = public_key(modulus)?;
+            guarded(|| {
+                key.blind(&mut stream(&seed, 0), message, false, &options())
+                    .map_err(reason)
+            })
+        })
+        .map_err(refused)?;
+    Ok((
+        PyBytes::new(py, &blinded.blind_msg).unbind(),
+        PyBytes::new(py, &blinded.secret).unbind(),
+    ))
+}
+
+/// Unblind a blind signature and check it: the ordinary RSASSA-PSS signature of the message.
+#[pyfunction]
+pub fn finalize(
+    py: Python<'_>,
+    modulus: &[u8],
+    blind_signature: &[u8],
+    secret: &[u8],
+    message: &[u8],
+) -> PyResult<Py<PyBytes>> {
+    py.detach(|| {
+        let key = public_key(modulus)?;
+        let blind_signature = BlindSignature::new(blind_signature.to_vec());
+        let secret = Secret::new(secret.to_vec());
+        guarded(|| {
+            key.finalize(&blind_signature, &secret, None, message, &options())
+                .map_err(reason)
+        })
+    })
+    .map(|signature| PyBytes::new(py, &signature).unbind())
+    .map_err(refused)
+}
+
+/// A private key, parsed and prepared once for many signings.
+#[pyclass(frozen)]
+pub struct BlindSigner {
+    key: SecretKey,
+    modulus: Vec<u8>,
+}
+
+#[pymethods]
+impl BlindSigner {
+    #[new]
+    fn new(private_der: &[u8]) -> PyResult<Self> {
+        guarded(|| {
+            let key = SecretKey::from_der(private_der).map_err(reason)?;
+            let modulus = key.n().to_bytes_be();
+            public_key(&modulus)?;
+            if key.e() != &BigUint::from(EXPONENT) {
+                return Err("the public exponent is not 65537".into());
+            }
+            Ok(BlindSigner { key, modulus })
+        })
+        .map_err(refused)
+    }
+
+    /// Big-endian modulus.
+    #[getter]
+    fn modulus(&self, py: Python<'_>) -> Py<PyBytes> {
+        PyBytes::new(py, &self.modulus).unbind()
+    }
+}
+
+/// Sign blinded messages, each with its key. The entropy hides the private exponent from whoever measures time.
+#[pyfunction]
+pub fn blind_sign_many(
+    py: Python<'_>,
+    items: Vec<(Py<BlindSigner>, PyBackedBytes)>,
+    entropy: &[u8],
+) -> PyResult<Vec<BytesOrReason>> {
+    let entropy = exactly("the entropy", entropy).map_err(refused)?;
+    let signed: Vec<Outcome<Vec<u8>>> = py.detach(|| {
+        items
+            .par_iter()
+            .enumerate()
+            .map(|(number, (signer, blinded))| {
+                let blinded = BlindedMessage::new(blinded.to_vec());
+                guarded(|| {
+                    signer
+                        .get()
+                        .key
+                        .blind_sign(&mut stream(&entropy, number as u64), &blinded, &options())
+                        .map(|signature| signature.0)
+                        .map_err(reason)
+                })
+            })
+            .collect()
+    });
+    Ok(signed
+        .into_iter()
+        .map(|outcome| BytesOrReason::new(py, outcome))
+        .collect())
+}

@@ -1,0 +1,66 @@
+//! The native module of Edgehold, seen from Python as `edgehold._native`.
+//!
+//! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
+//! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474. Every function is deterministic in its arguments.
+//! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
+//! or, inside a batch, a text in the place of that item.
+
+mod blind;
+mod ed25519;
+mod noise;
+mod vdaf;
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
+/// What goes wrong in here is told in words; the Python side gives it a type and a number.
+pub(crate) type Outcome<T> = Result<T, String>;
+
+/// Any error as its text.
+pub(crate) fn reason(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Exactly `N` bytes, or the reason why not.
+pub(crate) fn exactly<const N: usize>(name: &str, bytes: &[u8]) -> Outcome<[u8; N]> {
+    bytes
+        .try_into()
+        .map_err(|_| format!("{name} has {} bytes instead of {N}", bytes.len()))
+}
+
+/// Run a step of a library; a panic in it becomes an ordinary failure.
+pub(crate) fn guarded<T>(step: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(step))
+        .unwrap_or_else(|_| Err("the native library gave up on this input".into()))
+}
+
+/// The reason as a Python `ValueError`.
+pub(crate) fn refused(reason: String) -> PyErr {
+    PyValueError::new_err(reason)
+}
+
+/// The `stream`-th of 2^64 independent streams under one seed, so that the items of a batch may run in any order.
+pub(crate) fn stream(seed: &[u8; 32], stream: u64) -> ChaCha20Rng {
+    let mut generator = ChaCha20Rng::from_seed(*seed);
+    generator.set_stream(stream);
+    generator
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<vdaf::Prio3>()?;
+    module.add_class::<blind::BlindSigner>()?;
+    module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
+    module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519::ed25519_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(blind::rsa_generate_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(blind::blind, module)?)?;
+    module.add_function(wrap_pyfunction!(blind::blind_sign_many, module)?)?;
+    module.add_function(wrap_pyfunction!(blind::finalize, module)?)?;
+    Ok(())
+}
