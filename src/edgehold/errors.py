@@ -341,7 +341,7 @@ class ProgramExists(Refusal):
     remedy = "Use the program that is there; it has the same id whoever publishes it."
 
 
-class BadMeasurement(Refusal):
+class MeasurementUnfit(Refusal):
     """The measurement's bounds do not fit its kind."""
 
     number = 247
@@ -946,7 +946,7 @@ class ProgramCrashed(SandboxError):
     remedy = "The program misuses the interpreter; do not publish it."
 
 
-class BadMeasurement(SandboxError):
+class BadAnswer(SandboxError):
     """The program's answer is not a measurement of the declared kind within the declared bounds."""
 
     number = 559
@@ -1052,7 +1052,7 @@ class SlotKeySeen(ReportRefused):
     """A second report, with other bytes, by a slot key that has already reported."""
 
     number = 605
-    remedy = "One person, one report a task: the first counts. To have the receipt again, send the first report's bytes."
+    remedy = "One report a task: the first counts. To have its receipt again, send the first bytes again."
 
 
 class ReportSeen(ReportRefused):
@@ -1104,7 +1104,7 @@ class ReportInvalid(ReportRefused):
     remedy = "The measurement lies outside the task's bounds, or a share was altered."
 
 
-class UnknownTask(AggregationError):
+class TaskNotServed(AggregationError):
     """A task that this node does not serve, or of which it knows nothing yet."""
 
     number = 620
@@ -1181,7 +1181,7 @@ class ResultOutOfRange(AggregationError):
     remedy = "One aggregator counted what the other did not; dispute the result, and both are marked."
 
 
-class BadMeasurementValue(AggregationError):
+class OutOfBounds(AggregationError):
     """A measurement that its type does not allow."""
 
     number = 631
@@ -1218,6 +1218,13 @@ class VerificationError(EdgeholdError):
     number = 650
     remedy = "Do not rely on it. Ask its maker for the original and for the ledger's genesis file."
     exit_code = 8
+
+
+class BadCertificate(VerificationError):
+    """A certificate says something that does not follow from the ledger it names."""
+
+    number = 690
+    remedy = "Do not rely on it. Ask the customer for the original file, and compare the genesis file with your own."
 
 
 class ForgedParcel(VerificationError):
