@@ -43,9 +43,13 @@ def check_tools() -> None:
     if rust is None:
         missing.append("Rust: install it with rustup (https://rustup.rs, or your system's package `rustup`).")
     elif rust < LEAST_RUST:
-        missing.append(f"Rust {LEAST_RUST[0]}.{LEAST_RUST[1]} or newer (found {rust[0]}.{rust[1]}): `rustup update stable`.")
+        missing.append(
+            f"Rust {LEAST_RUST[0]}.{LEAST_RUST[1]} or newer (found {rust[0]}.{rust[1]}): `rustup update stable`."
+        )
     if shutil.which("cc") is None:
-        missing.append("A C compiler `cc`, which Rust links with: Debian `apt install build-essential`, macOS `xcode-select --install`.")
+        missing.append(
+            "A C compiler `cc`, which Rust links with: Debian `apt install build-essential`, macOS `xcode-select --install`."
+        )
     if missing:
         sys.exit("Edgehold cannot be set up yet. Missing:\n  - " + "\n  - ".join(missing))
 
@@ -66,7 +70,9 @@ def make_environment() -> None:
     if not PYTHON.exists():
         run(sys.executable, "-m", "venv", VENV)
         run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements/uv.txt")
-    run(VENV / "bin/uv", "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", ROOT / "requirements/dev.txt")
+    run(
+        VENV / "bin/uv", "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", ROOT / "requirements/dev.txt"
+    )
 
 
 def build_native() -> None:
@@ -93,7 +99,9 @@ def digest_of(patterns: list[str]) -> str:
     total = hashlib.sha256()
     for pattern in patterns:
         for path in sorted(ROOT.glob(pattern)):
-            total.update(path.relative_to(ROOT).as_posix().encode() + b"\x00" + hashlib.sha256(path.read_bytes()).digest())
+            total.update(
+                path.relative_to(ROOT).as_posix().encode() + b"\x00" + hashlib.sha256(path.read_bytes()).digest()
+            )
     return total.hexdigest()
 
 

@@ -11,12 +11,12 @@ from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import check_path
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
-from edgehold.ledger.ids import order_id, panel_id, program_id, task_id
+from edgehold.ledger.ids import attestations_digest, order_id, panel_id, program_id, statement_message, task_id
 from edgehold.policy.accuracy import half_width
 from edgehold.policy.budget import DELTA, epsilon_of_rho, rho_of, squared_sensitivity
 from edgehold.vdaf.field import add_shares
 from edgehold.verify.batch import drawn_indices
-from edgehold.verify.header import header_hash, validator_set, verify_header
+from edgehold.verify.header import hash_header, order_validators, verify_header
 from edgehold.verify.inclusion import verify_entry
 from edgehold.wire.batch import Batch, LeafOpening, Permit
 from edgehold.wire.certificate import (
@@ -98,10 +98,10 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
 
 def check_headers(certificate: Certificate, genesis: Genesis) -> list[str]:
     """Step 1: both headers are of this chain and signed by its validators; the drawing header follows the close at once."""
-    validators = validator_set(genesis)
+    validators = order_validators(genesis.validators)
     batch = closed_batch(certificate)
     for signed in (certificate.drawing_header, certificate.state_header):
-        verify_header(signed, validators, genesis.chain)
+        verify_header(signed, genesis.chain, validators)
     drawing, state = certificate.drawing_header.header, certificate.state_header.header
     require(
         drawing.height == batch.closed_at + 1,
@@ -136,7 +136,11 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     )
     same("heights", heights_of(task), heights_of(configuration))
     same("chosen leader", order.leader, configuration.leader.account)
-    same("program", (program_id(certificate.program), certificate.program.measurement), (order.program, configuration.measurement))
+    same(
+        "program",
+        (program_id(certificate.program), certificate.program.measurement),
+        (order.program, configuration.measurement),
+    )
     same("program's id", configuration.program, order.program)
     same("panels", order.panels, tuple(panel.panel for panel in configuration.panels))
     same("number of panels", len(certificate.panels), len(configuration.panels))
@@ -169,10 +173,11 @@ def check_panel(certified: CertifiedPanel, panel: TaskPanel) -> None:
 
 def check_attestations(certified: CertifiedParty, party: TaskParty, opened_at: int) -> None:
     """The attestations are those that the configuration commits to, and were live when the helper joined."""
-    digest = tagged_hash("attestations", encode(certified.attestations))
-    same("attestations", digest, party.attestations)
+    same("attestations", attestations_digest(certified.attestations), party.attestations)
     for attestation in certified.attestations:
-        require(attestation.until >= opened_at, f"an attestation ended at height {attestation.until}, before {opened_at}")
+        require(
+            attestation.until >= opened_at, f"an attestation ended at height {attestation.until}, before {opened_at}"
+        )
 
 
 def check_batch(certificate: Certificate, genesis: Genesis) -> list[str]:
@@ -180,7 +185,7 @@ def check_batch(certificate: Certificate, genesis: Genesis) -> list[str]:
     configuration, batch = certificate.configuration, closed_batch(certificate)
     statement = batch.statement
     same("batch's task", statement.task, task_id(configuration))
-    digest = tagged_hash("batch-statement", encode(statement))
+    digest = statement_message(statement)
     verify_signature(configuration.leader.key, digest, certificate.leader.signature)
     verify_signature(configuration.helper.key, digest, certificate.helper.signature)
     enrolled = sum(panel.enrolled for panel in configuration.panels)
@@ -202,21 +207,24 @@ def check_leaves(certificate: Certificate, genesis: Genesis) -> list[str]:
     """Step 4: the leaves that the next header draws are in the accepted list, each with a permit and a token of its panel."""
     configuration, statement = certificate.configuration, closed_batch(certificate).statement
     name = task_id(configuration)
-    drawn = drawn_indices(header_hash(certificate.drawing_header.header), name, statement.accepted, DRAWN_LEAVES)
+    drawn = drawn_indices(hash_header(certificate.drawing_header.header), name, statement.accepted, DRAWN_LEAVES)
     same("drawn places", [opening.index for opening in certificate.leaves], drawn)
     same("drawn reports", len({opening.leaf.slot_key for opening in certificate.leaves}), len(drawn))
     for opening in certificate.leaves:
-        check_path(
-            statement.accepted_root, encode(opening.leaf), opening.index, statement.accepted, list(opening.path)
-        )
+        check_path(statement.accepted_root, encode(opening.leaf), opening.index, statement.accepted, list(opening.path))
         check_permit(opening, certificate, name)
-    return [f"{len(drawn)} leaves drawn by header {certificate.drawing_header.header.height} open: permit, token, place"]
+    return [
+        f"{len(drawn)} leaves drawn by header {certificate.drawing_header.header.height} open: permit, token, place"
+    ]
 
 
 def check_permit(opening: LeafOpening, certificate: Certificate, task: TaskId) -> None:
     """A leaf's slot key carries its panel's token for the task's slot, and signed this report for this task."""
     leaf = opening.leaf
-    require(leaf.panel < len(certificate.panels), f"leaf {opening.index} names panel {leaf.panel} of {len(certificate.panels)}")
+    require(
+        leaf.panel < len(certificate.panels),
+        f"leaf {opening.index} names panel {leaf.panel} of {len(certificate.panels)}",
+    )
     verify_token(certificate.panels[leaf.panel].modulus, leaf.slot_key, leaf.token)
     permit = Permit(task=task, report=leaf.report, leader_share=leaf.leader_share, helper_share=leaf.helper_share)
     verify_signature(leaf.slot_key, tagged_hash("permit", encode(permit)), leaf.permit)
@@ -262,12 +270,21 @@ def make_verdict(certificate: Certificate, genesis: Genesis, values: list[int], 
     sigma = Fraction(configuration.sigma_numerator, configuration.sigma_denominator)
     rho = privacy_loss(configuration)
     believed = [
-        (ONE_HONEST, f"{statement.accepted} verified reports of {statement.accepted} distinct persons were counted, none revoked in time"),
-        (ONE_HONEST, f"this is the only release of the batch, and each person's privacy loss is at most ε = {epsilon_of_rho(rho):.2f}"),
+        (
+            ONE_HONEST,
+            f"{statement.accepted} verified reports of {statement.accepted} distinct persons were counted, none revoked in time",
+        ),
+        (
+            ONE_HONEST,
+            f"this is the only release of the batch, and each person's privacy loss is at most ε = {epsilon_of_rho(rho):.2f}",
+        ),
         (BOTH_HONEST, "the values are the sum of exactly the listed reports and two noises"),
         (NEVER_SHOWN, "that what the persons' records say is true"),
         (NEVER_SHOWN, "that the program ran at the hubs as published"),
-        (NEVER_SHOWN, f"anything against {operators(len(genesis.validators))} of the ledger but that two headers of one height prove the fraud"),
+        (
+            NEVER_SHOWN,
+            f"anything against {operators(len(genesis.validators))} of the ledger but that two headers of one height prove the fraud",
+        ),
     ]
     return Verdict(
         task=task_id(configuration),
