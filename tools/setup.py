@@ -1,7 +1,7 @@
 """Set up a checkout: the environment from the lock file, the native module, the sandbox's runtime.
 
-Run by `make` with whatever Python 3 is there; uses the standard library only. Does nothing twice: each step has a stamp that
-names the inputs it was made from.
+Run by `make` with whatever Python 3 is there; uses the standard library only. Does nothing twice: each step has a
+stamp that names the inputs it was made from.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_tools() -> None:
         )
     if shutil.which("cc") is None:
         missing.append(
-            "A C compiler `cc`, which Rust links with: Debian `apt install build-essential`, macOS `xcode-select --install`."
+            "A C compiler `cc`, which Rust links with: `apt install build-essential` or `xcode-select --install`."
         )
     if missing:
         sys.exit("Edgehold cannot be set up yet. Missing:\n  - " + "\n  - ".join(missing))

@@ -23,9 +23,9 @@ SHIPPED = """
 
 | what | licence | where it comes from |
 | --- | --- | --- |
-| `shipped/runtime.wasm.xz`: CPython 3.14 for WASI, its standard library, componentize-py's bindings | PSF-2.0, Apache-2.0 WITH LLVM-exception | `tools/build_component` |
-| `shipped/cohort`: 400 synthetic people | output of Synthea 3.3.0 (Apache-2.0), synthetic, free to use | see the folder's README |
-| `shipped/dictionaries`: public compression dictionaries | made from synthetic and CC0 examples | see the folder's README |
+| `shipped/runtime.wasm.xz`: CPython 3.14 for WASI | PSF-2.0, Apache-2.0 WITH LLVM-exception | `tools/build_component` |
+| `shipped/cohort`: 400 synthetic people | free to use (made with Synthea, Apache-2.0) | its README |
+| `shipped/dictionaries`: public dictionaries | made from synthetic and CC0 examples | its README |
 """
 
 

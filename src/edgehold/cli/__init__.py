@@ -42,8 +42,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module, function = COMMANDS[name]
-        command = getattr(importlib.import_module(module), function)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(importlib.import_module(module), function)
         return command
 
 

@@ -17,7 +17,7 @@ from edgehold.errors import EdgeholdError, NotFound, all_errors
 @click.argument("code", required=False)
 @json_option
 def explain(code: str | None, as_json: bool) -> None:
-    """Say what an error CODE (EH207, 207 or its name) means, where it comes from and what to do. Without CODE: list all.
+    """Say what an error CODE (EH207, 207 or its name) means and what to do. Without CODE: list all.
 
     \b
     Examples:

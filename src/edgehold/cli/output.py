@@ -65,7 +65,7 @@ def _is_number(text: str) -> bool:
 
 
 class Progress:
-    """One long piece of work: a bar on a terminal, JSON lines on standard error elsewhere (at most one a second's worth)."""
+    """One long piece of work: a bar on a terminal, a few JSON lines on standard error elsewhere."""
 
     def __init__(self, label: str, total: int, *, quiet: bool = False) -> None:
         self._label, self._total, self._done, self._quiet = label, total, 0, quiet

@@ -9,7 +9,7 @@ from hashlib import shake_256
 
 
 class SeededRandomness:
-    """A stream of bytes that follows from a seed and a label (`ports.Randomness`); each party has a label of its own."""
+    """A stream of bytes that follows from a seed and a party's label (`ports.Randomness`)."""
 
     def __init__(self, seed: int, label: str) -> None:
         self._key = b"edgehold seeded" + seed.to_bytes(8, "big", signed=True) + label.encode()

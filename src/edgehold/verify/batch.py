@@ -9,7 +9,8 @@ from edgehold.wire.ids import Digest, TaskId
 def drawn_indices(header_hash: Digest, task: TaskId, accepted: int, count: int) -> list[int]:
     """The places in the accepted list that the header after the close draws, ascending; all of them in a short list.
 
-    The n-th candidate is tagged_hash("drawn-leaf", header ‖ task ‖ n as 4 bytes) modulo the list's length; repetitions are skipped.
+    The n-th candidate is tagged_hash("drawn-leaf", header ‖ task ‖ n as 4 bytes) modulo the list's length;
+    repetitions are skipped.
     """
     if accepted <= count:
         return list(range(accepted))

@@ -80,7 +80,7 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
     5. The noise scale is as ordered; the privacy loss follows from it.
     6. The posted shares have the stated digests and give the result.
 
-    `detached` are the bytes of `NAME.shares` where the shares do not travel inside. Raises `Malformed` and `BadCertificate`.
+    `detached` are the bytes of `NAME.shares` where the shares do not travel inside. Raises `Malformed`, `BadCertificate`.
     """
     if len(data) > CERTIFICATE_LIMIT:
         raise Malformed(f"{len(data)} bytes are more than the {CERTIFICATE_LIMIT} of any certificate")
@@ -97,7 +97,7 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
 
 
 def check_headers(certificate: Certificate, genesis: Genesis) -> list[str]:
-    """Step 1: both headers are of this chain and signed by its validators; the drawing header follows the close at once."""
+    """Step 1: both headers are signed by this chain's validators; the drawing header follows the close at once."""
     validators = order_validators(genesis.validators)
     batch = closed_batch(certificate)
     for signed in (certificate.drawing_header, certificate.state_header):
@@ -152,10 +152,10 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     return [
         f"task {name.hex()[:16]} of order {configuration.order.hex()[:16]} stands in the state that header "
         f"{certificate.state_header.header.height} signs",
-        f"purpose {purpose_words(order)}; program {order.program.hex()[:16]} ({certificate.program.measurement.kind.value}); "
-        f"{len(configuration.panels)} panel(s) with {enrolled} persons",
-        f"leader {configuration.leader.account.hex()[:16]} and helper {configuration.helper.account.hex()[:16]}, attested by "
-        f"{attestors(certificate.leader)} and {attestors(certificate.helper)}",
+        f"purpose {purpose_words(order)}; program {order.program.hex()[:16]} "
+        f"({certificate.program.measurement.kind.value}); {len(configuration.panels)} panel(s) with {enrolled} persons",
+        f"leader {configuration.leader.account.hex()[:16]} and helper {configuration.helper.account.hex()[:16]}, "
+        f"attested by {attestors(certificate.leader)} and {attestors(certificate.helper)}",
     ]
 
 
@@ -191,7 +191,7 @@ def check_batch(certificate: Certificate, genesis: Genesis) -> list[str]:
     enrolled = sum(panel.enrolled for panel in configuration.panels)
     require(
         configuration.least_batch <= statement.accepted <= enrolled,
-        f"{statement.accepted} reports are not between the minimum {configuration.least_batch} and the {enrolled} enrolled",
+        f"{statement.accepted} reports are not between {configuration.least_batch} (minimum) and {enrolled} (enrolled)",
     )
     require(
         configuration.revoke_until < batch.closed_at <= configuration.close_until,
@@ -204,7 +204,7 @@ def check_batch(certificate: Certificate, genesis: Genesis) -> list[str]:
 
 
 def check_leaves(certificate: Certificate, genesis: Genesis) -> list[str]:
-    """Step 4: the leaves that the next header draws are in the accepted list, each with a permit and a token of its panel."""
+    """Step 4: the leaves that the next header draws are in the accepted list, each with permit and token."""
     configuration, statement = certificate.configuration, closed_batch(certificate).statement
     name = task_id(configuration)
     drawn = drawn_indices(hash_header(certificate.drawing_header.header), name, statement.accepted, DRAWN_LEAVES)
@@ -240,7 +240,7 @@ def check_noise(certificate: Certificate, genesis: Genesis) -> list[str]:
     )
     rho = privacy_loss(configuration)
     return [
-        f"noise scale σ = {configuration.sigma_numerator}/{configuration.sigma_denominator} for each service, as ordered: "
+        f"noise scale σ = {configuration.sigma_numerator}/{configuration.sigma_denominator} each, as ordered: "
         f"ρ = {float(rho):.4f}, that is ε = {epsilon_of_rho(rho):.2f} at δ = {DELTA:g}"
     ]
 
@@ -272,18 +272,18 @@ def make_verdict(certificate: Certificate, genesis: Genesis, values: list[int], 
     believed = [
         (
             ONE_HONEST,
-            f"{statement.accepted} verified reports of {statement.accepted} distinct persons were counted, none revoked in time",
+            f"{statement.accepted} verified reports of as many distinct persons were counted, none revoked in time",
         ),
         (
             ONE_HONEST,
-            f"this is the only release of the batch, and each person's privacy loss is at most ε = {epsilon_of_rho(rho):.2f}",
+            f"the batch is released once: a person's privacy loss is at most ε = {epsilon_of_rho(rho):.2f}",
         ),
         (BOTH_HONEST, "the values are the sum of exactly the listed reports and two noises"),
         (NEVER_SHOWN, "that what the persons' records say is true"),
         (NEVER_SHOWN, "that the program ran at the hubs as published"),
         (
             NEVER_SHOWN,
-            f"anything against {operators(len(genesis.validators))} of the ledger but that two headers of one height prove the fraud",
+            f"anything against {operators(len(genesis.validators))}, but that two headers of one height prove a fraud",
         ),
     ]
     return Verdict(
@@ -304,8 +304,8 @@ def make_verdict(certificate: Certificate, genesis: Genesis, values: list[int], 
 
 def closed_batch(certificate: Certificate) -> Batch:
     """The batch of the certificate's task; a task that was never closed has no certificate."""
-    require(certificate.task.batch is not None, "the task has no closed batch")
-    assert certificate.task.batch is not None
+    if certificate.task.batch is None:
+        raise BadCertificate("the task has no closed batch")
     return certificate.task.batch
 
 
@@ -316,8 +316,8 @@ def privacy_loss(configuration: TaskConfiguration) -> Fraction:
 
 
 def posted(share: PostedShare | None, party: str) -> Digest:
-    require(share is not None, f"the {party} posted no share")
-    assert share is not None
+    if share is None:
+        raise BadCertificate(f"the {party} posted no share")
     return share.share_digest
 
 
