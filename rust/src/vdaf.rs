@@ -442,10 +442,8 @@ impl Parameters {
             "sum" => Some(Self::bits(self.bound)?),
             "histogram" => Some(self.length),
             "multihot" => self.length.checked_add(Self::bits(self.weight as u128)?),
-            "sum_vector" | "sum_vector_multiproof" => {
-                self.length.checked_mul(Self::bits(self.bound)?)
-            }
-            "l1_bound_sum" => self
+            "sumvec" | "sumvec_multiproof" => self.length.checked_mul(Self::bits(self.bound)?),
+            "l1bound" => self
                 .length
                 .checked_add(1)
                 .and_then(|length| length.checked_mul(Self::bits(self.bound).ok()?)),
@@ -487,8 +485,8 @@ impl Parameters {
                 Scheme::new_multihot_count_vec(shares, length, weight, chunk),
                 2,
             ),
-            "sum_vector" => face(Scheme::new_sum_vec(shares, bound, length, chunk), 2),
-            "l1_bound_sum" => face(Scheme::new_l1_bound_sum(shares, bound, length, chunk), 2),
+            "sumvec" => face(Scheme::new_sum_vec(shares, bound, length, chunk), 2),
+            "l1bound" => face(Scheme::new_l1_bound_sum(shares, bound, length, chunk), 2),
             _ => {
                 let vector =
                     SumVec::<Field64, ParallelSum<Field64, Mul>>::new(small()?, length, chunk)

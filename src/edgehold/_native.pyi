@@ -1,16 +1,16 @@
-"""What the Rust module offers; `vdaf` and `crypto` are its only users. All errors are `ValueError` with the reason as text.
+"""What the Rust module offers; only `vdaf` and `crypto` use it. An error is a `ValueError` with the reason as text.
 
-Inside a batch a `str` in the place of a result is the reason why that item has none. No function draws randomness: a seed, an
-entropy or random bytes are arguments. Long calls release the interpreter's lock; batches use all cores unless told otherwise.
+Inside a batch a `str` in the place of a result is the reason why that item has none. No function draws randomness: a
+seed, an entropy or random bytes are arguments. Long calls release the interpreter's lock; batches use all cores unless
+told otherwise.
 """
 
 from collections.abc import Sequence
 from typing import final
 
 def ed25519_verify(public_key: bytes, message: bytes, signature: bytes) -> bool: ...
-def ed25519_verify_batch(
-    items: Sequence[tuple[bytes, bytes, bytes]], entropy: bytes, threads: int
-) -> list[bool]: ...
+def ed25519_verify_batch(items: Sequence[tuple[bytes, bytes, bytes]], entropy: bytes, threads: int) -> list[bool]: ...
+
 @final
 class Prio3:
     def __new__(
@@ -53,6 +53,7 @@ class Prio3:
 
 def optimal_chunk_length(elements: int) -> int: ...
 def discrete_gaussian(seed: bytes, sigma_numerator: int, sigma_denominator: int, count: int) -> list[int]: ...
+
 @final
 class BlindSigner:
     def __new__(cls, private_der: bytes) -> BlindSigner: ...

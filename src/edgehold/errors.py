@@ -92,6 +92,34 @@ class BadHeader(CryptoError):
     remedy = "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
 
 
+class CannotBlind(CryptoError):
+    """A key or message with which no blind signature can be made."""
+
+    number = 160
+    remedy = "Ask the issuer for the modulus in its panel's descriptor, and blind again with fresh randomness."
+
+
+class BadMeasurement(CryptoError):
+    """A measurement type whose numbers make none, or one whose reports would be too large."""
+
+    number = 170
+    remedy = "See the table of measurement types in docs/protocol.md; what a kind does not use is 1 (length) or 0."
+
+
+class BadShare(CryptoError):
+    """A share of a sum that is not a vector of this measurement type's field and length."""
+
+    number = 171
+    remedy = "Ask the aggregator for the share whose digest the ledger has."
+
+
+class BadNoise(CryptoError):
+    """A noise scale or seed from which no noise can be drawn."""
+
+    number = 172
+    remedy = "Give σ as a positive fraction of two numbers below 2^64."
+
+
 # ── the ledger's rules ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -880,6 +908,34 @@ class BadPanelKeys(EnrolmentError):
     exit_code = 8
 
 
+class BadPurpose(HubError):
+    """A purpose or permitted use that says nothing definite."""
+
+    number = 520
+    remedy = "Correct the codes and their arguments; docs/protocol.md lists them with their meaning."
+
+
+class BadPolicy(HubError):
+    """A policy file that cannot be read as a policy."""
+
+    number = 521
+    remedy = "Correct the key that is named; `edgehold hub policy` prints a complete policy to start from."
+
+
+class BadLoss(HubError):
+    """A privacy loss, noise scale or accuracy that is not positive or not defined."""
+
+    number = 522
+    remedy = "Give a noise scale and a privacy loss above zero."
+
+
+class BudgetExhausted(HubError):
+    """A debit that the budget does not cover; nothing was debited."""
+
+    number = 523
+    remedy = "Wait for the period that is named, or let the owner raise the budget."
+
+
 # ── sandbox ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1179,6 +1235,7 @@ class ResultOutOfRange(AggregationError):
 
     number = 630
     remedy = "One aggregator counted what the other did not; dispute the result, and both are marked."
+
 
 
 class OutOfBounds(AggregationError):
