@@ -1,27 +1,27 @@
 """Block headers and the votes that sign them: what CometBFT v0.38 hashes and signs, in our own encoding.
 
-A header is hashed and a vote is signed as CometBFT does it (`verify.header`), whichever engine keeps the ledger; between
-parties they travel as the messages here. Hashes are 32 bytes, or empty where CometBFT leaves them empty.
+A header is hashed and a vote is signed as CometBFT does it (`verify.header`), whichever engine keeps the ledger;
+between parties they travel as the messages here. Hashes are 32 bytes, or empty where CometBFT leaves them empty.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, NewType
+from typing import Annotated, NewType, TypeAlias
 
 from msgspec import Meta, Struct
 
 from edgehold.wire.governance import Validator
 from edgehold.wire.ids import Height
 
-Hash = NewType("Hash", Annotated[bytes, Meta(max_length=32)])
+Hash: TypeAlias = Annotated[bytes, Meta(max_length=32)]
 Address = NewType("Address", Annotated[bytes, Meta(min_length=20, max_length=20)])
 """The first 20 bytes of SHA-256 of a validator's key."""
 
-Nanoseconds = Annotated[int, Meta(ge=0, lt=2**63)]
+Nanoseconds = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """Since 1970-01-01 UTC."""
 
-Version = Annotated[int, Meta(ge=0, lt=2**63)]
+Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Round = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
@@ -39,7 +39,7 @@ class BlockId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     parts: PartSetHeader
 
 
-NO_BLOCK = BlockId(hash=Hash(b""), parts=PartSetHeader(total=0, hash=Hash(b"")))
+NO_BLOCK = BlockId(hash=b"", parts=PartSetHeader(total=0, hash=b""))
 
 
 class Header(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
