@@ -1,14 +1,14 @@
 """Reports and aggregation jobs in the presentation language of DAP-18 (draft-ietf-ppm-dap-18, sections 4.4 and 4.5).
 
-Integers are big-endian, a vector carries the length of its bytes in front, the last vector of a job reaches to the end of the
-message. Every reader takes exactly what the writer writes and raises `Malformed` for anything else. Where the draft leaves
-room or describes what we do not need, this is the choice:
+Integers are big-endian, a vector carries the length of its bytes in front, the last vector of a job reaches to the end
+of the message. Every reader takes exactly what the writer writes and raises `Malformed` for anything else. Where the
+draft leaves room or describes what we do not need, this is the choice:
 
 - `time` is the task's opening height, the same for everybody, so that it says nothing about anybody.
 - A task has one HPKE key for each aggregator, so that `config_id` is 0.
-- The additional data of a share name the task by its id. The draft of number 18 repeats the task's configuration there; our
-  task id is the digest of the configuration, so that the id binds the same.
-- A report has exactly one public extension, ours, of a type code from the range for private use, and no private extension.
+- The additional data of a share name the task by its id. Draft 18 repeats the task's configuration there; our task id
+  is the digest of the configuration, so that the id binds the same.
+- A report has exactly one public extension, ours, of a type code from the range for private use, and no private one.
 - A job has one verification key (number 0), no aggregation parameter and no job extensions: one task is one batch.
 """
 
@@ -185,7 +185,7 @@ def encode_share_aad(task: TaskId, metadata: ReportMetadata, public_share: bytes
 
 
 def encode_job(inits: list[VerifyInit]) -> bytes:
-    """AggregationJobInitReq {verification_key_id u8, agg_param<0..2^32-1>, extensions<0..2^16-1>, verify_inits to the end}."""
+    """AggregationJobInitReq {verification_key_id u8, agg_param<0..2^32-1>, extensions<0..2^16-1>, verify_inits}."""
     head = VERIFICATION_KEY_ID.to_bytes(1, "big") + _vector(b"", 4) + _vector(b"", 2)
     return head + b"".join(
         encode_metadata(init.share.metadata)
