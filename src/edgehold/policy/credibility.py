@@ -1,9 +1,9 @@
 """How far a service node may be believed: from evidence on the ledger to one number, the same on every machine.
 
-The ledger's rules move a `Standing` by the functions of the first part; `score` reads it. A score is the lower 20 % bound of a
-Beta posterior, so a newcomer is low for lack of knowledge and not for a bad record. All arithmetic is on integers: evidence in
-millionths, scores in parts per million, the incomplete beta function in 64-bit fixed point. Credibility measures correctness
-and punctuality, never whether two services collude.
+The ledger's rules move a `Standing` by the functions of the first part; `score` reads it. A score is the lower 20 %
+bound of a Beta posterior, so a newcomer is low for lack of knowledge and not for a bad record. All arithmetic is on
+integers: evidence in millionths, scores in parts per million, the incomplete beta function in 64-bit fixed point.
+Credibility measures correctness and punctuality, never whether two services collude.
 """
 
 from __future__ import annotations
@@ -138,7 +138,10 @@ def score(standing: Standing, prior: Prior, acceptance_cap: int = ACCEPTANCE_CAP
 
 
 def blended(ledger_score: int, own_good: int, own_bad: int) -> int:
-    """The ledger's score and this hub's own experience of n tasks with the service, weighted 4 to n; parts per million."""
+    """The ledger's score and this hub's own experience of n tasks with the service, weighted 4 to n; in ppm.
+
+    `own_good` and `own_bad` count the tasks of this hub in which the service did, or did not, list the report on time.
+    """
     return (own_good * PPM + OWN_WEIGHT * ledger_score) // (own_good + own_bad + OWN_WEIGHT)
 
 
@@ -196,7 +199,10 @@ def _log_powers(a: int, b: int, x: int) -> int:
 
 
 def _tail(a: int, b: int, x: int) -> int:
-    """Σ (a+b)ₙ/(a)ₙ₊₁ xⁿ in fixed point: the integral of tᵃ⁻¹(1 − t)ᵇ⁻¹ from 0 to x, over xᵃ(1 − x)ᵇ (NIST DLMF 8.17.8)."""
+    """Σ (a+b)ₙ/(a)ₙ₊₁ xⁿ in fixed point: the integral of tᵃ⁻¹(1 − t)ᵇ⁻¹ from 0 to x, over xᵃ(1 − x)ᵇ.
+
+    NIST Digital Library of Mathematical Functions, 8.17.8: I_x(a, b) = xᵃ(1 − x)ᵇ/(a·B(a, b)) · ₂F₁(a+b, 1; a+1; x).
+    """
     term = total = _ONE * PPM // a
     above, below = a + b, a + PPM
     while term >> 20:
@@ -208,7 +214,10 @@ def _tail(a: int, b: int, x: int) -> int:
 
 
 def _log_beta(a: int, b: int) -> int:
-    """ln B(a, b) for a, b in millionths: both are lowered by whole numbers, the rest is summed from both ends to 1/2."""
+    """ln B(a, b) for a, b in millionths: both are lowered by whole numbers, the rest is summed from both ends to 1/2.
+
+    B(a, b) = B(a − 1, b)·(a − 1)/(a + b − 1), DLMF 5.12.1 with 5.5.1.
+    """
     factor, halvings = _ONE, 0
     while max(a, b) > 2 * PPM:
         a, b = max(a, b) - PPM, min(a, b)

@@ -36,7 +36,7 @@ class Fault(IntEnum):
     MISSED = 5
     """A share or a deadline was missed."""
     PROVEN = 20
-    """Conflicting signatures, digest or noise mismatch, garbage share, receipt without leaf, leaf despite revocation."""
+    """Conflicting signatures, digest or noise mismatch, garbage share, dropped receipt, revoked report counted."""
 
 
 class PairMark(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

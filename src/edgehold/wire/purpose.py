@@ -1,4 +1,4 @@
-"""What a customer asks to use data for, in the codes of the GA4GH Data Use Ontology (DUO, release of 2021-02-23).
+"""What a customer asks to use data for, in the codes of the GA4GH Data Use Ontology (DUO).
 
 An enumeration's value is the number in the official id: `Permission.HMB` is DUO:0000006.
 """
