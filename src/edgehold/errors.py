@@ -1066,6 +1066,13 @@ class NoTables(SandboxError):
     remedy = "Import a record into the hub first."
 
 
+class ProgramDiffers(SandboxError):
+    """The source, runtime or engine at hand is not the one that was published."""
+
+    number = 568
+    remedy = "Fetch the program's source again; if runtime or engine differ, install the version that the program names."
+
+
 # ── aggregation ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1315,6 +1322,14 @@ class RecordErased(VerificationError):
     exit_code = 5
 
 
+class HeaderMoved(VerificationError):
+    """The ledger made a new block while entries were read that belong together."""
+
+    number = 655
+    remedy = "Read again; nothing was decided."
+    exit_code = 1
+
+
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1332,6 +1347,14 @@ class NotFound(UsageError):
     number = 701
     remedy = "Check the name or id; list what there is with the matching `show` command."
     exit_code = 6
+
+
+class Unavailable(EdgeholdError):
+    """Something that is needed cannot be had now: a party does not answer, or a height has not come."""
+
+    number = 710
+    remedy = "Try again later; nothing was lost."
+    exit_code = 7
 
 
 def all_errors() -> Iterator[type[EdgeholdError]]:

@@ -1,0 +1,140 @@
+"""A customer's own store: each order with its private key, what was sent, and in the end its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import apsw
+
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.ids import Digest, OrderId
+from edgehold.wire.order import PlaceOrder
+
+
+class OrderStatus(str, Enum):
+    """Where an order stands, as its customer sees it."""
+
+    PLACED = "placed"
+    REFUSED = "refused"
+    CERTIFIED = "certified"
+    DISPUTED = "disputed"
+    ACCEPTED = "accepted"
+    UNCONTESTED = "uncontested"
+    NOT_TAKEN = "not-taken"
+    TOO_FEW = "too-few"
+    ABANDONED = "abandoned"
+    WITHHELD = "withheld"
+    UNUSABLE = "unusable"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still happen."""
+        return self in (OrderStatus.PLACED, OrderStatus.CERTIFIED, OrderStatus.DISPUTED)
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One order: `seal_seed` is the secret that opens its shares; `shares` are those that lie beside the certificate."""
+
+    order: OrderId
+    placed: PlaceOrder
+    seal_seed: bytes
+    status: OrderStatus
+    attested: bytes | None
+    sent: bytes
+    certificate: bytes | None
+    shares: bytes | None
+    reason: str | None
+
+    def __repr__(self) -> str:
+        return f"OrderRow({self.order.hex()[:16]}, {self.status.value}, seal_seed=…)"
+
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    number INTEGER PRIMARY KEY,
+    "order" BLOB NOT NULL UNIQUE,
+    placed BLOB NOT NULL,
+    seal_seed BLOB NOT NULL,
+    status TEXT NOT NULL,
+    attested BLOB,
+    sent BLOB NOT NULL,
+    certificate BLOB,
+    shares BLOB,
+    reason TEXT
+) STRICT;
+"""
+
+COLUMNS = '"order", placed, seal_seed, status, attested, sent, certificate, shares, reason'
+
+
+class OrderStore:
+    """The orders of one customer in one SQLite file, durable at each call."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._database = apsw.Connection(str(folder / "orders.db"))
+        self._database.pragma("journal_mode", "wal")
+        self._database.pragma("synchronous", 2)
+        self._database.execute(SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def add(self, order: OrderId, placed: PlaceOrder, seal_seed: bytes, transaction: bytes) -> None:
+        """Keep a new order before anything of it is sent: without the secret its result could never be opened."""
+        self._database.execute(
+            'INSERT INTO orders ("order", placed, seal_seed, status, sent) VALUES (?, ?, ?, ?, ?)',
+            (order, encode(placed), seal_seed, OrderStatus.PLACED.value, transaction),
+        )
+
+    def row(self, order: OrderId) -> OrderRow | None:
+        """One order, if it is ours."""
+        found = self._select('WHERE "order" = ?', order)
+        return found[0] if found else None
+
+    def rows(self) -> list[OrderRow]:
+        """All orders, the oldest first."""
+        return self._select("ORDER BY number")
+
+    def keep_attested(self, order: OrderId, attested: bytes) -> None:
+        """Keep what was attested of both services when the task began: it may be withdrawn before the end."""
+        self._set(order, "attested", attested)
+
+    def keep_sent(self, order: OrderId, transaction: bytes) -> None:
+        """Keep a transaction before it is sent, so that what is sent again is byte for byte the same."""
+        self._set(order, "sent", transaction)
+
+    def keep_certificate(self, order: OrderId, certificate: bytes, shares: bytes | None) -> None:
+        """Keep the verified certificate."""
+        self._database.execute(
+            'UPDATE orders SET certificate = ?, shares = ?, status = ? WHERE "order" = ?',
+            (certificate, shares, OrderStatus.CERTIFIED.value, order),
+        )
+
+    def refuse(self, order: OrderId, reason: str) -> None:
+        """Keep why the ledger refused the order."""
+        self._set(order, "reason", reason)
+        self.move(order, OrderStatus.REFUSED)
+
+    def dispute(self, order: OrderId, reason: str) -> None:
+        """Keep why a result is disputed."""
+        self._set(order, "reason", reason)
+        self.move(order, OrderStatus.DISPUTED)
+
+    def move(self, order: OrderId, status: OrderStatus) -> None:
+        """Keep where the order stands now."""
+        self._set(order, "status", status.value)
+
+    def _set(self, order: OrderId, column: str, value: bytes | str) -> None:
+        self._database.execute(f'UPDATE orders SET {column} = ? WHERE "order" = ?', (value, order))  # noqa: S608
+
+    def _select(self, condition: str, *arguments: Digest) -> list[OrderRow]:
+        rows = self._database.execute(f"SELECT {COLUMNS} FROM orders {condition}", arguments)  # noqa: S608
+        return [
+            OrderRow(OrderId(Digest(row[0])), decode(row[1], PlaceOrder), row[2], OrderStatus(row[3]), *row[4:])
+            for row in rows
+        ]
