@@ -1,0 +1,165 @@
+"""The runtime made ready: unpacked from the package, compiled once to native code, kept in a private directory.
+
+Compiled code runs outside every sandbox, so it is loaded only from a directory that nobody else can write to and only
+if it is, byte for byte, what was compiled there: its digest lies beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import lzma
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from wasmtime import Engine, WasmtimeError
+from wasmtime.component import Component
+
+from edgehold.crypto.hash import tagged_hash
+from edgehold.errors import BrokenRuntime, CompileFailed, UntrustedCache
+from edgehold.sandbox.engine import ENGINE_VERSION, make_engine
+from edgehold.shipped.runtime import RUNTIME_BYTES, RUNTIME_DIGEST, RUNTIME_FILE
+from edgehold.wire.ids import Digest
+
+CHUNK: Final = 1 << 20
+
+
+def silent(_line: str) -> None:
+    """Progress that nobody watches."""
+
+
+def runtime_digest() -> Digest:
+    """Digest of the shipped runtime component, uncompressed: `tagged_hash("runtime", component)`."""
+    return RUNTIME_DIGEST
+
+
+def default_cache() -> Path:
+    """Where compiled runtimes lie unless a caller says otherwise: `$XDG_CACHE_HOME/edgehold` or `~/.cache/edgehold`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgehold"
+
+
+def prepare_runtime(cache: Path, progress: Callable[[str], None] = silent) -> Path:
+    """The compiled runtime of this engine on this machine; compiles it first (5 to 30 s) if there is no usable one.
+
+    Several processes may call this at once: one compiles, the others wait. Raises `UntrustedCache` when others can
+    write to the directory, `BrokenRuntime` when the shipped component is not this version's, `CompileFailed`.
+    """
+    make_private(cache)
+    path = cache / f"runtime-{RUNTIME_DIGEST.hex()[:16]}-{ENGINE_VERSION.replace(' ', '-')}-{platform.machine()}.cwasm"
+    with _locked(path.with_suffix(".lock")):
+        if not _is_usable(path):
+            progress("Preparing the program runtime: compiling it, once (5 to 30 s) …")
+            _compile(read_component(), path)
+            progress(f"Prepared the program runtime: {path}")
+    return path
+
+
+def load_runtime(engine: Engine, path: Path) -> Component:
+    """Load what `prepare_runtime` compiled.
+
+    Raises `UntrustedCache` when others could have written it, when its bytes changed, or when the engine refuses it.
+    """
+    check_private(path.parent)
+    check_private(path)
+    expected = _digest_file(path)
+    if not expected.is_file() or expected.read_text(encoding="ascii") != digest_of_file(path).hex():
+        raise UntrustedCache(f"{path} is not what was compiled there")
+    try:
+        return Component.deserialize_file(engine, str(path))
+    except WasmtimeError as error:
+        raise UntrustedCache(f"{path} was compiled for another engine or machine: {error}") from error
+
+
+def read_component(packed: Path = RUNTIME_FILE) -> bytes:
+    """Unpack the runtime component and check that it is the one this version of Edgehold ships.
+
+    Raises `BrokenRuntime`.
+    """
+    unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 << 20)
+    try:
+        component = unpacker.decompress(packed.read_bytes(), max_length=RUNTIME_BYTES + 1)
+    except (lzma.LZMAError, OSError) as error:
+        raise BrokenRuntime(f"{packed} cannot be read: {error}") from error
+    digest = tagged_hash("runtime", component)
+    if digest != RUNTIME_DIGEST:
+        raise BrokenRuntime(f"{packed} holds {digest.hex()}, not {RUNTIME_DIGEST.hex()}")
+    return component
+
+
+def digest_of_file(path: Path) -> Digest:
+    """Digest of a large file, read in parts: over the digests of its parts of 1 MiB."""
+    with path.open("rb") as file:
+        parts = iter(lambda: file.read(CHUNK), b"")
+        return tagged_hash("file", b"".join(tagged_hash("file-part", part) for part in parts))
+
+
+def make_private(directory: Path) -> None:
+    """Make the directory, for its owner alone; raises `UntrustedCache` if it exists and others can write to it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(directory)
+
+
+def check_private(path: Path) -> None:
+    """Raise `UntrustedCache` unless this user owns the file or directory and nobody else can write to it."""
+    status = path.lstat() if path.is_symlink() or path.exists() else None
+    if status is None or path.is_symlink():
+        raise UntrustedCache(f"{path} is missing or a link")
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise UntrustedCache(f"{path} belongs to user {status.st_uid} with mode {status.st_mode & 0o777:03o}")
+
+
+def _is_usable(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        load_runtime(make_engine(), path)
+    except UntrustedCache:
+        return False
+    return True
+
+
+def _compile(component: bytes, path: Path) -> None:
+    """Compile in a process of its own, whose 400 MB go when it ends, and put the result in place as a whole."""
+    source, target = path.with_suffix(".wasm"), path.with_suffix(".part")
+    source.write_bytes(component)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "edgehold.sandbox.compiled", str(source), str(target)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise CompileFailed(f"{component[:4]!r}… ({len(component)} bytes): {done.stderr.strip()[-500:]}")
+        _digest_file(path).write_text(digest_of_file(target).hex(), encoding="ascii")
+        target.replace(path)
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_suffix(".digest")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; the system frees it when a process dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def main(source: str, target: str) -> None:
+    """The work of the compiling process: from a component to native code."""
+    os.umask(0o077)
+    Path(target).write_bytes(Component.from_file(make_engine(), source).serialize())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
