@@ -154,7 +154,7 @@ class Sources:
     def _panel(self, panel: TaskPanel) -> CertifiedPanel:
         descriptor = self.read(Panel, Collection.PANEL, panel.panel).descriptor
         answer = self._send(panel.issuer, encode(AskPanelKeys(panel=panel.panel)))
-        keys = decode(answer, FromIssuer)  # type: ignore[arg-type]
+        keys: FromIssuer = decode(answer, FromIssuer)
         if not isinstance(keys, PanelKeys) or panel.slot >= len(keys.moduli):
             raise Unavailable(f"issuer {panel.issuer.hex()} does not give the keys of panel {panel.panel.hex()}")
         path = tree_path([bytes(modulus) for modulus in keys.moduli], panel.slot)
@@ -174,7 +174,7 @@ class Sources:
         """The leader's answer, or the helper's if the leader gives none."""
         for account in (configuration.leader.account, configuration.helper.account):
             try:
-                answer = decode(self._send(account, encode(request)), Answer)  # type: ignore[arg-type]
+                answer: Answer = decode(self._send(account, encode(request)), Answer)
             except Unavailable:
                 continue
             if isinstance(answer, kind):

@@ -1,7 +1,7 @@
 """The customer: orders an analysis, waits, opens two shares, verifies, accepts or disputes.
 
-A customer is a state machine over its own store: `step` looks at the ledger and does what is due, and can be stopped and
-called again anywhere. It believes nobody: a result counts when its certificate verifies against genesis.
+A customer is a state machine over its own store: `step` looks at the ledger and does what is due, and can be stopped
+and called again anywhere. It believes nobody: a result counts when its certificate verifies against genesis.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Customer:
     # ── the ledger ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, row: OrderRow, body: Body) -> None:
-        """Send a transaction, or the same bytes again if that body is what was last sent and it may still take effect."""
+        """Send a transaction; the same bytes again if this body is what was last sent and may still take effect."""
         sent = open_envelope(row.sent, self._ledger.network).envelope
         if sent.body == body and sent.expires > self._ledger.height():
             self._resend(row)

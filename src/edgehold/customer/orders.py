@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 import apsw
@@ -13,7 +13,7 @@ from edgehold.wire.ids import Digest, OrderId
 from edgehold.wire.order import PlaceOrder
 
 
-class OrderStatus(str, Enum):
+class OrderStatus(StrEnum):
     """Where an order stands, as its customer sees it."""
 
     PLACED = "placed"
@@ -36,7 +36,7 @@ class OrderStatus(str, Enum):
 
 @dataclass(frozen=True)
 class OrderRow:
-    """One order: `seal_seed` is the secret that opens its shares; `shares` are those that lie beside the certificate."""
+    """One order: `seal_seed` is the secret that opens its shares; `shares` lie beside the certificate, if any."""
 
     order: OrderId
     placed: PlaceOrder

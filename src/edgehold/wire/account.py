@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 from edgehold.wire.ids import AccountId, Counter, Credits, Digest, Height, PublicKey, Signature
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What an account may do by itself; everything else needs an attestation."""
 
     HUB = "hub"
     ORGANISATION = "organisation"
 
 
-class Claim(str, Enum):
+class Claim(StrEnum):
     """What an accreditor attests about an organisation."""
 
     VERIFIED = "verified-organisation"

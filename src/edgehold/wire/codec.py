@@ -6,7 +6,8 @@ spelling of the same value, so that a digest names a message and not one of its 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, overload
 
 import cbor2
 import msgspec
@@ -24,7 +25,11 @@ def encode(message: Any) -> bytes:
     return cbor2.dumps(msgspec.to_builtins(message, builtin_types=(bytes,)), canonical=True)
 
 
-def decode(data: bytes, kind: type[T]) -> T:
+@overload
+def decode(data: bytes, kind: type[T]) -> T: ...
+@overload
+def decode(data: bytes, kind: UnionType) -> Any: ...
+def decode(data: bytes, kind: Any) -> Any:
     """Read a message, refusing bytes that any other writer would have written differently.
 
     Raises `Malformed` for whatever is wrong: not CBOR, trailing bytes, a type or limit that does not hold, another spelling.
@@ -33,7 +38,14 @@ def decode(data: bytes, kind: type[T]) -> T:
         raise Malformed(f"{len(data)} bytes are more than the {MAX_MESSAGE} of any {name_of(kind)}")
     try:
         message = msgspec.convert(cbor2.loads(data), type=kind)
-    except (cbor2.CBORDecodeError, msgspec.ValidationError, ValueError, TypeError, RecursionError, OverflowError) as error:
+    except (
+        cbor2.CBORDecodeError,
+        msgspec.ValidationError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise Malformed(f"not a {name_of(kind)}: {error}") from error
     if encode(message) != data:
         raise Malformed(f"not the canonical encoding of a {name_of(kind)}")

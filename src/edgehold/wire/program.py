@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -11,7 +11,7 @@ from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Counter, Digest, Height, ProgramId, Short
 
 
-class MeasurementKind(str, Enum):
+class MeasurementKind(StrEnum):
     """The Prio3 types a measurement can have (VDAF-18, section 7)."""
 
     COUNT = "count"
@@ -44,7 +44,7 @@ class RunLimits(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     deadline_ms: Annotated[int, Meta(ge=10, le=600_000)]
 
 
-class Sensitivity(str, Enum):
+class Sensitivity(StrEnum):
     """How much an order's outcome can say about persons; the owner's threshold depends on it."""
 
     AGGREGATE = "aggregate"

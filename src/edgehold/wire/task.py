@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -31,7 +31,7 @@ MAX_SEALED_SHARE = 16384
 SealedShare = Annotated[bytes, Meta(max_length=MAX_SEALED_SHARE)]
 
 
-class Party(str, Enum):
+class Party(StrEnum):
     """The two aggregators of a task (DAP: Leader and Helper)."""
 
     LEADER = "leader"
@@ -186,7 +186,7 @@ class PostedShare(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     at: Height
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """How a task ended."""
 
     ACCEPTED = "accepted"
