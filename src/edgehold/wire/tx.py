@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, cast
 
 from msgspec import Meta, Struct
 
@@ -58,6 +58,12 @@ Body: TypeAlias = (
 SLOT_SIGNED = (Revoke, ReportDropped, ReportIgnored)
 """Bodies whose envelope is signed by a slot key; every other sender is an account."""
 
+
+def tag_of(body: Body) -> int:
+    """The number by which a body's type is told on the wire."""
+    return cast(int, body.__struct_config__.tag)
+
+
 RESERVED_TAGS = {
     5: "rotate a key",
     6: "recover an account, veto a recovery",
@@ -79,8 +85,8 @@ MAX_TRANSACTION = 64 * 1024
 class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The payload that a sender signs as COSE_Sign1 with the network id as external data.
 
-    The envelope's digest is remembered until it expires: the same bytes again give the same receipt, so that a lost answer
-    costs nothing and there are no sequence numbers.
+    The envelope's digest is remembered until it expires: the same bytes again give the same receipt, so that a lost
+    answer costs nothing and there are no sequence numbers.
     """
 
     network: NetworkId

@@ -1,0 +1,1 @@
+"""The rules, one function a transaction: each reads, refuses, and returns what to write."""

@@ -1,0 +1,198 @@
+"""From the bytes of a transaction to a receipt and what is written: open, find the signer, judge, apply.
+
+A known refusal is a number in the receipt and writes nothing. Any other exception is a mistake in this program and
+stops the node: a halt beats a fork.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from edgehold.crypto.cose import open1, signed_bytes
+from edgehold.crypto.signatures import verify
+from edgehold.errors import BadSignature, EdgeholdError, Expired, ExpiresTooFar, Malformed, Refusal, WrongNetwork
+from edgehold.ledger.ids import envelope_digest
+from edgehold.ledger.rules.accounts import attest, open_account, transfer, withdraw_attestation
+from edgehold.ledger.rules.data import commit_root
+from edgehold.ledger.rules.evidence import report_conflict, report_dropped, report_ignored
+from edgehold.ledger.rules.governance import set_parameters
+from edgehold.ledger.rules.orders import place_order, settle_order, withdraw_order
+from edgehold.ledger.rules.panels import close_panel, declare_panel
+from edgehold.ledger.rules.programs import publish_program, review_program
+from edgehold.ledger.rules.tasks import (
+    accept_result,
+    close_batch,
+    dispute_result,
+    join_task,
+    post_share,
+    request_task,
+    revoke,
+    settle_task,
+)
+from edgehold.ledger.state import Changes, State, flatten, get_account
+from edgehold.wire.account import Attest, OpenAccount, Transfer, WithdrawAttestation
+from edgehold.wire.codec import decode
+from edgehold.wire.governance import SetParameters
+from edgehold.wire.ids import AccountId, Digest, NetworkId, PublicKey, Signature, SlotKey
+from edgehold.wire.order import PlaceOrder, WithdrawOrder
+from edgehold.wire.panel import ClosePanel, DeclarePanel
+from edgehold.wire.program import PublishProgram, ReviewProgram
+from edgehold.wire.root import CommitRoot
+from edgehold.wire.task import (
+    AcceptResult,
+    CloseBatch,
+    DisputeResult,
+    JoinTask,
+    PostShare,
+    ReportConflict,
+    ReportDropped,
+    ReportIgnored,
+    RequestTask,
+    Revoke,
+    SettleOrder,
+    SettleTask,
+)
+from edgehold.wire.tx import MAX_TRANSACTION, SLOT_SIGNED, Envelope, Receipt
+
+MAX_FACTS = 400
+"""Characters of a refusal's message that a receipt carries."""
+
+
+@dataclass(frozen=True)
+class SignedEnvelope:
+    """A transaction that was read and not yet judged."""
+
+    envelope: Envelope
+    digest: Digest
+    message: bytes
+    signature: Signature
+
+    def item(self, signer: PublicKey) -> tuple[PublicKey, bytes, Signature]:
+        """What `verify` and `verify_many` check."""
+        return signer, self.message, self.signature
+
+
+def open_envelope(tx: bytes, network: NetworkId) -> SignedEnvelope:
+    """Read a transaction.
+
+    1. It has at most 64 kB and is a COSE_Sign1 message in its one spelling.
+    2. The payload is the canonical encoding of an envelope with a known body.
+    3. The envelope names this network.
+
+    Raises `Malformed`, `WrongNetwork`.
+    """
+    if len(tx) > MAX_TRANSACTION:
+        raise Malformed(f"{len(tx)} bytes are more than the {MAX_TRANSACTION} of a transaction")
+    message = open1(tx)
+    envelope = decode(message.payload, Envelope)
+    if envelope.network != network:
+        raise WrongNetwork(f"signed for network {envelope.network.hex()}, this is {network.hex()}")
+    return SignedEnvelope(
+        envelope=envelope,
+        digest=envelope_digest(envelope),
+        message=signed_bytes(message.payload, network),
+        signature=message.signature,
+    )
+
+
+def signer_of(state: State, envelope: Envelope) -> PublicKey:
+    """The key that must have signed: the slot key itself, or the sender's account key; raises `UnknownAccount`."""
+    if isinstance(envelope.body, SLOT_SIGNED):
+        return PublicKey(envelope.sender)
+    return get_account(state, AccountId(envelope.sender)).key
+
+
+def check_expiry(state: State, envelope: Envelope) -> None:
+    """Raises `Expired` or `ExpiresTooFar` unless the envelope may take effect at the state's height."""
+    if envelope.expires < state.height:
+        raise Expired(f"expired at height {envelope.expires}, this is {state.height}")
+    latest = state.height + state.parameters.expiry
+    if envelope.expires > latest:
+        raise ExpiresTooFar(f"expires at height {envelope.expires}, later than {latest}")
+
+
+def execute(state: State, tx: bytes, signature_ok: bool | None = None) -> tuple[Receipt, dict[bytes, bytes | None]]:
+    """Judge a transaction: its receipt, and what is written under which flat key.
+
+    `signature_ok` is what a batch verification of the item under the key from `signer_of` at this very state found;
+    with `None` the signature is verified here. The caller remembers digests: the same envelope again gives the same
+    receipt.
+    """
+    try:
+        opened = open_envelope(tx, state.network.id)
+    except Malformed:
+        # The exact words depend on the libraries' versions; receipts must not.
+        return _refused(state, Malformed("the bytes are not a signed transaction")), {}
+    except Refusal as refusal:
+        return _refused(state, refusal), {}
+    try:
+        check_expiry(state, opened.envelope)
+        signer = signer_of(state, opened.envelope)
+        if not signature_ok:  # after a batch that failed, the single verification finds the words
+            verify(*opened.item(signer))
+        changes = apply(state, opened.envelope)
+    except (Refusal, BadSignature) as refusal:
+        return _refused(state, refusal), {}
+    return Receipt(number=0, height=state.height, made=changes.made, facts=""), flatten(changes)
+
+
+def _refused(state: State, refusal: EdgeholdError) -> Receipt:
+    return Receipt(number=refusal.number, height=state.height, made=None, facts=str(refusal)[:MAX_FACTS])
+
+
+def apply(state: State, envelope: Envelope) -> Changes:
+    """What the body's rule wants written; raises a `Refusal`. Network, expiry and signature were checked."""
+    sender = AccountId(envelope.sender)
+    slot_key = SlotKey(PublicKey(envelope.sender))
+    match envelope.body:
+        case OpenAccount() as body:
+            return open_account(state, sender, body)
+        case Attest() as body:
+            return attest(state, sender, body)
+        case WithdrawAttestation() as body:
+            return withdraw_attestation(state, sender, body)
+        case Transfer() as body:
+            return transfer(state, sender, body)
+        case DeclarePanel() as body:
+            return declare_panel(state, sender, body)
+        case ClosePanel() as body:
+            return close_panel(state, sender, body)
+        case CommitRoot() as body:
+            return commit_root(state, sender, body)
+        case PublishProgram() as body:
+            return publish_program(state, sender, body)
+        case ReviewProgram() as body:
+            return review_program(state, sender, body)
+        case PlaceOrder() as body:
+            return place_order(state, sender, body)
+        case WithdrawOrder() as body:
+            return withdraw_order(state, sender, body)
+        case RequestTask() as body:
+            return request_task(state, sender, body)
+        case JoinTask() as body:
+            return join_task(state, sender, body)
+        case Revoke() as body:
+            return revoke(state, slot_key, body)
+        case CloseBatch() as body:
+            return close_batch(state, sender, body)
+        case PostShare() as body:
+            return post_share(state, sender, body)
+        case AcceptResult() as body:
+            return accept_result(state, sender, body)
+        case DisputeResult() as body:
+            return dispute_result(state, sender, body)
+        case SettleTask() as body:
+            return settle_task(state, sender, body)
+        case SettleOrder() as body:
+            return settle_order(state, sender, body)
+        case ReportConflict() as body:
+            return report_conflict(state, sender, body)
+        case ReportDropped() as body:
+            return report_dropped(state, slot_key, body)
+        case ReportIgnored() as body:
+            return report_ignored(state, slot_key, body)
+        case SetParameters() as body:
+            return set_parameters(state, sender, body)
+        case _ as unreachable:
+            assert_never(unreachable)
