@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use rand_chacha::rand_core::RngCore;
 use rand_chacha::ChaCha20Rng;
 
-use crate::{exactly, refused, stream};
+use crate::{exactly, guarded, reason, refused, stream};
 
 /// A positive rational as it comes; reducing it would change nothing but the bytes read.
 struct Ratio {
@@ -121,7 +121,7 @@ impl Draws {
 
     /// Algorithm 3 for σ = a/b.
     fn gaussian(&mut self, a: u64, b: u64) -> BigInt {
-        let scale = BigUint::from(a / b + 1);
+        let scale = BigUint::from(a / b) + 1u8;
         let (a2, b2) = (BigUint::from(a).pow(2), BigUint::from(b).pow(2));
         let under = 2u8 * &a2 * &b2 * scale.pow(2);
         loop {
@@ -153,15 +153,16 @@ pub fn discrete_gaussian(
     if sigma_numerator == 0 || sigma_denominator == 0 {
         return Err(refused("σ must be a positive fraction".into()));
     }
-    py.detach(|| {
+    let draw_all = || {
         let mut draws = Draws::new(&seed);
         (0..count)
             .map(|_| {
                 let drawn = draws.gaussian(sigma_numerator, sigma_denominator);
-                i128::try_from(&drawn).map_err(|_| refused("a draw beyond 2^127".into()))
+                i128::try_from(&drawn).map_err(reason)
             })
             .collect()
-    })
+    };
+    py.detach(|| guarded(draw_all)).map_err(refused)
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@
 use std::io::Cursor;
 
 use prio::codec::{CodecError, Encode, ParameterizedDecode};
-use prio::field::{Field64, FieldElement, FieldElementWithInteger, NttFriendlyFieldElement};
-use prio::flp::gadgets::{Mul, ParallelSum};
-use prio::flp::types::SumVec;
+use prio::field::{FieldElement, FieldElementWithInteger, NttFriendlyFieldElement};
 use prio::flp::Type;
 use prio::topology::ping_pong::{PingPongMessage, PingPongState, PingPongTopology};
 use prio::vdaf::prio3::{
@@ -32,9 +30,6 @@ type Scheme<T> = prio3::Prio3<T, XofTurboShake128, 32>;
 
 /// Elements of an encoded measurement; beyond it a report would not fit into a message of the protocol.
 const MOST_ELEMENTS: usize = 1 << 20;
-
-/// Private use algorithm number of the sum vector over the small field with several proofs, which the draft's vectors contain.
-const SUM_VEC_MULTIPROOF: u32 = 0xFFFF_FFFF;
 
 /// What a run found: a number (count: 0 or 1; sum: the value; histogram: the place) or a vector.
 #[derive(Clone, FromPyObject)]
@@ -418,6 +413,10 @@ where
     }
 }
 
+fn unknown(kind: &str) -> String {
+    format!("there is no measurement type {kind}")
+}
+
 /// The numbers that fix a measurement type; what a kind does not use is 0.
 struct Parameters {
     shares: u8,
@@ -442,12 +441,14 @@ impl Parameters {
             "sum" => Some(Self::bits(self.bound)?),
             "histogram" => Some(self.length),
             "multihot" => self.length.checked_add(Self::bits(self.weight as u128)?),
-            "sumvec" | "sumvec_multiproof" => self.length.checked_mul(Self::bits(self.bound)?),
-            "l1bound" => self
-                .length
-                .checked_add(1)
-                .and_then(|length| length.checked_mul(Self::bits(self.bound).ok()?)),
-            _ => return Err(format!("there is no measurement type {kind}")),
+            "sumvec" => self.length.checked_mul(Self::bits(self.bound)?),
+            "l1bound" => {
+                let bits = Self::bits(self.bound)?;
+                self.length
+                    .checked_add(1)
+                    .and_then(|numbers| numbers.checked_mul(bits))
+            }
+            _ => return Err(unknown(kind)),
         };
         elements
             .filter(|elements| *elements <= MOST_ELEMENTS)
@@ -455,17 +456,6 @@ impl Parameters {
     }
 
     fn make(&self, kind: &str) -> Outcome<Box<dyn Vdaf>> {
-        if self.elements(kind)? < self.chunk {
-            return Err("a chunk is longer than the measurement".into());
-        }
-        let &Parameters {
-            shares,
-            length,
-            bound,
-            weight,
-            chunk,
-        } = self;
-        let small = || u64::try_from(bound).map_err(|_| String::from("the bound is out of range"));
         fn face<T>(
             scheme: Result<Scheme<T>, prio::vdaf::VdafError>,
             seeds_each: usize,
@@ -477,9 +467,23 @@ impl Parameters {
             let scheme = scheme.map_err(reason)?;
             Ok(Box::new(Face { scheme, seeds_each }))
         }
+
+        if self.elements(kind)? < self.chunk {
+            return Err("a chunk is longer than the measurement".into());
+        }
+        let &Parameters {
+            shares,
+            length,
+            bound,
+            weight,
+            chunk,
+        } = self;
         match kind {
             "count" => face(Scheme::new_count(shares), 1),
-            "sum" => face(Scheme::new_sum(shares, small()?), 1),
+            "sum" => {
+                let bound = u64::try_from(bound).map_err(|_| "the bound is out of range")?;
+                face(Scheme::new_sum(shares, bound), 1)
+            }
             "histogram" => face(Scheme::new_histogram(shares, length, chunk), 2),
             "multihot" => face(
                 Scheme::new_multihot_count_vec(shares, length, weight, chunk),
@@ -487,12 +491,7 @@ impl Parameters {
             ),
             "sumvec" => face(Scheme::new_sum_vec(shares, bound, length, chunk), 2),
             "l1bound" => face(Scheme::new_l1_bound_sum(shares, bound, length, chunk), 2),
-            _ => {
-                let vector =
-                    SumVec::<Field64, ParallelSum<Field64, Mul>>::new(small()?, length, chunk)
-                        .map_err(reason)?;
-                face(Scheme::new(shares, 3, SUM_VEC_MULTIPROOF, vector), 2)
-            }
+            _ => Err(unknown(kind)),
         }
     }
 }
