@@ -8,7 +8,7 @@ from typing import Any
 
 from edgehold.crypto.blind import verify_token
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.merkle import check_path
+from edgehold.crypto.merkle import check_path, verify_presence
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
 from edgehold.ledger.ids import attestations_digest, order_id, panel_id, program_id, statement_message, task_id
@@ -17,7 +17,6 @@ from edgehold.policy.budget import DELTA, epsilon_of_rho, rho_of, squared_sensit
 from edgehold.vdaf.field import add_shares
 from edgehold.verify.batch import drawn_indices
 from edgehold.verify.header import hash_header, order_validators, verify_header
-from edgehold.verify.inclusion import verify_entry
 from edgehold.wire.batch import Batch, LeafOpening, Permit
 from edgehold.wire.certificate import (
     DRAWN_LEAVES,
@@ -117,7 +116,8 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     """Step 2: one state proof for the task; everything else is a preimage of a digest inside it."""
     configuration, task, order = certificate.configuration, certificate.task, certificate.order
     name = task_id(configuration)
-    verify_entry(certificate.state_header, entry_key(Collection.TASK, name), encode(task), certificate.task_proof)
+    root = Digest(certificate.state_header.header.app_hash)
+    verify_presence(root, entry_key(Collection.TASK, name), encode(task), certificate.task_proof)
     same(
         "order",
         (order_id(configuration.customer, order), order.sampling, order.least_batch, order.seal_key),
