@@ -680,6 +680,57 @@ class EngineError(EdgeholdError):
     remedy = "Stop the engine and run `edgehold ledger check`."
 
 
+class LedgerBusy(EngineError):
+    """Another process keeps the ledger in this folder."""
+
+    number = 401
+    remedy = "Wait for the other process to end, or stop it; one folder has one keeper."
+    exit_code = 7
+
+
+class WrongLedger(EngineError):
+    """The folder holds the ledger of another network, or another format."""
+
+    number = 402
+    remedy = "Name the folder that belongs to this genesis file, or an empty one."
+
+
+class StateMismatch(EngineError):
+    """The entries in the table do not have the root that the last header signed; the ledger does not start."""
+
+    number = 403
+    remedy = "Restore the folder from a copy; the table was changed from outside, or the disk is failing."
+
+
+class BrokenLog(EngineError):
+    """A block in the log is not the one that was signed; the ledger does not start."""
+
+    number = 404
+    remedy = "Restore the folder from a copy; the log was changed from outside, or the disk is failing."
+
+
+class NotTheValidator(EngineError):
+    """The signing key is not the one validator that genesis names."""
+
+    number = 405
+    remedy = "Start with the key whose public part stands in the genesis file; a set of several needs the other engine."
+
+
+class EngineHalted(EngineError):
+    """The engine stopped because going on could have forked or damaged the ledger; what was acknowledged is kept."""
+
+    number = 406
+    remedy = "Read the cause in the log, then start again; report it if it recurs: a rule or the disk failed."
+
+
+class QueueFull(EngineError):
+    """More transactions wait than the engine takes."""
+
+    number = 407
+    remedy = "Send the transaction again after the next block."
+    exit_code = 7
+
+
 # ── intake ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
