@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from msgspec import Meta, Struct
 
@@ -144,6 +144,8 @@ def squared_sensitivity(measurement: MeasurementType) -> int:
             return measurement.length * measurement.bound**2
         case MeasurementKind.L1BOUND:
             return 2 * measurement.bound**2
+        case _:
+            assert_never(measurement.kind)
 
 
 def rho_of(sigma: Fraction, d_squared: int) -> Fraction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from msgspec import Meta, Struct
 
@@ -205,6 +205,8 @@ def explain(decision: Decision, question: Question, policy: Policy) -> str:
                 f"privacy loss ε {epsilon_of_rho(Fraction(question.loss)):.2f}"
             )
             return f"{'Granted' if isinstance(decision, Granted) else 'You decide'}. {facts}."
+        case _:
+            assert_never(decision)
 
 
 def _decimal(ppm: int) -> str:

@@ -6,7 +6,7 @@ import re
 import tomllib
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, assert_never
 
 from msgspec import Meta, Struct
 
@@ -72,6 +72,8 @@ class Policy(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
                 return self.least_credibility.model
             case Sensitivity.RECORD:
                 return self.least_credibility.record
+            case _:
+                assert_never(sensitivity)
 
 
 def policy_id(policy: Policy) -> Digest:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import assert_never
 
 from edgehold.errors import BadPurpose
 from edgehold.wire.purpose import Asker, Modifier, Permission, PermittedUse, Purpose, Term
@@ -134,11 +135,12 @@ def permits(allowed: PermittedUse, asked: Purpose, asker: Asker, height: int) ->
 
 
 def _meets(term: Term, asked: Purpose, asker: Asker, height: int) -> bool:
-    """Whether one required modifier is met; the dictionary MODIFIERS says how."""
+    """Whether one required modifier is met; `MODIFIERS` says how."""
     undertaken = [other.argument for other in asked.undertakes if other.modifier is term.modifier]
     non_commercial = _undertakes(asked, Modifier.NCU) or _undertakes(asked, Modifier.NPUNCU)
     not_for_profit = _holds(asker.not_for_profit_until, height)
-    match MODIFIERS[term.modifier][2]:
+    check = MODIFIERS[term.modifier][2]
+    match check:
         case Check.UNDERTAKEN:
             return term.argument in undertaken
         case Check.NO_LONGER:
@@ -160,6 +162,8 @@ def _meets(term: Term, asked: Purpose, asker: Asker, height: int) -> bool:
             return narrow or (asked.permission is not Permission.POA and _undertakes(asked, Modifier.NPOA))
         case Check.WIDENS:
             return True
+        case _:
+            assert_never(check)
 
 
 def _undertakes(asked: Purpose, modifier: Modifier) -> bool:
