@@ -963,7 +963,7 @@ class BadPurpose(HubError):
     """A purpose or permitted use that says nothing definite."""
 
     number = 520
-    remedy = "Correct the codes and their arguments; docs/protocol.md lists them with their meaning."
+    remedy = "Correct the codes and their arguments; docs/glossary.md says where they are listed."
 
 
 class BadPolicy(HubError):
