@@ -113,23 +113,32 @@ def check_expiry(state: State, envelope: Envelope) -> None:
 
 
 def execute(state: State, tx: bytes, signature_ok: bool | None = None) -> tuple[Receipt, dict[bytes, bytes | None]]:
-    """Judge a transaction: its receipt, and what is written under which flat key.
+    """Read and judge a transaction: its receipt, and what is written under which flat key.
 
-    `signature_ok` is what a batch verification of the item under the key from `signer_of` at this very state found;
-    with `None` the signature is verified here. The caller remembers digests: the same envelope again gives the same
-    receipt.
+    `signature_ok` is what a batch verification found (see `judge`). The caller remembers envelopes' digests: the same envelope again gives the same receipt.
     """
     try:
         opened = open_envelope(tx, state.network.id)
     except Malformed:
-        # The exact words depend on the libraries' versions; receipts must not.
+        # The reader's own words depend on the versions of libraries; receipts must not.
         return _refused(state, Malformed("the bytes are not a signed transaction")), {}
-    except Refusal as refusal:
+    except WrongNetwork as refusal:
         return _refused(state, refusal), {}
+    return judge(state, opened, signature_ok)
+
+
+def judge(
+    state: State, opened: SignedEnvelope, signature_ok: bool | None = None
+) -> tuple[Receipt, dict[bytes, bytes | None]]:
+    """Judge a transaction that was read: its receipt, and what is written under which flat key.
+
+    `signature_ok` says that the signature was verified under the key that `signer_of` names at this very state;
+    otherwise it is verified here, and the words of a refusal are always the same.
+    """
     try:
         check_expiry(state, opened.envelope)
         signer = signer_of(state, opened.envelope)
-        if not signature_ok:  # after a batch that failed, the single verification finds the words
+        if not signature_ok:
             verify(*opened.item(signer))
         changes = apply(state, opened.envelope)
     except (Refusal, BadSignature) as refusal:

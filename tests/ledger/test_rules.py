@@ -1,0 +1,25 @@
+"""Every rule: the yes, and each no by its own error."""
+
+from __future__ import annotations
+
+import pytest
+from rule_cases import Case, all_cases
+
+from edgehold.errors import Refusal, all_errors
+from edgehold.ledger.transition import execute
+
+CASES = list(all_cases())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.says}")
+def test_the_rules_answer(case: Case) -> None:
+    receipt, writes = execute(case.world.state, case.tx)
+    assert receipt.number == (case.error.number if case.error else 0), receipt.facts
+    assert bool(writes) is (case.error is None)
+    assert receipt.height == case.world.height
+
+
+def test_every_refusal_of_the_rules_is_met_by_a_case() -> None:
+    met = {case.error for case in CASES}
+    ours = {error for error in all_errors() if issubclass(error, Refusal) and 200 < error.number <= 300}
+    assert ours <= met
