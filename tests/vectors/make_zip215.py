@@ -1,9 +1,9 @@
 """Writes zip215.json: signatures on which Ed25519 libraries disagree, with the verdict of ZIP-215, in plain Python.
 
 196 cases are those of ZIP-215: each of the 14 encodings of points of small order (8 canonical, 6 not) as key and as R,
-s = 0, message "Zcash"; all hold. The others are near them: signatures shifted by a point of small order (they hold, by the
-cofactor), s not below the group order, encodings of no point, changed messages and lengths. The curve is computed here
-with integers.
+s = 0, message "Zcash"; all hold. The others are near them: signatures shifted by a point of small order (they hold, by
+the cofactor), s not below the group order, encodings of no point, changed messages and lengths. The curve is computed
+here with integers.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def make_prio3(measurement: MeasurementType) -> Prio3:
         chunk = _native.optimal_chunk_length(_encoded_length(measurement))
         kind = measurement.kind.value
         return Prio3(measurement, _native.Prio3(kind, length=length, bound=bound, weight=weight, chunk=chunk))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadMeasurement(
             f"{measurement.kind.value} of {length}, bound {bound}, weight {weight}: {error}"
         ) from error
