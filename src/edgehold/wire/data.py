@@ -1,4 +1,4 @@
-"""What a hub says about its datasets to those whom the owner shows them: descriptors and openings of leaves under its root."""
+"""What a hub says of its datasets to those whom its owner shows them: descriptors, and leaves under its root."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from msgspec import Meta, Struct
 from edgehold.wire.ids import Digest, Short
 from edgehold.wire.proof import Path
 
+ObjectId = NewType("ObjectId", Annotated[bytes, Meta(min_length=16, max_length=16)])
+"""Random name of one stored original, known to its hub alone."""
 Salt = NewType("Salt", Annotated[bytes, Meta(min_length=32, max_length=32)])
 """32 random bytes that make a leaf or root unguessable; destroyed, what it salted links to nothing."""
 Year = Annotated[int, Meta(ge=1, le=9999)]

@@ -1,0 +1,93 @@
+"""Any record ↔ sparse bytes: zstd (RFC 8878) against a public dictionary.
+
+What FHIR records have in common (skeletons, terminology) lies once in the dictionary, which is made from public
+synthetic records, is named by its digest and is part of the package; what is stored of a person is the difference.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import zstandard
+
+from edgehold.crypto.hash import tagged_hash
+from edgehold.errors import CannotDecode
+from edgehold.wire.ids import Digest
+
+DICTIONARIES = Path(__file__).parent.parent / "shipped" / "dictionaries"
+SHIPPED_BASE: Digest | None = None
+LEVEL = 9
+MAX_WINDOW = 1 << 27
+"""Bytes; what a decoder may be made to hold."""
+
+
+class Codec(Protocol):
+    """A lossless way to make bytes fewer, named by what a reader needs to undo it."""
+
+    name: Digest
+    """Names the method; the same name always decodes the same bytes to the same bytes."""
+    base: Digest | None
+    """Names the public base that is the same for everybody, if there is one."""
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned."""
+        ...
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; raises `CannotDecode` if they are none of this codec's or would be more than `limit`."""
+        ...
+
+
+class Zstd:
+    """zstd with or without a public dictionary. One object serves any number of hubs, one thread at a time."""
+
+    def __init__(self, dictionary: bytes = b"") -> None:
+        self.base = dictionary_digest(dictionary) if dictionary else None
+        self.name = tagged_hash("codec", b"zstd/1")
+        shared = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+        if shared is not None:
+            shared.precompute_compress(level=LEVEL)
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=shared, write_dict_id=False)
+        self._decompressor = zstandard.ZstdDecompressor(dict_data=shared, max_window_size=MAX_WINDOW)
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned."""
+        encoded = self._compressor.compress(data)
+        if self.decode(encoded, len(data)) != data:
+            raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
+        return encoded
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; the frame's own size is judged before anything is unpacked."""
+        try:
+            size = zstandard.frame_content_size(encoded)
+            if not 0 <= size <= limit:
+                raise CannotDecode(f"the frame holds {size} bytes, the limit is {limit}")
+            data = self._decompressor.decompress(encoded, max_output_size=limit, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise CannotDecode(f"{len(encoded)} bytes are not a frame of this codec and dictionary: {error}") from error
+        if len(data) != size:
+            raise CannotDecode(f"the frame says {size} bytes and holds {len(data)}")
+        return data
+
+
+def dictionary_digest(dictionary: bytes) -> Digest:
+    """The name of a dictionary."""
+    return tagged_hash("dictionary", dictionary)
+
+
+@cache
+def shipped_codec(base: Digest | None) -> Zstd:
+    """The codec with the dictionary of that digest; raises `CannotDecode` if this package does not ship it or it was
+    altered."""
+    if base is None:
+        return Zstd()
+    path = DICTIONARIES / f"{base.hex()}.zstd-dict"
+    if not path.is_file():
+        raise CannotDecode(f"dictionary {base.hex()} is not shipped with this version")
+    dictionary = path.read_bytes()
+    if dictionary_digest(dictionary) != base:
+        raise CannotDecode(f"dictionary {base.hex()} was altered on disk")
+    return Zstd(dictionary)

@@ -1,0 +1,270 @@
+"""Health records as FHIR R4: a bundle or resource as JSON, or NDJSON with one of them a line.
+
+A file is read one document at a time, so that memory holds one bundle, never the file. Each document becomes a
+`Record`: its exact bytes (what an issuer signs and what is stored) and its resources. What is not strictly a FHIR R4
+document is refused with file, line, place in the document and reason.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from edgehold.codecs.events import Event, derive_events
+from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons, UnknownFormat
+from edgehold.hub.intake.json_text import MAX_DEPTH, read_json
+from edgehold.wire.data import Kind
+
+_BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
+BUNDLE_TYPES = frozenset(_BUNDLE_TYPES.split())
+_RESOURCE_TYPES = """
+    Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary
+    BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem
+    ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication CommunicationRequest
+    CompartmentDefinition Composition ConceptMap Condition Consent Contract Coverage CoverageEligibilityRequest
+    CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest DeviceUseStatement
+    DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis Encounter Endpoint EnrollmentRequest
+    EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario ExplanationOfBenefit
+    FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse HealthcareService ImagingStudy Immunization
+    ImmunizationEvaluation ImmunizationRecommendation ImplementationGuide InsurancePlan Invoice Library Linkage List
+    Location Measure MeasureReport Media Medication MedicationAdministration MedicationDispense MedicationKnowledge
+    MedicationRequest MedicationStatement MedicinalProduct MedicinalProductAuthorization
+    MedicinalProductContraindication MedicinalProductIndication MedicinalProductIngredient MedicinalProductInteraction
+    MedicinalProductManufactured MedicinalProductPackaged MedicinalProductPharmaceutical
+    MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence NamingSystem NutritionOrder
+    Observation ObservationDefinition OperationDefinition OperationOutcome Organization OrganizationAffiliation
+    Parameters Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner PractitionerRole Procedure
+    Provenance Questionnaire QuestionnaireResponse RelatedPerson RequestGroup ResearchDefinition
+    ResearchElementDefinition ResearchStudy ResearchSubject RiskAssessment RiskEvidenceSynthesis Schedule
+    SearchParameter ServiceRequest Slot Specimen SpecimenDefinition StructureDefinition StructureMap Subscription
+    Substance SubstanceNucleicAcid SubstancePolymer SubstanceProtein SubstanceReferenceInformation
+    SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport
+    TestScript ValueSet VerificationResult VisionPrescription
+"""
+RESOURCE_TYPES = frozenset(_RESOURCE_TYPES.split())
+"""The 148 resource types of FHIR 4.0.1."""
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+SAMPLE = 1 << 16
+BIRTH = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much of one document a hub takes in."""
+
+    document_bytes: int = 1 << 25
+    depth: int = MAX_DEPTH
+    resources: int = 100_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One document: what is stored and signed, and what it says."""
+
+    place: str
+    """File and line, for messages."""
+    original: bytes
+    resources: Sequence[dict[str, Any]]
+    pointers: Sequence[str]
+    """Where each resource stands in the document (JSON pointers)."""
+
+    def events(self) -> list[Event]:
+        """The events of the record; raises `BadField`, naming file, place and reason."""
+        try:
+            return derive_events(self.resources, self.pointers)
+        except BadField as error:
+            raise BadField(f"{self.place}: {error}") from error
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def detect_kind(path: Path) -> Kind:
+    """What kind of data a file holds, by its first bytes; raises `UnknownFormat`."""
+    with _open(path) as file:
+        sample = file.read(SAMPLE)
+    if sample.lstrip().startswith(b"{") and b'"resourceType"' in sample:
+        return Kind.EHR
+    raise UnknownFormat(f"{path.name}: begins neither like a FHIR bundle nor like a FHIR resource in JSON")
+
+
+def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:
+    """The records of a FHIR file, JSON or NDJSON, plain or as zstd, in their order.
+
+    A line that holds a bundle is a record. Lines of single resources that follow each other are one record. Raises
+    `IntakeError`s on the way: let what was read have an effect only after the last record.
+    """
+    with _open(path) as file:
+        yield from _split(file, path.name, limits)
+
+
+def read_original(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Record:
+    """The record of bytes that were stored as one; raises `IntakeError` if they are none, or several."""
+    records = list(_split(io.BufferedReader(io.BytesIO(original)), place, limits))
+    if len(records) != 1:
+        raise NotFhir(f"{place}: /: {len(records)} records where one was expected")
+    return records[0]
+
+
+def _split(file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Record]:
+    first = _read_line(file, limits, name)
+    if _is_document(first) and file.peek(1):
+        yield from _split_lines(first, file, name, limits)
+        return
+    document = first + file.read(limits.document_bytes + 1 - len(first))
+    _check_size(document, limits, name)
+    yield parse_document(document, name, limits)
+
+
+def _split_lines(line: bytes, file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Record]:
+    singles: list[tuple[bytes, Record]] = []
+    size = number = 0
+    while line:
+        number += 1
+        if line.strip():
+            record = parse_document(line.rstrip(b"\r\n"), f"{name} line {number}", limits)
+            if record.pointers != [""]:
+                yield from _join(singles)
+                singles, size = [], 0
+                yield record
+            else:
+                singles.append((line, record))
+                size += len(line)
+                if size > limits.document_bytes or len(singles) > limits.resources:
+                    raise IntakeLimit(
+                        f"{record.place}: /: single resources of more than {limits.document_bytes} bytes "
+                        f"or more than {limits.resources}"
+                    )
+        line = _read_line(file, limits, name)
+    yield from _join(singles)
+
+
+def _join(singles: list[tuple[bytes, Record]]) -> Iterator[Record]:
+    """Single resources as one record, its bytes those of their lines."""
+    if singles:
+        yield Record(
+            place=singles[0][1].place,
+            original=b"".join(line for line, _ in singles),
+            resources=[record.resources[0] for _, record in singles],
+            pointers=[f"/line {number}" for number in range(len(singles))],
+        )
+
+
+def parse_document(document: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Record:
+    """One FHIR document; raises `NotJson`, `NotFhir` or `IntakeLimit`, naming file, place and reason."""
+    try:
+        value = read_json(document, limits.depth)
+    except IntakeError as error:
+        raise type(error)(f"{place}: {error}") from error
+    if resource_type(value, place, "") != "Bundle":
+        return Record(place=place, original=document, resources=[value], pointers=[""])
+    if value.get("type") not in BUNDLE_TYPES:
+        raise NotFhir(f"{place}: /type: not a type of bundle that FHIR R4 has")
+    entries = value.get("entry", [])
+    if type(entries) is not list:
+        raise NotFhir(f"{place}: /entry: not a list")
+    if len(entries) > limits.resources:
+        raise IntakeLimit(f"{place}: /entry: {len(entries)} entries are more than {limits.resources}")
+    resources, pointers = [], []
+    for index, entry in enumerate(entries):
+        if type(entry) is not dict:
+            raise NotFhir(f"{place}: /entry/{index}: not an object")
+        if "resource" in entry:
+            pointer = f"/entry/{index}/resource"
+            resource_type(entry["resource"], place, pointer)
+            resources.append(entry["resource"])
+            pointers.append(pointer)
+    return Record(place=place, original=document, resources=resources, pointers=pointers)
+
+
+def resource_type(value: Any, place: str, pointer: str) -> str:
+    """The type of a resource; raises `NotFhir` if it is none of FHIR R4."""
+    if type(value) is not dict:
+        raise NotFhir(f"{place}: {pointer or '/'}: not a FHIR resource, which is an object")
+    name = value.get("resourceType")
+    if type(name) is not str or name not in RESOURCE_TYPES:
+        raise NotFhir(f"{place}: {pointer}/resourceType: missing, or no resource type of FHIR R4")
+    return name
+
+
+# ── whose record it is ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def birth_date(resources: Iterable[Mapping[str, Any]]) -> date | None:
+    """The person's birth date, or None if it is not stated. Of a month or year alone its last day, so that nobody
+    is taken for older than is known."""
+    for resource in resources:
+        match = (
+            BIRTH.fullmatch(str(resource.get("birthDate", ""))) if resource.get("resourceType") == "Patient" else None
+        )
+        if match is not None:
+            year, month = int(match[1]), int(match[2] or 12)
+            try:
+                return date(year, month, int(match[3] or monthrange(year, month)[1]))
+            except ValueError:
+                return None
+    return None
+
+
+def check_one_person(persons: set[str], record: Record) -> None:
+    """Note the persons of a record in `persons`; raises `SeveralPersons` when they become more than one."""
+    for resource, pointer in zip(record.resources, record.pointers, strict=True):
+        if resource["resourceType"] == "Patient":
+            persons.add(str(resource.get("id", "")))
+            if len(persons) > 1:
+                raise SeveralPersons(f"{record.place}: {pointer}: a second person; a hub keeps one person's data")
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[io.BufferedReader]:
+    try:
+        with path.open("rb") as plain:
+            if not plain.peek(4).startswith(ZSTD_MAGIC):
+                yield plain
+                return
+            reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(plain, read_across_frames=True)
+            with io.BufferedReader(reader, SAMPLE) as unpacked:
+                yield unpacked  # type: ignore[misc]  # a buffered reader of another stream
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
+    except zstandard.ZstdError as error:
+        raise IntakeError(f"{path}: not a whole zstd file: {error}") from error
+
+
+def _read_line(file: io.BufferedReader, limits: Limits, name: str) -> bytes:
+    line = file.readline(limits.document_bytes + 1)
+    _check_size(line, limits, name)
+    return line
+
+
+def _check_size(document: bytes, limits: Limits, name: str) -> None:
+    if len(document) > limits.document_bytes:
+        raise IntakeLimit(f"{name}: /: a document of more than {limits.document_bytes} bytes")
+
+
+def _is_document(line: bytes) -> bool:
+    """Whether a line is a document by itself, so that the file is NDJSON."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

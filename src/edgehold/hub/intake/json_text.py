@@ -1,0 +1,167 @@
+"""JSON as a hub takes it in: one document that can be read in one way only.
+
+RFC 8259 in UTF-8, and stricter: no key twice in an object, no number beyond the range of a double, no half of a
+surrogate pair, limited depth. A good document is read by compiled code; a bad one is read again by hand, to say where
+it is bad and why.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from edgehold.errors import IntakeLimit, NotJson
+
+MAX_DEPTH = 64
+"""Containers inside each other; FHIR records have about 20."""
+
+TOKEN = re.compile(
+    r'(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
+    r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9a-zA-Z.+-]))"
+    r"|(?P<word>(?:true|false|null)(?![0-9a-zA-Z]))"
+    r"|(?P<mark>[{}\[\],:])"
+)
+SPACE = re.compile(r"[ \t\n\r]*")
+MAX_POINTER = 200
+
+
+def read_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """The value that the text stands for. Raises `NotJson` or `IntakeLimit`, which begin with the place (a JSON
+    pointer)."""
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _explain(data, max_depth, str(error)) from error
+    if not _has_depth(value, max_depth) or _has_repeated_key(data, value):
+        raise _explain(data, max_depth, "cannot be read in one way only")
+    return value
+
+
+def _has_depth(value: Any, limit: int) -> bool:
+    """Whether at most `limit` containers lie inside each other: goes down level by level, all containers of a level at
+    once."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [container for container in level if type(container) is dict or type(container) is list]
+        if not level:
+            return True
+        inside: list[Any] = []
+        for container in level:
+            inside.extend(container.values() if type(container) is dict else container)
+        level = inside
+    return False
+
+
+def _has_repeated_key(data: bytes, value: Any) -> bool:
+    """Whether some object names a key twice, of which the reader then kept one.
+
+    Each pair has one colon, and colons in strings are written as they are (unless escaped, which the slow way decides):
+    so written out again there are as many colons as before exactly if no pair was lost.
+    """
+    if b"\\u003" in data:
+        return _find_fault(data.decode(), MAX_DEPTH) is not None
+    return msgspec.json.encode(value).count(b":") != data.count(b":")
+
+
+def _explain(data: bytes, max_depth: int, otherwise: str) -> NotJson | IntakeLimit:
+    """The error for a text that was refused, with the first place that a reader by hand stumbles over."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        return NotJson("/: begins with a byte order mark, which JSON in UTF-8 has not")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        return NotJson(f"/: byte {error.start} is not UTF-8")
+    return _find_fault(text, max_depth) or NotJson(f"/: {otherwise}")
+
+
+def _find_fault(text: str, max_depth: int) -> NotJson | IntakeLimit | None:
+    """Read token by token; the first fault as an error that names its place, or None."""
+    stack: list[_Container] = []
+    expected = "value"
+    position = 0
+
+    def fault(reason: str) -> NotJson:
+        return NotJson(f"{_pointer(stack)}: {reason} (character {position})")
+
+    while True:
+        position = SPACE.match(text, position).end()  # type: ignore[union-attr]  # matches always
+        if expected == "end":
+            return fault("something follows the document") if position < len(text) else None
+        if position == len(text):
+            return fault("the document ends too early")
+        token = TOKEN.match(text, position)
+        if token is None:
+            return fault("not JSON")
+        word, kind = token[0], token.lastgroup
+        if (
+            word in ("}", "]")
+            and stack
+            and word == stack[-1].closes
+            and expected in ("key or end", "value or end", "comma")
+        ):
+            stack.pop()
+            expected = "comma" if stack else "end"
+        elif expected in ("key or end", "key"):
+            if kind != "string":
+                return fault("an object's key is missing")
+            key = json.loads(word)
+            repeated = key in stack[-1].keys
+            stack[-1].key = key
+            stack[-1].keys.add(key)
+            if repeated:
+                return fault("the key is given twice")
+            expected = "colon"
+        elif expected == "colon":
+            if word != ":":
+                return fault("a colon is missing")
+            expected = "value"
+        elif expected == "comma":
+            if word != ",":
+                return fault("a comma is missing")
+            stack[-1].index += 1
+            expected = "key" if stack[-1].closes == "}" else "value"
+        elif word in ("{", "["):
+            if len(stack) == max_depth:
+                return IntakeLimit(f"{_pointer(stack)}: more than {max_depth} containers inside each other")
+            stack.append(_Container("}" if word == "{" else "]"))
+            expected = "key or end" if word == "{" else "value or end"
+        elif kind == "mark":
+            return fault("a value is missing")
+        else:
+            reason = _bad_scalar(word, kind)
+            if reason:
+                return fault(reason)
+            expected = "comma" if stack else "end"
+        position = token.end()
+
+
+class _Container:
+    """An object or array that is being read."""
+
+    def __init__(self, closes: str) -> None:
+        self.closes = closes
+        self.index = 0
+        self.key: str | None = None
+        self.keys: set[str] = set()
+
+
+def _bad_scalar(word: str, kind: str | None) -> str | None:
+    if kind == "number":
+        if len(word) > 4300 or float(word) in (float("inf"), float("-inf")):
+            return "a number out of range"
+    elif kind == "string" and "\\u" in word:
+        try:
+            json.loads(word).encode()
+        except UnicodeEncodeError:
+            return "half of a surrogate pair"
+    return None
+
+
+def _pointer(stack: list[_Container]) -> str:
+    """JSON pointer (RFC 6901) to where reading stands."""
+    steps = (str(one.index) if one.closes == "]" else one.key for one in stack)
+    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps if step is not None)
+    return pointer[:MAX_POINTER] or "/"

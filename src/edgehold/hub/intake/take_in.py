@@ -1,0 +1,85 @@
+"""From a file to the store: read, check who signed, derive, keep; all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from edgehold.codecs.events import MISSING_TIME, Event, encode_table
+from edgehold.crypto.jws import verify_detached
+from edgehold.errors import BadSignature
+from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, detect_kind, read_records
+from edgehold.hub.store import Store, StoredObject
+from edgehold.ports import Randomness
+from edgehold.wire.ids import AccountId, Signature
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import did."""
+
+    added: tuple[StoredObject, ...]
+    known: tuple[StoredObject, ...]
+    """Records that the hub held already; nothing was stored again."""
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of the originals that were added."""
+        return sum(one.received for one in self.added)
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes that are stored of them."""
+        return sum(one.kept for one in self.added)
+
+
+def import_file(
+    store: Store,
+    path: Path,
+    *,
+    signature: bytes | None = None,
+    verify: Callable[[AccountId, bytes, Signature], None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    randomness: Randomness,
+) -> Imported:
+    """Take a FHIR file into a hub; on any error nothing of it is stored.
+
+    `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
+    issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
+    """
+    kind = detect_kind(path)
+    persons: set[str] = set()
+    added: list[StoredObject] = []
+    known: list[StoredObject] = []
+    with store.transaction():
+        for number, record in enumerate(read_records(path, limits)):
+            check_one_person(persons, record)
+            if signature is not None:
+                if number:
+                    raise BadSignature(f"{record.place}: a signature stands for one record, and this is another")
+                if verify is None:
+                    raise BadSignature(f"{record.place}: there is nobody whose signatures this hub knows")
+                verify_detached(signature, record.original, verify)
+            events = record.events()
+            stored, is_new = store.put_object(
+                record.original,
+                name=record.place,
+                kind=kind,
+                years=years_of(events),
+                tables=encode_table(events),
+                signature=signature,
+                randomness=randomness,
+            )
+            (added if is_new else known).append(stored)
+    return Imported(added=tuple(added), known=tuple(known))
+
+
+def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
+    """The first and last year (UTC) in which something was stated, birth apart; None if nothing has a time."""
+    times = [event.time for event in events if event.time != MISSING_TIME and event.code != "MEDS_BIRTH"]
+    if not times:
+        return None
+    first, last = (datetime(1970, 1, 1) + timedelta(seconds=time) for time in (min(times), max(times)))
+    return first.year, last.year
