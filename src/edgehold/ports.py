@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import SignedHeader
-from edgehold.wire.ids import Digest, NetworkId
+from edgehold.wire.ids import Digest, Modulus, NetworkId, PanelId
 from edgehold.wire.proof import MapProof
 from edgehold.wire.tx import Receipt
 
@@ -82,4 +82,12 @@ class Peer(Protocol):
 
     def send(self, message: bytes) -> bytes:
         """Deliver a message and return the answer. Raises `ConnectionError` when the party cannot be reached."""
+        ...
+
+
+class PanelKeys(Protocol):
+    """Where the public list of a panel's slot verification keys is fetched; its root is on the ledger."""
+
+    def moduli(self, panel: PanelId) -> tuple[Modulus, ...]:
+        """The moduli in slot order, as the issuer publishes them; who relies on them compares the root."""
         ...

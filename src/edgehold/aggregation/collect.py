@@ -1,8 +1,8 @@
 """From a closed batch to the result: noise on each aggregator's sum, sealed shares, and what two of them give together.
 
-Each aggregator adds its full noise once: a discrete Gaussian of the order's σ on every number of the result. The seed is
-its own secret, committed to before the first report, with the header after the close, which nobody knew then; so nobody
-steers the noise and an audit can draw it again.
+Each aggregator adds its full noise once: a discrete Gaussian of the order's σ on every number of the result. The seed
+is its own secret, committed to before the first report, with the header after the close, which nobody knew then; so
+nobody steers the noise and an audit can draw it again.
 """
 
 from __future__ import annotations

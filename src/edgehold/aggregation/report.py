@@ -158,10 +158,9 @@ def check_sizes(served: ServedTask, party: Party, public_share: bytes, sealed: H
         )
 
 
-def check_token(served: ServedTask, metadata: ReportMetadata) -> None:
+def check_token(served: ServedTask, panel: int, slot_key: SlotKey, token: Token) -> None:
     """The panel's issuer signed this slot key for this task's slot; raises `BadToken`."""
-    permit = metadata.permit
-    verify_token(served.moduli[permit.panel], permit.slot_key, permit.token)
+    verify_token(served.moduli[panel], slot_key, token)
 
 
 def permit_claim(task: TaskId, metadata: ReportMetadata) -> tuple[SlotKey, bytes, Signature]:

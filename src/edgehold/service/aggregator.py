@@ -1,0 +1,489 @@
+"""One aggregator of one task: what it takes, checks, counts, signs and destroys. No sockets, no ledger; one durable store.
+
+`Leader` and `Helper` share the lists, the statements and the noised share. Whatever they send is stored before it leaves, so
+that what is sent again is byte for byte what was sent, and a node that stops anywhere goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgehold.aggregation.batch import (
+    BatchLists,
+    intersect,
+    make_lists,
+    make_statement,
+    receipt_digest,
+    sign_statement,
+    statement_digest,
+)
+from edgehold.aggregation.collect import add_noise, make_posting, party_noise
+from edgehold.aggregation.report import (
+    check_metadata,
+    check_sizes,
+    check_token,
+    error_code,
+    open_input_share,
+    permit_claim,
+    read_upload,
+    report_digest,
+)
+from edgehold.aggregation.task import Phase, ServedTask, phase
+from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.seal import SealKeyPair
+from edgehold.crypto.signatures import SigningKey, verify, verify_many
+from edgehold.errors import (
+    AnswerDiffers,
+    BadPermit,
+    BadSignature,
+    BatchFixed,
+    BatchNotReady,
+    BatchTooSmall,
+    JobConflict,
+    NothingHere,
+    NoVerifyKey,
+    ReportRefused,
+    ReportSeen,
+    SlotKeyRevoked,
+    SlotKeySeen,
+    TaskNotOpen,
+    WrongTask,
+)
+from edgehold.ledger.shares import share_aad, share_info
+from edgehold.ports import Randomness
+from edgehold.service.storage import ReportState, Storage
+from edgehold.vdaf.prio3 import Begun, Verified
+from edgehold.wire.batch import BatchStatement, ReportLeaf, SignedBatch, UploadReceipt
+from edgehold.wire.ids import Digest, PublicKey, ReportId, SlotKey
+from edgehold.wire.report import (
+    MAX_JOB,
+    Continued,
+    Rejected,
+    ReportError,
+    ReportMetadata,
+    ReportShare,
+    VerifyInit,
+    VerifyResp,
+    decode_job,
+    decode_job_answer,
+    decode_report,
+    encode_job,
+    encode_job_answer,
+)
+from edgehold.wire.service import LEAVES_IN_PART, ListPart, Receipted, RevokeReport
+from edgehold.wire.task import Party, PostShare, TaskParty
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What one aggregator holds for one task; nothing of it is ever printed."""
+
+    account: SigningKey
+    seal: SealKeyPair
+    noise_secret: bytes
+
+    def __repr__(self) -> str:
+        return "Keys(…)"
+
+
+class Aggregator:
+    """What leader and helper have in common; made anew from the store at every start."""
+
+    party: Party
+
+    def __init__(self, served: ServedTask, storage: Storage, keys: Keys, randomness: Randomness) -> None:
+        self.served = served
+        self.task = served.task
+        self.configuration = served.configuration
+        self._storage = storage
+        self._keys = keys
+        self._randomness = randomness
+
+    # ── revocations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_revocation(self, height: int, message: RevokeReport) -> None:
+        """A slot key ends its permit, until the last height of the revocation phase; asking again changes nothing.
+
+        Raises `TaskNotOpen` after that height, `WrongTask`, `BadToken`, and `BadSignature` if the slot key did not sign.
+        """
+        last = self.configuration.revoke_until
+        if height > last:
+            raise TaskNotOpen(f"revocations for task {self.task.hex()} counted until height {last}, now is {height}")
+        if self._storage.find_signed(self.task, 0) is not None:
+            raise BatchFixed(f"the lists of task {self.task.hex()} are signed")
+        if message.panel >= len(self.served.moduli):
+            raise WrongTask(f"panel {message.panel} of {len(self.served.moduli)}")
+        check_token(self.served, message.panel, message.slot_key, message.token)
+        verify(PublicKey(message.slot_key), revocation_digest(message), message.signature)
+        self.revoke(message.slot_key)
+
+    def revoke(self, slot_key: SlotKey) -> None:
+        """A revocation that stands: this one's report, if there ever is one, does not count."""
+        self._storage.revoke(self.task, slot_key)
+
+    # ── lists and statements ──────────────────────────────────────────────────────────────────────────────────────
+
+    def lists(self) -> BatchLists:
+        """Both lists as this aggregator has them now."""
+        accepted = self._storage.leaves(self.task, accepted=True)
+        return make_lists(accepted, self._storage.leaves(self.task, accepted=False))
+
+    def list_part(self, *, accepted: bool, part: int) -> ListPart:
+        """One part of a list that this aggregator has signed; raises `NothingHere` before, and for a part too many."""
+        if self._storage.find_signed(self.task, 0) is None:
+            raise NothingHere(f"the lists of task {self.task.hex()} are not signed yet")
+        leaves = list(self._storage.leaves(self.task, accepted=accepted))
+        parts = max(1, -(-len(leaves) // LEAVES_IN_PART))
+        if part >= parts:
+            raise NothingHere(f"part {part} of {parts}")
+        return ListPart(parts=parts, leaves=tuple(leaves[part * LEAVES_IN_PART : (part + 1) * LEAVES_IN_PART]))
+
+    def sign(self, number: int, height: int) -> SignedBatch:
+        """Sign a round, once: what was signed for it before is returned as it was.
+
+        Lists below the order's minimum are signed too: so the ledger learns that the task ends, and nothing is released.
+        What is signed at a height takes effect in the next: so the last height of the revocation phase is the first to
+        sign at, and a revocation that comes after the signature is refused. Raises `BatchNotReady` before and after.
+        """
+        signed = self._storage.find_signed(self.task, number)
+        if signed is not None:
+            return signed[0]
+        first, last = self.configuration.revoke_until, self.configuration.close_until
+        if not first <= height < last:
+            raise BatchNotReady(f"batches of task {self.task.hex()} close after {first} until {last}, now is {height}")
+        own = sign_statement(self._keys.account, make_statement(self.task, number, self.lists()))
+        self._storage.keep_signed(self.task, own, height)
+        return own
+
+    def agreed(self) -> tuple[SignedBatch, SignedBatch] | None:
+        """This aggregator's and the other's signature over one statement, of the last round, if they agree."""
+        for number in (1, 0):
+            signed = self._storage.find_signed(self.task, number)
+            if signed is not None:
+                own, other, _ = signed
+                return (own, other) if other is not None and other.statement == own.statement else None
+        return None
+
+    def is_fixed(self) -> bool:
+        """Whether nothing may change in the lists: both signed the same, or round 1 is signed."""
+        return self.agreed() is not None or self._storage.find_signed(self.task, 1) is not None
+
+    def check_statement(self, batch: SignedBatch, number: int) -> None:
+        """The other aggregator signed this, for this task and round; raises `AnswerDiffers`, `BadSignature`."""
+        statement = batch.statement
+        if (statement.task, statement.round) != (self.task, number):
+            raise AnswerDiffers(f"a statement for task {statement.task.hex()}, round {statement.round}")
+        verify(self._other().key, statement_digest(statement), batch.signature)
+
+    def reject_leaves(self, leaves: Iterable[ReportLeaf], *, told: bool) -> None:
+        """These reports do not count; those that are unknown get their leaf. Raises `BatchFixed` after the signature."""
+        if self.is_fixed():
+            raise BatchFixed(f"the lists of task {self.task.hex()} are signed")
+        with self._storage.transaction():
+            for leaf in leaves:
+                if leaf.panel >= len(self.configuration.panels):
+                    raise WrongTask(f"panel {leaf.panel} of {len(self.configuration.panels)}")
+                if self._storage.find_report(self.task, leaf.report) is None:
+                    self._storage.add_report(self.task, leaf, ReportState.REJECTED, told=told)
+                else:
+                    self._storage.reject(self.task, leaf.report, told=told)
+
+    # ── the noised share ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def aggregate_share(self) -> bytes:
+        """The sum of this aggregator's output shares of the accepted reports."""
+        return self.served.vdaf.aggregate(self._storage.output_shares(self.task))
+
+    def noised_share(self, header_hash: Digest) -> bytes:
+        """The aggregate share with this aggregator's noise; `header_hash` is of the block after the close."""
+        noise = party_noise(self.configuration, self.task, self.party, self._keys.noise_secret, header_hash)
+        return add_noise(self.configuration, self.aggregate_share(), noise)
+
+    def make_share(self, statement: BatchStatement, header_hash: Digest) -> PostShare:
+        """The entry with the sealed share; the sealed bytes are kept. Call it once: sealing draws.
+
+        Raises `BatchTooSmall`: below the order's minimum of verified reports nothing is ever released.
+        """
+        if statement.accepted < self.configuration.least_batch:
+            raise BatchTooSmall(f"{statement.accepted} of at least {self.configuration.least_batch} verified reports")
+        posting, sealed = make_posting(
+            self.configuration,
+            self.task,
+            share=self.noised_share(header_hash),
+            info=share_info(self.party),
+            aad=share_aad(statement),
+            randomness=self._randomness,
+        )
+        self._storage.keep_share(self.task, self.party, sealed)
+        return posting
+
+    def _other(self) -> TaskParty:
+        return self.configuration.helper if self.party is Party.LEADER else self.configuration.leader
+
+    def _verify_key(self) -> bytes:
+        verify_key = self._storage.find_verify_key(self.task)
+        if verify_key is None:
+            raise NoVerifyKey(f"task {self.task.hex()} has no verification key here")
+        return verify_key
+
+
+class Leader(Aggregator):
+    """Takes reports from hubs, and leads the helper through jobs and lists."""
+
+    party = Party.LEADER
+
+    def __init__(self, served: ServedTask, storage: Storage, keys: Keys, randomness: Randomness) -> None:
+        super().__init__(served, storage, keys, randomness)
+        self._begun: dict[int, dict[ReportId, bytes]] = {}  # states of jobs under way; made again after a restart
+
+    def take_upload(self, height: int, data: bytes) -> Receipted:
+        """Admit a report and sign for it; the same bytes again give the same receipt, at any height.
+
+        1. Size, spelling, task, phase (`read_upload`); the verification key is there (`NoVerifyKey`).
+        2. The slot key has not reported and has not revoked (`SlotKeySeen`, `SlotKeyRevoked`), the id is free.
+        3. Token and permit hold (`BadToken`, `BadPermit`): a receipt promises a leaf, so only a permitted report gets one.
+
+        HPKE and share digest follow in the job: they cost more, and their failure has a leaf.
+        """
+        digest = report_digest(data)
+        known = self._known_upload(data, digest)
+        if known is None:
+            report = read_upload(self.served, height, data)
+            leaf = report.metadata.leaf()
+            self._verify_key()
+            self._check_unseen(leaf)
+            check_token(self.served, leaf.panel, leaf.slot_key, leaf.token)
+            try:
+                verify(*permit_claim(self.task, report.metadata))
+            except BadSignature as error:
+                raise BadPermit(f"report {leaf.report.hex()}") from error
+            self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
+            known = leaf
+        receipt = UploadReceipt(task=self.task, report=known.report, slot_key=known.slot_key, digest=digest)
+        return Receipted(receipt=receipt, signature=self._keys.account.sign(receipt_digest(receipt)))
+
+    def next_job(self) -> tuple[int, bytes] | None:
+        """Begin a job of the oldest reports, up to `MAX_JOB`: its number and bytes; none if none of them could count.
+
+        Reports that fail here by themselves (HPKE, share digest, revoked, first step of the verification) are rejected at once.
+        """
+        reports = self._storage.pending(self.task, MAX_JOB)
+        if not reports:
+            return None
+        number = self._storage.next_job(self.task)
+        begun = self._begin(reports)
+        rejected = [report for report, _ in reports if report not in begun]
+        request = encode_job([init for init, _ in begun.values()])
+        with self._storage.transaction():
+            for report in rejected:
+                self._storage.reject(self.task, report, told=False)
+            if begun:
+                self._storage.assign(self.task, begun, number)
+                self._storage.add_job(self.task, number, request, None)
+        if not begun:
+            return None
+        self._begun[number] = {report: state for report, (_, state) in begun.items()}
+        return number, request
+
+    def finish_job(self, number: int, data: bytes) -> None:
+        """Count a job by the helper's answer; raises `AnswerDiffers` if it does not fit the job, and counts nothing then."""
+        reports = self._storage.job_reports(self.task, number)
+        states = self._begun.pop(number, None)
+        if states is None:
+            states = {report: state for report, (_, state) in self._begin(reports).items()}
+        answers = decode_job_answer(data)
+        if [answer.report for answer in answers] != [report for report, _ in reports]:
+            raise AnswerDiffers(f"job {number} of task {self.task.hex()}: other reports, or in another order")
+        continued = [answer for answer in answers if isinstance(answer, Continued)]
+        finished = self.served.vdaf.leader_finish_batch(
+            self.served.context, [(states[answer.report], answer.payload) for answer in continued]
+        )
+        with self._storage.transaction():
+            for answer in answers:
+                if isinstance(answer, Rejected):
+                    self._storage.reject(self.task, answer.report, told=True)
+            for answer, outcome in zip(continued, finished, strict=True):
+                if isinstance(outcome, bytes):
+                    self._storage.accept(self.task, answer.report, outcome)
+                else:
+                    self._storage.reject(self.task, answer.report, told=False)
+            self._storage.finish_job(self.task, number, data)
+
+    def take_statement(self, batch: SignedBatch) -> None:
+        """Keep the helper's answer to a proposal."""
+        self.check_statement(batch, batch.statement.round)
+        self._storage.keep_other(self.task, batch)
+
+    def intersect(self, other: BatchLists) -> None:
+        """After a round 0 in which the lists differ: what the helper does not accept is rejected here too."""
+        self.reject_leaves(intersect(self.lists(), other).rejected, told=False)
+
+    def _known_upload(self, data: bytes, digest: Digest) -> ReportLeaf | None:
+        if len(data) != self.served.report_size:
+            return None
+        known = self._storage.find_report(self.task, ReportId(data[:16]))
+        return known.leaf if known is not None and known.digest == digest else None
+
+    def _check_unseen(self, leaf: ReportLeaf) -> None:
+        if self._storage.find_slot_key(self.task, leaf.slot_key) is not None:
+            raise SlotKeySeen(f"slot key {leaf.slot_key.hex()} has reported to task {self.task.hex()}")
+        if self._storage.is_revoked(self.task, leaf.slot_key):
+            raise SlotKeyRevoked(f"slot key {leaf.slot_key.hex()} has revoked its permit for task {self.task.hex()}")
+        if self._storage.find_report(self.task, leaf.report) is not None:
+            raise ReportSeen(f"report id {leaf.report.hex()} is taken in task {self.task.hex()}")
+
+    def _begin(self, reports: Sequence[tuple[ReportId, bytes]]) -> dict[ReportId, tuple[VerifyInit, bytes]]:
+        """The first step of the verification: for each report that passes it the job's part and the leader's state."""
+        verify_key = self._verify_key()
+        opened = []
+        for _, data in reports:
+            report = decode_report(data)
+            if self._storage.is_revoked(self.task, report.metadata.permit.slot_key):
+                continue
+            metadata, public_share = report.metadata, report.public_share
+            try:
+                share = open_input_share(
+                    self.served, Party.LEADER, self._keys.seal, metadata, public_share, report.leader
+                )
+            except ReportRefused:
+                continue
+            opened.append((report, share))
+        outcomes = self.served.vdaf.leader_init_batch(
+            verify_key,
+            self.served.context,
+            [(report.metadata.report, report.public_share, share) for report, share in opened],
+        )
+        begun = {}
+        for (report, _), outcome in zip(opened, outcomes, strict=True):
+            if isinstance(outcome, Begun):
+                part = ReportShare(metadata=report.metadata, public_share=report.public_share, sealed=report.helper)
+                begun[report.metadata.report] = (VerifyInit(share=part, payload=outcome.message), outcome.state)
+        return begun
+
+
+class Helper(Aggregator):
+    """Answers jobs and proposals; it checks every report as if the leader had checked nothing."""
+
+    party = Party.HELPER
+
+    def answer_job(self, height: int, number: int, data: bytes) -> bytes:
+        """Verify a job and store reports, output shares and answer in one transaction; the same job gets the same answer.
+
+        Raises `JobConflict` for other bytes under a known number, `NoVerifyKey`, `BatchFixed`, `TaskNotOpen`, `Malformed`.
+        """
+        known = self._storage.find_job(self.task, number)
+        request = tagged_hash("job", data)
+        if known is not None:
+            if known[0] != request or known[1] is None:
+                raise JobConflict(f"job {number} of task {self.task.hex()} was answered for other bytes")
+            return known[1]
+        if phase(self.configuration, height) > Phase.CLOSE:
+            raise TaskNotOpen(f"jobs of task {self.task.hex()} end with height {self.configuration.close_until}")
+        if self._storage.find_signed(self.task, 0) is not None:
+            raise BatchFixed(f"the lists of task {self.task.hex()} are signed")
+        verify_key = self._verify_key()
+        inits = decode_job(data)
+        reasons, shares = self._admit(inits)
+        counted = [init for init in inits if init.share.metadata.report in shares]
+        outcomes = self.served.vdaf.helper_init_batch(
+            verify_key,
+            self.served.context,
+            [
+                (report, init.share.public_share, shares[report], init.payload)
+                for init in counted
+                for report in [init.share.metadata.report]
+            ],
+        )
+        verified = {init.share.metadata.report: out for init, out in zip(counted, outcomes, strict=True)}
+        with self._storage.transaction():
+            answer = encode_job_answer(
+                [self._decide(init, reason, verified) for init, reason in zip(inits, reasons, strict=True)]
+            )
+            self._storage.add_job(self.task, number, request, answer)
+        return answer
+
+    def answer_proposal(self, height: int, proposal: SignedBatch) -> SignedBatch:
+        """Sign this aggregator's own lists for the round; the leader compares. Raises as `sign`, and `BatchFixed`.
+
+        Round 1 is only for lists that differed in round 0.
+        """
+        number = proposal.statement.round
+        self.check_statement(proposal, number)
+        if number == 1 and self._storage.find_signed(self.task, 1) is None:
+            first = self._storage.find_signed(self.task, 0)
+            if first is None or self.agreed() is not None:
+                raise BatchFixed(f"task {self.task.hex()}: there is nothing to intersect")
+        with self._storage.transaction():
+            own = self.sign(number, height)
+            self._storage.keep_other(self.task, proposal)
+        return own
+
+    def _admit(self, inits: Sequence[VerifyInit]) -> tuple[list[ReportRefused | None], dict[ReportId, bytes]]:
+        """All checks before the verification: for each report why not, or none; and the shares of those that pass."""
+        reasons: list[ReportRefused | None] = []
+        seen: set[bytes] = set()
+        for init in inits:
+            metadata = init.share.metadata
+            reasons.append(_reason(self._check_public, init, seen))
+            seen.update((metadata.report, metadata.permit.slot_key))
+        claims = [permit_claim(self.task, init.share.metadata) for init in inits]
+        holds = verify_many(claims, self._randomness.draw(32))
+        shares: dict[ReportId, bytes] = {}
+        for place, init in enumerate(inits):
+            metadata = init.share.metadata
+            if reasons[place] is None and not holds[place]:
+                reasons[place] = BadPermit(f"report {metadata.report.hex()}")
+            if reasons[place] is None:
+                reasons[place] = _reason(self._open_into, shares, init.share)
+        return reasons, shares
+
+    def _check_public(self, init: VerifyInit, seen: set[bytes]) -> None:
+        metadata = init.share.metadata
+        slot_key = metadata.permit.slot_key
+        check_sizes(self.served, Party.HELPER, init.share.public_share, init.share.sealed)
+        check_metadata(self.served, metadata)
+        if metadata.report in seen or self._storage.find_report(self.task, metadata.report) is not None:
+            raise ReportSeen(f"report id {metadata.report.hex()} is taken")
+        if slot_key in seen or self._storage.find_slot_key(self.task, slot_key) is not None:
+            raise SlotKeySeen(f"slot key {slot_key.hex()} has reported")
+        if self._storage.is_revoked(self.task, slot_key):
+            raise SlotKeyRevoked(f"slot key {slot_key.hex()} has revoked its permit")
+        check_token(self.served, metadata.permit.panel, slot_key, metadata.permit.token)
+
+    def _open_into(self, shares: dict[ReportId, bytes], share: ReportShare) -> None:
+        metadata = share.metadata
+        shares[metadata.report] = open_input_share(
+            self.served, Party.HELPER, self._keys.seal, metadata, share.public_share, share.sealed
+        )
+
+    def _decide(
+        self, init: VerifyInit, reason: ReportRefused | None, verified: Mapping[ReportId, object]
+    ) -> VerifyResp:
+        """Store one report as it was found, and say so; a report id that was taken keeps its first leaf."""
+        metadata: ReportMetadata = init.share.metadata
+        report, leaf = metadata.report, metadata.leaf()
+        if isinstance(reason, ReportSeen | WrongTask):
+            return Rejected(report=report, error=error_code(reason))
+        if reason is not None:
+            self._storage.add_report(self.task, leaf, ReportState.REJECTED, told=True)
+            return Rejected(report=report, error=error_code(reason))
+        outcome = verified[report]
+        if isinstance(outcome, Verified):
+            self._storage.add_report(self.task, leaf, ReportState.ACCEPTED, output_share=outcome.output_share)
+            return Continued(report=report, payload=outcome.message)
+        self._storage.add_report(self.task, leaf, ReportState.REJECTED, told=True)
+        return Rejected(report=report, error=ReportError.VDAF_VERIFY_ERROR)
+
+
+def revocation_digest(message: RevokeReport) -> Digest:
+    """What a slot key signs to end its permit."""
+    return tagged_hash("revoke-report", message.task + message.slot_key)
+
+
+def _reason(check: Callable[..., None], *arguments: object) -> ReportRefused | None:
+    try:
+        check(*arguments)
+    except ReportRefused as reason:
+        return reason
+    return None
