@@ -320,6 +320,7 @@ def order_of(panel: PanelId, program: Digest, memo: str = "memo", **changes: obj
 
 
 NO_ORDER, NO_TASK = OrderId(Digest(bytes(32))), TaskId(Digest(bytes(32)))
+STRANGER_TASK = TaskId(digest("a task that nobody made"))
 
 
 @dataclass

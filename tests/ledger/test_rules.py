@@ -23,3 +23,10 @@ def test_every_refusal_of_the_rules_is_met_by_a_case() -> None:
     met = {case.error for case in CASES}
     ours = {error for error in all_errors() if issubclass(error, Refusal) and 200 < error.number <= 300}
     assert ours <= met
+
+
+def test_a_batch_that_verified_the_signature_spares_the_single_check() -> None:
+    forged = next(case for case in CASES if case.says == "one bit of the signature changed")
+    receipt, writes = execute(forged.world.state, forged.tx, signature_ok=True)
+    assert receipt.number == 0
+    assert writes

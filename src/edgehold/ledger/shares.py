@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.seal import OVERHEAD, SealKeyPair, open_sealed
@@ -125,3 +126,5 @@ def bound_of(measurement: MeasurementType) -> int:
             return 1
         case MeasurementKind.SUM | MeasurementKind.SUMVEC | MeasurementKind.L1BOUND:
             return measurement.bound
+        case _ as unreachable:
+            assert_never(unreachable)

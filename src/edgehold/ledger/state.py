@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, assert_never, cast
 
 from edgehold.errors import (
     NotAttested,
@@ -337,3 +337,5 @@ def _id_bytes(part: bytes | Claim | int) -> bytes:
             return part.value.encode()
         case int():
             return part.to_bytes(8, "big")
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -115,7 +115,8 @@ def check_expiry(state: State, envelope: Envelope) -> None:
 def execute(state: State, tx: bytes, signature_ok: bool | None = None) -> tuple[Receipt, dict[bytes, bytes | None]]:
     """Read and judge a transaction: its receipt, and what is written under which flat key.
 
-    `signature_ok` is what a batch verification found (see `judge`). The caller remembers envelopes' digests: the same envelope again gives the same receipt.
+    `signature_ok` is what a batch verification found (see `judge`). The caller remembers envelopes' digests: the same
+    envelope again gives the same receipt.
     """
     try:
         opened = open_envelope(tx, state.network.id)

@@ -42,12 +42,11 @@ def open_account(state: State, sender: AccountId, tx: OpenAccount) -> Changes:
     if (tx.role is Role.HUB) is (tx.owner_key is None) or tx.owner_key == tx.key:
         raise OwnerKeyMismatch(f"the owner key of {tx.role.value} {account.hex()} does not fit its role")
     sponsors: dict[AccountId, Account] = {}
-    match tx.role:
-        case Role.ORGANISATION:
-            require_accreditor(state, sender)
-        case Role.HUB:
-            require_claim(state, sender, Claim.ISSUER)
-            sponsors[sender] = _with_one_more_hub(state, sender)
+    if tx.role is Role.HUB:
+        require_claim(state, sender, Claim.ISSUER)
+        sponsors[sender] = _with_one_more_hub(state, sender)
+    else:
+        require_accreditor(state, sender)
     try:
         verify(tx.key, possession_message(state.network.id, sender, tx.key), tx.possession)
     except BadSignature as error:

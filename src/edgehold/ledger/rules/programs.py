@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec.structs import replace
 
 from edgehold.errors import MeasurementUnfit, NotAttested, ProgramExists, SelfDealing
@@ -54,6 +56,8 @@ def is_well_bounded(measurement: MeasurementType) -> bool:
             return bound == 0 and 1 <= weight <= length
         case MeasurementKind.SUMVEC | MeasurementKind.L1BOUND:
             return weight == 0 and bound >= 1
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def review_program(state: State, sender: AccountId, tx: ReviewProgram) -> Changes:

@@ -266,11 +266,9 @@ def post_share(state: State, sender: AccountId, tx: PostShare) -> Changes:
     if not tx.sealed and is_carried(get_configuration(state, tx.task).measurement):
         raise ShareNotCarried(f"a share of task {tx.task.hex()} fits into the transaction")
     posted = PostedShare(sealed_digest=tx.sealed_digest, share_digest=tx.share_digest, at=state.height)
-    match party:
-        case Party.LEADER:
-            return Changes(tasks={tx.task: replace(task, leader_share=posted)})
-        case Party.HELPER:
-            return Changes(tasks={tx.task: replace(task, helper_share=posted)})
+    if party is Party.LEADER:
+        return Changes(tasks={tx.task: replace(task, leader_share=posted)})
+    return Changes(tasks={tx.task: replace(task, helper_share=posted)})
 
 
 # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────────────────
