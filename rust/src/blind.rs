@@ -133,7 +133,7 @@ fn public_key(modulus: &[u8]) -> Outcome<PublicKey> {
     if modulus.len() < 256 || modulus.len() > 512 || modulus[0] < 0x80 {
         return Err("the modulus is not one of 2048 to 4096 bits".into());
     }
-    if modulus[modulus.len() - 1] % 2 == 0 {
+    if modulus[modulus.len() - 1].is_multiple_of(2) {
         return Err("the modulus is even".into());
     }
     RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from(EXPONENT))
@@ -246,4 +246,34 @@ pub fn blind_sign_many(
         .into_iter()
         .map(|outcome| BytesOrReason::new(py, outcome))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_one_key_whose_signatures_verify() {
+        let sieve = small_primes();
+        let (der, modulus) = generated(&[3; 32], &sieve).unwrap();
+        assert_eq!(
+            generated(&[3; 32], &sieve).unwrap(),
+            (der.clone(), modulus.clone())
+        );
+        let (private, public) = (
+            SecretKey::from_der(&der).unwrap(),
+            public_key(&modulus).unwrap(),
+        );
+        let (mut generator, options) = (stream(&[4; 32], 0), options());
+        let hidden = public
+            .blind(&mut generator, b"slot key", false, &options)
+            .unwrap();
+        let answer = private
+            .blind_sign(&mut generator, &hidden.blind_msg, &options)
+            .unwrap();
+        let signed =
+            |message: &[u8]| public.finalize(&answer, &hidden.secret, None, message, &options);
+        assert!(signed(b"slot key").is_ok());
+        assert!(signed(b"another").is_err());
+    }
 }

@@ -786,3 +786,62 @@ pub fn optimal_chunk_length(elements: usize) -> PyResult<usize> {
     }
     Ok(prio3::optimal_chunk_length(elements))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(length: usize, bound: u128) -> Parameters {
+        Parameters {
+            shares: 2,
+            length,
+            bound,
+            weight: 0,
+            chunk: 1,
+        }
+    }
+
+    #[test]
+    fn a_measurement_has_at_most_2_to_the_20_elements() {
+        assert_eq!(
+            parameters(MOST_ELEMENTS, 0).elements("histogram"),
+            Ok(MOST_ELEMENTS)
+        );
+        assert!(parameters(MOST_ELEMENTS + 1, 0)
+            .elements("histogram")
+            .is_err());
+        assert!(parameters(usize::MAX, 3).elements("sumvec").is_err());
+        assert!(parameters(usize::MAX, 3).elements("l1bound").is_err());
+        assert!(parameters(1, 0).elements("sum").is_err());
+        assert!(parameters(1, 0).elements("median").is_err());
+    }
+
+    #[test]
+    fn two_verified_shares_give_the_measurement() {
+        let vdaf = parameters(5, 0).make("histogram").unwrap();
+        let (nonce, verify_key) = ([1; 16], [2; 32]);
+        let (public_share, input_shares) = vdaf
+            .shard(
+                b"ctx",
+                &Measurement::Number(3),
+                &nonce,
+                &vec![7; vdaf.random_length()],
+            )
+            .unwrap();
+        let setting = |party: usize| Setting {
+            verify_key: &verify_key,
+            context: b"ctx",
+            nonce: &nonce,
+            public_share: &public_share,
+            input_share: &input_shares[party],
+        };
+        let (state, message) = vdaf.leader_init(&setting(0)).unwrap();
+        let (answer, helper) = vdaf.helper_init(&setting(1), &message).unwrap();
+        let leader = vdaf.leader_finish(b"ctx", &state, &answer).unwrap();
+        let sums = leader.chunks(16).zip(helper.chunks(16)).map(|(a, b)| {
+            let element = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().unwrap());
+            element(a).wrapping_sub(vdaf.modulus() - element(b))
+        });
+        assert_eq!(sums.collect::<Vec<_>>(), [0, 0, 0, 1, 0]);
+    }
+}
