@@ -917,10 +917,10 @@ class NotInvited(EnrolmentError):
 
 
 class NotAnAdult(EnrolmentError):
-    """The issuer's record says that the person is not an adult; panels enrol adults only."""
+    """The person is not an adult: panels enrol adults only, and a minor's hub answers nobody."""
 
     number = 544
-    remedy = "Enrol after the eighteenth birthday."
+    remedy = "Make a new hub and enrol after the eighteenth birthday."
 
 
 class EnrolledBefore(EnrolmentError):

@@ -1,0 +1,105 @@
+"""What an engine needs from the rules: read a transaction, name its signer, execute it on a view of the state.
+
+Engines order transactions, keep the state and prove it; they know nothing of orders or panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edgehold.errors import UnknownAccount
+from edgehold.ledger.genesis import found_network, initial_state
+from edgehold.ledger.state import State
+from edgehold.ledger.transition import execute, open_envelope, signer_of
+from edgehold.wire.governance import Genesis
+from edgehold.wire.ids import Digest, Height, PublicKey, Signature
+from edgehold.wire.tx import Receipt
+
+
+@dataclass(frozen=True)
+class View:
+    """The state as the transactions of one block see it.
+
+    `read` gives the bytes under a flat key, `height` is that of the block being made, `header_hash` knows the last
+    1,000 headers below it.
+    """
+
+    read: Callable[[bytes], bytes | None]
+    height: int
+    header_hash: Callable[[int], Digest | None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A transaction that was read and not yet judged: its bytes, its envelope's digest and end, what was signed."""
+
+    transaction: bytes
+    envelope: Digest
+    expires: Height
+    message: bytes
+    signature: Signature
+    content: Any  # the machine's own form of it
+
+
+class StateMachine(Protocol):
+    """The rules as an engine sees them: deterministic, without effects, the same on every node."""
+
+    def initial_state(self) -> Mapping[bytes, bytes]:
+        """The entries at height 0."""
+        ...
+
+    def open(self, transaction: bytes) -> Request:
+        """Read a transaction; raises `Malformed`, `WrongNetwork`."""
+        ...
+
+    def signer(self, view: View, request: Request) -> PublicKey | None:
+        """Whose signature it must carry, if the state knows its sender."""
+        ...
+
+    def execute(self, view: View, request: Request, signed: bool) -> tuple[Receipt, Mapping[bytes, bytes | None]]:
+        """Its receipt and what it writes (`None` removes).
+
+        `signed` says that the signature holds under the key that `signer` names at this very view. A refusal is a
+        receipt and writes nothing; an exception is a mistake in the rules.
+        """
+        ...
+
+
+class LedgerMachine:
+    """The rules of the ledger (`ledger.transition`) for the network that a genesis document founds."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._genesis = genesis
+        self._network = found_network(genesis)
+
+    def initial_state(self) -> Mapping[bytes, bytes]:
+        """The entries at height 0; raises `BadGenesis`."""
+        return initial_state(self._genesis)
+
+    def open(self, transaction: bytes) -> Request:
+        """Read a transaction; raises `Malformed`, `WrongNetwork`."""
+        opened = open_envelope(transaction, self._network.id)
+        return Request(
+            transaction=transaction,
+            envelope=opened.digest,
+            expires=opened.envelope.expires,
+            message=opened.message,
+            signature=opened.signature,
+            content=opened.envelope,
+        )
+
+    def signer(self, view: View, request: Request) -> PublicKey | None:
+        """The slot key itself, or the key of the sender's account, if there is such an account."""
+        try:
+            return signer_of(self._state(view), request.content)
+        except UnknownAccount:
+            return None
+
+    def execute(self, view: View, request: Request, signed: bool) -> tuple[Receipt, Mapping[bytes, bytes | None]]:
+        """Judge and apply one transaction."""
+        return execute(self._state(view), request.transaction, True if signed else None)
+
+    def _state(self, view: View) -> State:
+        return State(view.read, view.height, view.header_hash, self._network)

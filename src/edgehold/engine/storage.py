@@ -1,0 +1,170 @@
+"""The ledger on disk: one SQLite database with the entries, the block log and the receipts that are remembered.
+
+Write-ahead log with `synchronous=FULL`: what was committed survives a power cut. The database is locked for one keeper
+as long as it is open. Every change happens inside `transaction()`, all of it or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+
+from edgehold.crypto.merkle import bucket_of, hash_key, hash_value
+from edgehold.errors import BrokenLog, LedgerBusy, StateMismatch, WrongLedger
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.header import SignedHeader
+from edgehold.wire.ids import Digest, Height, NetworkId
+from edgehold.wire.proof import BUCKET_BITS, MapEntry
+from edgehold.wire.tx import Receipt
+
+FORMAT = b"edgehold ledger 1"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (
+    key_hash BLOB PRIMARY KEY, value_hash BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, signed_header BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tx (
+    height INTEGER, place INTEGER, bytes BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (height, place)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answer (
+    envelope BLOB PRIMARY KEY, height INTEGER NOT NULL, place INTEGER NOT NULL, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answer_expires ON answer (expires);
+"""
+
+_BUCKET_STEP = 1 << (32 - BUCKET_BITS)
+
+
+class Storage:
+    """One ledger's database; `path` None keeps it in memory. Raises `LedgerBusy`, `WrongLedger`."""
+
+    def __init__(self, path: Path | None, network: NetworkId) -> None:
+        self._path = path
+        try:
+            self._db = apsw.Connection(str(path) if path else ":memory:")
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+                self._db.pragma(*pragma.split("="))
+            with self.transaction():
+                self._db.execute(_SCHEMA)
+                self._identify(network)
+            if (found := self._db.pragma("quick_check")) != "ok":
+                raise BrokenLog(f"{path} is damaged: {found}")
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise LedgerBusy(f"{path} is kept by another process") from error
+        except (apsw.NotADBError, apsw.SQLError) as error:
+            raise WrongLedger(f"{path} is not a ledger: {error}") from error
+        except apsw.CorruptError as error:
+            raise BrokenLog(f"{path} is damaged: {error}") from error
+
+    def _identify(self, network: NetworkId) -> None:
+        for name, value in (("format", FORMAT), ("network", network)):
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+            found = self._one("SELECT value FROM meta WHERE name = ?", name)
+            if found != value:
+                raise WrongLedger(f"{self._path}: its {name} is {found!r}, not {value!r}")
+
+    def close(self) -> None:
+        """Give the database free."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside become durable together when it ends, or none if it raises."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # ── entries: the table under the Merkle map ───────────────────────────────────────────────────────────────────
+
+    def put(self, key_hash: Digest, value_hash: Digest, key: bytes, value: bytes) -> None:
+        """Store an entry, in place of an earlier one of the same key."""
+        self._db.execute("REPLACE INTO state VALUES (?, ?, ?, ?)", (key_hash, value_hash, key, value))
+
+    def delete(self, key_hash: Digest) -> None:
+        """Remove an entry, if it is there."""
+        self._db.execute("DELETE FROM state WHERE key_hash = ?", (key_hash,))
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a flat key, if there is one."""
+        return self._one("SELECT value FROM state WHERE key_hash = ?", hash_key(key))
+
+    def bucket(self, number: int) -> list[MapEntry]:
+        """The entries of one bucket, ascending."""
+        first = (number * _BUCKET_STEP).to_bytes(4, "big")
+        last = ((number + 1) * _BUCKET_STEP - 1).to_bytes(4, "big") + b"\xff" * 29
+        rows = self._db.execute("SELECT key_hash, value_hash FROM state WHERE key_hash BETWEEN ? AND ?", (first, last))
+        return [MapEntry(cast(bytes, key_hash) + cast(bytes, value_hash)) for key_hash, value_hash in rows]
+
+    def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
+        """Every bucket that is not empty, ascending, with its entries, each recomputed from what the table holds."""
+        rows = self._db.execute("SELECT key_hash, value_hash, key, value FROM state ORDER BY key_hash")
+        entries = (_recomputed(*cast(tuple[bytes, bytes, bytes, bytes], row)) for row in rows)
+        for number, group in groupby(entries, key=bucket_of):
+            yield number, list(group)
+
+    # ── the block log ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def append(self, signed: SignedHeader, transactions: Iterable[tuple[bytes, Receipt]]) -> None:
+        """Add a block to the log."""
+        height = signed.header.height
+        self._db.execute("INSERT INTO block VALUES (?, ?)", (height, encode(signed)))
+        rows = ((height, place, data, encode(receipt)) for place, (data, receipt) in enumerate(transactions))
+        self._db.executemany("INSERT INTO tx VALUES (?, ?, ?, ?)", rows)
+
+    def last_height(self) -> Height:
+        """The height of the last block, 0 if there is none."""
+        row = self._db.execute("SELECT max(height) FROM block").fetchall()[0]
+        return cast(int, row[0] or 0)
+
+    def header(self, height: int) -> SignedHeader | None:
+        """The signed header of a block."""
+        data = self._one("SELECT signed_header FROM block WHERE height = ?", height)
+        return None if data is None else decode(data, SignedHeader)
+
+    def transactions(self, height: int) -> list[tuple[bytes, Receipt]]:
+        """The transactions of a block, in order, with their receipts."""
+        rows = self._db.execute("SELECT bytes, receipt FROM tx WHERE height = ? ORDER BY place", (height,))
+        return [(cast(bytes, data), decode(cast(bytes, receipt), Receipt)) for data, receipt in rows]
+
+    # ── receipts that are remembered ──────────────────────────────────────────────────────────────────────────────
+
+    def remember(self, envelope: Digest, height: Height, place: int, expires: Height) -> None:
+        """Keep where an envelope was answered until it expires."""
+        self._db.execute("INSERT INTO answer VALUES (?, ?, ?, ?)", (envelope, height, place, expires))
+
+    def answered_at(self, envelope: Digest) -> tuple[Height, int] | None:
+        """Height and place in the block at which an envelope was answered, if that is remembered."""
+        for height, place in self._db.execute("SELECT height, place FROM answer WHERE envelope = ?", (envelope,)):
+            return cast(int, height), cast(int, place)
+        return None
+
+    def answer(self, envelope: Digest) -> Receipt | None:
+        """The receipt of an envelope, if it is remembered."""
+        data = self._one("SELECT receipt FROM answer JOIN tx USING (height, place) WHERE envelope = ?", envelope)
+        return None if data is None else decode(data, Receipt)
+
+    def forget(self, below: Height) -> None:
+        """Drop the answers to envelopes that expired below a height."""
+        self._db.execute("DELETE FROM answer WHERE expires < ?", (below,))
+
+    def _one(self, query: str, argument: Any) -> bytes | None:
+        for (value,) in self._db.execute(query, (argument,)):
+            return cast(bytes, value)
+        return None
+
+
+def _recomputed(key_hash: bytes, value_hash: bytes, key: bytes, value: bytes) -> MapEntry:
+    if (key_hash, value_hash) != (hash_key(key), hash_value(value)):
+        raise StateMismatch(f"the entry at {key_hash.hex()} does not hold what its hashes say")
+    return MapEntry(key_hash + value_hash)
