@@ -1,7 +1,8 @@
 """A hub's secrets: what is kept in its folder, what goes into the owner's recovery kit, and what is derived from both.
 
-The *owner key* exists only in the recovery kit, which is written once and kept away from the hub; it stands above the *hub key*
-that signs from day to day. Slot keys are derived, so that whoever holds the kit can revoke what a lost hub permitted.
+The *owner key* exists only in the recovery kit, which is written once and kept away from the hub; it stands above the
+*hub key* that signs from day to day. Slot keys are derived, so that whoever holds the kit can revoke what a lost hub
+permitted.
 """
 
 from __future__ import annotations
@@ -80,9 +81,9 @@ class HubKeys:
         """The one-time key with which this person signs in that slot of that panel."""
         return SigningKey(tagged_hash("slot-key", self.file.slot_seed + panel + slot.to_bytes(2, "big")))
 
-    def blinding(self, panel: PanelId, slot: int) -> DerivedRandomness:
-        """The dice for blinding a slot key: the same at each try, so that a visit interrupted can be repeated."""
-        return DerivedRandomness(tagged_hash("slot-blinding", self.file.slot_seed + panel + slot.to_bytes(2, "big")))
+    def blinding_seed(self, panel: PanelId, slot: int) -> bytes:
+        """The 32 bytes that blind a slot key: the same at each try, so that an interrupted visit can be repeated."""
+        return tagged_hash("slot-blinding", self.file.slot_seed + panel + slot.to_bytes(2, "big"))
 
     def is_sampled(self, task: TaskId, sampling: int) -> bool:
         """Whether this hub belongs to the task's sample of `sampling` in 65,536; nobody else can tell."""
@@ -93,22 +94,6 @@ class HubKeys:
         """The height, within first … last inclusive, at which this hub's report to the task leaves."""
         draw = tagged_hash("upload-height", self.file.sampling_secret + task)
         return first + int.from_bytes(draw[:16], "big") % (last - first + 1)
-
-
-class DerivedRandomness:
-    """Dice thrown by a secret: SHA-256 over the secret and a counter. Never the same secret for two purposes."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._next = 0
-
-    def draw(self, count: int) -> bytes:
-        """The next `count` bytes of the stream (see `ports.Randomness`)."""
-        drawn = bytearray()
-        while len(drawn) < count:
-            drawn += tagged_hash("derived-randomness", self._secret + self._next.to_bytes(8, "big"))
-            self._next += 1
-        return bytes(drawn[:count])
 
 
 def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) -> HubKeys:
@@ -127,7 +112,7 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
         storage_key=kit.storage_key,
         slot_seed=kit.slot_seed,
         sampling_secret=Digest(randomness.draw(32)),
-        owner_key=SigningKey(kit.owner_seed).public_key,
+        owner_key=SigningKey(kit.owner_seed).public,
         minor=minor,
     )
     _write_once(folder / KIT_FILE, encode(kit))

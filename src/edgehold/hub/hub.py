@@ -1,0 +1,547 @@
+"""The hub as an actor: one person's data, keys, policy, budget and runs, and all that leaves it.
+
+It is a state machine that can be stopped anywhere. `follow` is called when there may be something new (a height passed,
+the hub is back on line); everything durable lies in the folder: keys, the store, the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from msgspec.structs import replace as changed
+
+from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence, receipt_digest
+from edgehold.aggregation.report import make_report, report_digest
+from edgehold.crypto.cose import sign1
+from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.merkle import tree_path
+from edgehold.crypto.signatures import SigningKey, verify
+from edgehold.errors import (
+    BadSignature,
+    Malformed,
+    NoService,
+    NotAnAdult,
+    NotAsked,
+    NothingSent,
+    TooLate,
+)
+from edgehold.hub import enrolment, sharing
+from edgehold.hub.catalog import catalog_root, open_leaf
+from edgehold.hub.intake.take_in import Imported, import_file
+from edgehold.hub.journal import Journal, Run, RunState, Share
+from edgehold.hub.keys import HubKeys, load_keys
+from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
+from edgehold.hub.store import Store
+from edgehold.hub.watch import Feed, SeenTask, look, see_task
+from edgehold.ledger.ids import account_id
+from edgehold.ledger.state import State, find_revocation, find_root, get_account, get_panel, get_task
+from edgehold.policy.budget import Budget
+from edgehold.policy.decide import Ask, Granted, Refused, debit_for, explain, make_record
+from edgehold.policy.policy import Mode, Policy, minor, opening_budget
+from edgehold.ports import Ledger, Peer, Randomness
+from edgehold.sandbox.host import Sandbox
+from edgehold.sandbox.program import Measurement, neutral
+from edgehold.verify.view import ProofCache
+from edgehold.wire.account import Role
+from edgehold.wire.batch import Batch, ReportLeaf
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.data import ObjectId
+from edgehold.wire.enrolment import Invitation
+from edgehold.wire.ids import AccountId, Digest, PanelId, Signature, SlotKey, TaskId
+from edgehold.wire.panel import SlotCredential
+from edgehold.wire.report import decode_report
+from edgehold.wire.root import CommitRoot
+from edgehold.wire.service import Answer, Done, GetLists, ListPart, Receipted, Request, RevokeReport, Upload
+from edgehold.wire.sharing import Grant, Nonce
+from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
+from edgehold.wire.tx import Body, Envelope
+
+STORE_FILE = "store.sqlite"
+JOURNAL_FILE = "journal.sqlite"
+
+EXPIRY = 20
+"""Heights within which a transaction of a hub takes effect or is sent anew."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a hub reaches outside its folder. Hubs of one process may share all of it.
+
+    `proofs` remembers what was verified in this process; a hub that trusts no other has one of its own.
+    """
+
+    ledger: Ledger
+    sandbox: Sandbox
+    library: Library
+    services: Callable[[AccountId], Peer]
+    randomness: Randomness
+    proofs: ProofCache = field(default_factory=ProofCache)
+    feed: Feed = field(default_factory=Feed)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One line of the history: a task, what was decided, what left and what it cost."""
+
+    task: TaskId
+    state: RunState
+    sentence: str
+    bytes_left: int
+    sent_at: int | None
+    loss: Fraction
+    """ρ that was debited; 0 if nothing was."""
+    receipt: Receipted | None
+    included: bool | None
+    """Whether the batch counts the report; None as long as it is not known."""
+    revoked_at: int | None
+    log: str
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One line of the history: a shared record that was fetched."""
+
+    share: Digest
+    recipient: AccountId
+    height: int
+    bytes_left: int
+
+
+@dataclass(frozen=True)
+class BatchCheck:
+    """What the lists of a closed batch say of this hub's report."""
+
+    included: bool
+    evidence: Digest | None
+    """Envelope of the accusation that was sent to the ledger, if the lists break a promise."""
+
+
+class Hub:
+    """One person's hub. Use it from one thread at a time; `close` it, or use it in a `with` statement."""
+
+    def __init__(self, keys: HubKeys, store: Store, journal: Journal, outside: Surroundings) -> None:
+        self.keys = keys
+        self.store = store
+        self.account = account_id(Role.HUB, keys.signing.public)
+        self._journal = journal
+        self._outside = outside
+        self._ledger = outside.ledger
+        self._bench = Bench(store, outside.sandbox, outside.library)
+        self._followed = 0
+
+    @classmethod
+    def create(cls, folder: Path, keys: HubKeys, outside: Surroundings) -> Hub:
+        """Make store and journal beside fresh keys; a minor's hub gets the policy *never*."""
+        store = Store.create(folder / STORE_FILE, keys.storage_key, outside.randomness)
+        journal = Journal(folder / JOURNAL_FILE)
+        journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
+        return cls(keys, store, journal, outside)
+
+    @classmethod
+    def open(cls, folder: Path, outside: Surroundings) -> Hub:
+        """Open the hub in a folder; raises `KeysUnusable`, `NotAStore`, `WrongHubKey`, `StoreBusy`."""
+        keys = load_keys(folder)
+        return cls(keys, Store.open(folder / STORE_FILE, keys.storage_key), Journal(folder / JOURNAL_FILE), outside)
+
+    def close(self) -> None:
+        """Let go of the files; nothing is lost by not calling it."""
+        self._journal.close()
+        self.store.close()
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def import_file(self, path: Path) -> Imported:
+        """Take in a FHIR bundle (JSON, NDJSON), checking the issuer's signature `NAME.jws` if it lies beside it.
+
+        The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
+        stored.
+        """
+        beside = path.with_name(path.name + ".jws")
+        if not beside.exists():
+            return import_file(self.store, path, randomness=self._outside.randomness)
+        state, _ = self._look()
+
+        def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
+            verify(get_account(state, signer).key, message, signature)
+
+        token = beside.read_bytes()
+        randomness = self._outside.randomness
+        return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
+
+    def commit(self) -> Digest | None:
+        """Post the root if this interval has none yet, changed or not; returns the envelope's digest if it was sent."""
+        state, _ = self._look()
+        last = find_root(state, self.account)
+        interval = state.parameters.root_interval
+        if last is not None and last.at // interval == state.height // interval:
+            return None
+        return self._submit(CommitRoot(root=catalog_root(self.store, self._outside.randomness)))
+
+    # ── enrolment ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ask_account(self, issuer: Peer, sponsor: AccountId, invitation: Invitation) -> Digest:
+        """Ask the issuer to sponsor the hub's account; returns the digest of its entry's envelope."""
+        return enrolment.ask_account(issuer, sponsor, self._ledger.network, self.keys, invitation)
+
+    def enrol(self, issuer: Peer, panel: PanelId) -> None:
+        """Show the issuer the record it signed under the live root, and have all slot keys of a panel signed.
+
+        The same call again repeats the same visit. Raises `EnrolmentError`, `NotCommitted`, `UnknownObject`,
+        `NoService`.
+        """
+        if self.keys.minor:
+            raise NotAnAdult(f"hub {self.account.hex()} was made for a minor")
+        state, _ = self._look()
+        schema = get_panel(state, panel).descriptor.schemas[0]
+        root = find_root(state, self.account)
+        opening = open_leaf(self.store, find_dataset(self.store, schema).id, root.root if root else Digest(bytes(32)))
+        enrolment.enrol(issuer, state, self._journal, self.keys, self.account, panel, opening)
+
+    def panels(self) -> list[PanelId]:
+        """The panels that this hub answers for."""
+        return self._journal.panels()
+
+    # ── policy and budget ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def policy(self) -> Policy:
+        """The owner's standing answer."""
+        return self._journal.policy() or minor()
+
+    def set_policy(self, policy: Policy) -> None:
+        """Give another standing answer, for tasks that are decided from now on. Raises `NotAnAdult`."""
+        if self.keys.minor and policy.mode is not Mode.NEVER:
+            raise NotAnAdult("a minor's hub answers nobody")
+        self._journal.set_fact("policy", encode(policy))
+
+    def budget(self) -> Budget:
+        """What the policy allows, and every debit."""
+        return replace(opening_budget(self.policy), spent=self._journal.spent())
+
+    # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def follow(self) -> None:
+        """Do all that is due: finish what was interrupted, answer the tasks that are new, upload what has its height.
+
+        Raises `LedgerBehind`, `BadHeader`, `BadProof`, `HeaderMoved`; then nothing was decided.
+        """
+        height = self._ledger.height()
+        for run in self._journal.runs(RunState.GRANTED):
+            self._store(run, neutral(run.configuration.measurement), INTERRUPTED)
+        news = self._outside.feed.after(self._ledger, self._followed)
+        panels = self._journal.panels()
+        if news and panels:
+            state, header = self._look()
+            for task in news:
+                seen = see_task(state, task, panels, self._journal)
+                if seen is not None and self._is_for_this_hub(seen, task, height):
+                    self._decide(state, header, seen)
+        self._followed = height
+        self._upload_due(height)
+
+    def inbox(self) -> list[Run]:
+        """The tasks that wait for the owner's answer."""
+        return self._journal.runs(RunState.ASKED)
+
+    def answer(self, task: TaskId, *, yes: bool) -> None:
+        """The owner's answer. A yes is decided again by policy and budget as they are now.
+
+        Raises `NotAsked`, `TooLate`.
+        """
+        waiting = [run for run in self.inbox() if run.task == task]
+        if not waiting:
+            raise NotAsked(f"task {task.hex()}")
+        if not yes:
+            self._journal.move_run(task, RunState.DECLINED)
+            return
+        until = waiting[0].configuration.upload_until
+        if self._ledger.height() > until:
+            self._journal.move_run(task, RunState.DECLINED)
+            raise TooLate(f"task {task.hex()} took reports until height {until}")
+        state, header = self._look()
+        seen = see_task(state, task, self._journal.panels(), self._journal)
+        if seen is None:
+            raise NotAsked(f"the hub left the panel of task {task.hex()}")
+        self._decide(state, header, seen, owner_agrees=True)
+
+    def _is_for_this_hub(self, seen: SeenTask, task: TaskId, height: int) -> bool:
+        """Whether the hub has not dealt with the task yet, is in its sample, and is in time."""
+        configuration = seen.configuration
+        return (
+            not self._journal.has_run(task)
+            and self.keys.is_sampled(task, configuration.sampling)
+            and height <= configuration.upload_until
+        )
+
+    def _decide(self, state: State, header: Digest, seen: SeenTask, *, owner_agrees: bool = False) -> None:
+        """Decide by policy, task, ledger and budget; on a grant fix the upload's height, run, and store the report.
+
+        The grant is durable before the run begins: a hub that is killed meanwhile does not run it again.
+        """
+        record = make_record(self.policy, seen.question, self.budget())
+        configuration, upload_at = seen.configuration, 0
+        match record.decision:
+            case Refused():
+                verdict = RunState.REFUSED
+            case Ask() if not owner_agrees:
+                verdict = RunState.ASKED
+            case Ask() | Granted():
+                verdict = RunState.GRANTED
+                first = min(self._ledger.height() + 1, configuration.upload_until)
+                upload_at = self.keys.upload_height(seen.question.task, first, configuration.upload_until)
+        self._journal.set_decision(verdict, record, configuration, panel=seen.panel, upload_at=upload_at, header=header)
+        if verdict is RunState.GRANTED:
+            run = self._journal.run(seen.question.task)
+            measurement, log = measure(self._bench, state, self.account, seen)
+            self._store(run, measurement, log)
+
+    def _store(self, run: Run, measurement: Measurement, log: str) -> None:
+        """Debit the budget and keep the sealed report, in one transaction."""
+        panel = run.configuration.panels[run.panel]
+        report = make_report(
+            run.configuration,
+            measurement,
+            panel=run.panel,
+            slot_key=self.keys.slot_key(panel.panel, panel.slot),
+            token=self._journal.token(panel.panel, panel.slot),
+            randomness=self._outside.randomness,
+        )
+        self._journal.store_report(run.task, report, log, debit_for(run.record.question))
+
+    def _upload_due(self, height: int) -> None:
+        """Upload what has its height, once; what got no receipt is sent again as it was, until the phase ends."""
+        for run in self._journal.runs(RunState.STORED):
+            if height > run.configuration.upload_until:
+                self._journal.move_run(run.task, RunState.MISSED)
+            elif height >= run.upload_at and run.report is not None:
+                try:
+                    self._journal.set_sent(run.task, height, self._upload(run, run.report))
+                except (ConnectionError, NoService, BadSignature, Malformed) as error:
+                    self._journal.note(run.task, f"Height {height}: {type(error).__name__} {error}")
+
+    def _upload(self, run: Run, report: bytes) -> Receipted:
+        leader = run.configuration.leader
+        answer = self._ask(leader.account, Upload(task=run.task, report=report))
+        permit = decode_report(report).metadata
+        if not isinstance(answer, Receipted):
+            raise NoService(f"the leader answered an upload with {answer}")
+        receipt = answer.receipt
+        expected = (run.task, permit.report, permit.permit.slot_key, report_digest(report))
+        if (receipt.task, receipt.report, receipt.slot_key, receipt.digest) != expected:
+            raise NoService("the leader's receipt is for another report")
+        verify(leader.key, receipt_digest(receipt), answer.signature)
+        return answer
+
+    # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def history(self) -> list[Departure]:
+        """Every task this hub decided on, the oldest first: why, what left, what it cost, whether it counts."""
+        debits = self._journal.debits()
+        return [
+            Departure(
+                task=run.task,
+                state=run.state,
+                sentence=explain(run.record.decision, run.record.question, run.record.policy),
+                bytes_left=len(run.report) if run.report and run.state is RunState.SENT else 0,
+                sent_at=run.sent_at,
+                loss=debits.get(run.task, Fraction(0)),
+                receipt=run.receipt,
+                included=run.included,
+                revoked_at=run.revoked_at,
+                log=run.log,
+            )
+            for run in self._journal.runs(*RunState)
+        ]
+
+    def check_batch(self, task: TaskId) -> BatchCheck | None:
+        """Look for this hub's report in the lists of a closed batch; none as long as it is not closed.
+
+        The whole lists are downloaded, so that nobody learns what was looked for. A receipted report that is in
+        neither, or one that counts although its revocation stood on the ledger, is evidence and goes to the ledger.
+        Raises `NothingSent`, `NoService`.
+        """
+        run = self._journal.run(task)
+        if run.receipt is None or run.report is None:
+            raise NothingSent(f"task {task.hex()}: {run.state.value}")
+        state, _ = self._look()
+        entry = get_task(state, task)
+        if entry.batch is None:
+            return self._conclude(run, included=False) if entry.outcome is not None else None
+        accepted, rejected = self._download(run, entry.batch)
+        report = decode_report(run.report).metadata
+        place, slot_key = find_leaf(accepted, report.report), self._slot_key(run)
+        if place is not None:
+            if find_revocation(state, task, SlotKey(slot_key.public)) is None:
+                return self._conclude(run, included=True)
+            ignored = ReportIgnored(task=task, credential=self._credential(run), leaf=open_leaves(accepted, [place])[0])
+            return self._conclude(run, included=True, evidence=self._submit(ignored, slot_key))
+        if find_leaf(rejected, report.report) is not None:
+            return self._conclude(run, included=False)
+        dropped = ReportDropped(
+            receipt=run.receipt.receipt,
+            signature=run.receipt.signature,
+            credential=self._credential(run),
+            accepted=prove_absence(accepted, report.report),
+            rejected=prove_absence(rejected, report.report),
+        )
+        return self._conclude(run, included=False, evidence=self._submit(dropped, slot_key))
+
+    def _conclude(self, run: Run, *, included: bool, evidence: Digest | None = None) -> BatchCheck:
+        """Remember what the lists said, and of whom it is to the credit or to the blame."""
+        services = (run.configuration.leader.account, run.configuration.helper.account)
+        good: Sequence[AccountId] = services if included and evidence is None else ()
+        bad: Sequence[AccountId] = ()
+        if evidence is not None:
+            bad = services if included else services[:1]
+        self._journal.set_included(run.task, included=included, good=good, bad=bad)
+        return BatchCheck(included=included, evidence=evidence)
+
+    def _download(self, run: Run, batch: Batch) -> tuple[list[ReportLeaf], list[ReportLeaf]]:
+        """Both lists, whole, from the leader or else the helper, and the ones that the ledger has the roots of."""
+        statement = batch.statement
+        for account in (run.configuration.leader.account, run.configuration.helper.account):
+            try:
+                lists = [self._download_list(account, run.task, accepted=accepted) for accepted in (True, False)]
+            except (ConnectionError, NoService, Malformed):
+                continue
+            if [list_root(leaves) for leaves in lists] == [statement.accepted_root, statement.rejected_root]:
+                return lists[0], lists[1]
+        raise NoService(f"neither service gives the lists of task {run.task.hex()} that both signed")
+
+    def _download_list(self, account: AccountId, task: TaskId, *, accepted: bool) -> list[ReportLeaf]:
+        leaves: list[ReportLeaf] = []
+        part = 0
+        while True:
+            answer = self._ask(account, GetLists(task=task, accepted=accepted, part=part))
+            if not isinstance(answer, ListPart):
+                raise NoService(f"a service answered a question for lists with {answer}")
+            leaves.extend(answer.leaves)
+            part += 1
+            if part >= answer.parts:
+                return leaves
+
+    # ── taking back ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def revoke(self, task: TaskId) -> Digest | None:
+        """End the permit for a task: both services are told; if one does not answer, the ledger is.
+
+        Returns the digest of the ledger's envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum
+        contains the report).
+        """
+        run = self._journal.run(task)
+        if run.state not in (RunState.STORED, RunState.SENT):
+            raise NothingSent(f"task {task.hex()}: {run.state.value}")
+        height, until = self._ledger.height(), run.configuration.revoke_until
+        if height > until:
+            raise TooLate(
+                f"task {task.hex()} could be revoked until height {until}; a released sum contains the report"
+            )
+        credential, slot_key = self._credential(run), self._slot_key(run)
+        message = RevokeReport(
+            task=task,
+            panel=run.panel,
+            slot_key=credential.key,
+            token=credential.token,
+            signature=slot_key.sign(tagged_hash("revoke-report", task + credential.key)),
+        )
+        self._journal.set_revoked(task, height)
+        services = (run.configuration.leader.account, run.configuration.helper.account)
+        answered = [self._is_done(service, message) for service in services]
+        if all(answered):
+            return None
+        return self._submit(Revoke(task=task, credential=credential), slot_key)
+
+    def withdraw(self) -> None:
+        """Stop the future: answer nobody from now on, leave every panel, send nothing that still waits."""
+        self.set_policy(changed(self.policy, mode=Mode.NEVER))
+        self._journal.leave_panels(self._ledger.height())
+        for run in self._journal.runs(RunState.STORED, RunState.GRANTED, RunState.ASKED):
+            self._journal.move_run(run.task, RunState.MISSED)
+
+    def erase(self, dataset: ObjectId | None = None) -> list[ObjectId]:
+        """Destroy keys and salts of one dataset, or of all, and say which; with the next `commit` its leaf is gone.
+
+        Raises `UnknownObject`, `ErasedObject`.
+        """
+        found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
+        erased = [dataset] if dataset is not None else found
+        for one in erased:
+            self.store.erase(one, self._outside.randomness)
+        return erased
+
+    def _is_done(self, service: AccountId, message: Request) -> bool:
+        try:
+            return isinstance(self._ask(service, message), Done)
+        except (ConnectionError, Malformed):
+            return False
+
+    # ── sharing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def share(self, dataset: ObjectId, recipient: AccountId, until: int) -> Digest:
+        """Share one record with one account until a height; returns the share's name, for the recipient."""
+        nonce = Nonce(self._outside.randomness.draw(16))
+        grant = Grant(network=self._ledger.network, hub=self.account, recipient=recipient, until=until, nonce=nonce)
+        return sharing.share(self._journal, self.store, grant, dataset)
+
+    def withdraw_share(self, share: Digest) -> None:
+        """Serve a share no more. Raises `NotTheRecipient` if there is none of this name."""
+        sharing.withdraw(self._journal, share, self._ledger.height())
+
+    def handle(self, message: bytes) -> bytes:
+        """Answer who fetches a shared record; each fetch that is served is in the history."""
+        state, _ = self._look()
+        return sharing.serve(self._journal, self.store, state, self.keys, message, self._outside.randomness)
+
+    def fetches(self) -> list[Sharing]:
+        """Every fetch of a shared record that was served, in their order."""
+        grants = {one.share: one.grant for one in self._journal.shares()}
+        return [
+            Sharing(share=share, recipient=grants[share].recipient, height=height, bytes_left=size)
+            for share, height, size in self._journal.fetches()
+        ]
+
+    def shares(self) -> list[Share]:
+        """Every share there ever was."""
+        return self._journal.shares()
+
+    # ── the way out ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look(self) -> tuple[State, Digest]:
+        return look(self._ledger, self._outside.proofs, self._journal)
+
+    def _submit(self, body: Body, slot_key: SigningKey | None = None) -> Digest:
+        """Send an entry, signed by the hub key or, for whatever concerns a task, by its slot key."""
+        sender = Digest(slot_key.public) if slot_key else self.account
+        network = self._ledger.network
+        envelope = Envelope(network=network, sender=sender, expires=self._ledger.height() + EXPIRY, body=body)
+        return self._ledger.submit(sign1(slot_key or self.keys.signing, encode(envelope), network))
+
+    def _ask(self, service: AccountId, message: Request) -> Answer:
+        answer: Answer = decode(self._outside.services(service).send(encode(message)), Answer)
+        return answer
+
+    def _slot_key(self, run: Run) -> SigningKey:
+        panel = run.configuration.panels[run.panel]
+        return self.keys.slot_key(panel.panel, panel.slot)
+
+    def _credential(self, run: Run) -> SlotCredential:
+        """What shows that the slot key of a run belongs to somebody of the panel."""
+        panel = run.configuration.panels[run.panel]
+        moduli = self._journal.moduli(panel.panel)
+        return SlotCredential(
+            panel=panel.panel,
+            slot=panel.slot,
+            key=SlotKey(self._slot_key(run).public),
+            token=self._journal.token(panel.panel, panel.slot),
+            modulus=moduli[panel.slot],
+            path=tuple(tree_path(moduli, panel.slot)),
+        )

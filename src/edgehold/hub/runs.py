@@ -1,0 +1,96 @@
+"""One run: from a grant to the sealed report that waits for its height.
+
+What leaves does not depend on what the hub holds: the height was drawn before the run, every report of a task has one
+size, and whatever is missing, altered, unsigned or goes wrong gives the *neutral* measurement. Why stays in the owner's
+journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edgehold.crypto.jws import verify_detached
+from edgehold.crypto.signatures import verify
+from edgehold.errors import EdgeholdError, NotCommitted, NotTheRecord, ProgramDiffers, UnknownObject
+from edgehold.hub.catalog import open_leaf, verify_opening
+from edgehold.hub.store import Store, StoredObject, tables_directory
+from edgehold.hub.watch import SeenTask
+from edgehold.ledger.state import State, find_root, get_account
+from edgehold.sandbox.host import Sandbox
+from edgehold.sandbox.program import Failed, Measurement, neutral, run_program
+from edgehold.wire.data import Grade
+from edgehold.wire.ids import AccountId, Digest
+
+Library: TypeAlias = Callable[[Digest], bytes | None]
+"""Where a hub finds the public source of a program by its digest."""
+
+INTERRUPTED = "The hub was stopped while the program ran; it is not run again."
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run needs: the person's store, the sandbox, and the sources of programs."""
+
+    store: Store
+    sandbox: Sandbox
+    library: Library
+
+
+def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> tuple[Measurement, str]:
+    """The measurement for a task, and in words for the owner why it is the neutral one, if it is for a reason."""
+    configuration, panel = seen.configuration, seen.configuration.panels[seen.panel]
+    try:
+        source = bench.library(seen.program.source)
+        if source is None:
+            raise ProgramDiffers(f"the source of program {configuration.program.hex()} could not be had")
+        dataset = find_dataset(bench.store, seen.program.schema)
+        check_dataset(bench.store, state, account, dataset, panel.issuer if panel.grade is Grade.SIGNED else None)
+        with tables_directory(bench.store.events_table(dataset.id)) as tables:
+            outcome = run_program(bench.sandbox, source, seen.program, tables)
+    except EdgeholdError as error:
+        return neutral(configuration.measurement), f"{error.code} {error}"
+    if isinstance(outcome, Failed):
+        return neutral(configuration.measurement), f"{outcome.reason.code} {outcome.reason}"
+    return outcome.measurement, ""
+
+
+def find_dataset(store: Store, schema: str) -> StoredObject:
+    """The hub's dataset of a schema, the one that reaches furthest if there are several; raises `UnknownObject`."""
+    found = [one for one in store.objects() if one.descriptor.schema == schema and not one.descriptor.tombstone]
+    if not found:
+        raise UnknownObject(f"this hub holds no dataset of schema {schema}")
+    return max(found, key=lambda one: (one.descriptor.last_year or 0, one.received, one.id))
+
+
+def check_dataset(
+    store: Store, state: State, account: AccountId, dataset: StoredObject, issuer: AccountId | None
+) -> None:
+    """Check that a dataset is what stands on the ledger and, for a panel of grade *signed*, what the issuer signed.
+
+    1. Every stored byte is the one that was stored, and the original is the one committed to (`AlteredBlob`).
+    2. Its leaf stands under the hub's live root (`NotCommitted`, `BadProof`).
+    3. The panel's issuer signed the original (`NotTheRecord`, `BadSignature`).
+    """
+    # 1
+    original = store.get_original(dataset.id)
+    # 2
+    root = find_root(state, account)
+    if root is None:
+        raise NotCommitted(f"account {account.hex()} has no root on the ledger")
+    token = store.get_signature(dataset.id)
+    verify_opening(root.root, open_leaf(store, dataset.id, root.root), original, token)
+    # 3
+    if issuer is not None:
+        check_signature(state, original, token, issuer)
+
+
+def check_signature(state: State, original: bytes, token: bytes | None, issuer: AccountId) -> None:
+    """Check that this issuer's account signed a record; raises `NotTheRecord`, `BadSignature`."""
+    if token is None:
+        raise NotTheRecord("the record came without an issuer's signature")
+    key = get_account(state, issuer).key
+    signer = verify_detached(token, original, lambda _, message, signature: verify(key, message, signature))
+    if signer != issuer:
+        raise NotTheRecord(f"the record was signed by {signer.hex()}, the panel is issuer {issuer.hex()}'s")

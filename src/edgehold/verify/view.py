@@ -1,0 +1,61 @@
+"""The ledger as a light client sees it: the entries of one state, each by proof against one signed header.
+
+The rules' own `State` reads through it, so that whoever decides something reads the ledger with the same functions as
+its rules do, and believes no node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgehold.crypto.merkle import verify_absence, verify_presence
+from edgehold.errors import HeaderMoved
+from edgehold.ledger.genesis import found_network
+from edgehold.ledger.state import State
+from edgehold.ports import Ledger
+from edgehold.verify.header import hash_header, order_validators, verify_header
+from edgehold.wire.entry import Collection, entry_key
+from edgehold.wire.header import SignedHeader
+from edgehold.wire.ids import Digest
+
+
+@dataclass
+class ProofCache:
+    """Headers and entries that were verified in this process already, by header hash.
+
+    Whoever believes this process may share it; a hub alone on its machine has its own. Only what a verification
+    accepted is kept, and only for the last header.
+    """
+
+    header: SignedHeader | None = None
+    hash: Digest | None = None
+    entries: dict[bytes, bytes | None] = field(default_factory=dict)
+
+
+def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
+    """The last signed state, and the hash of the header that signs it.
+
+    1. The header is signed by the validators of genesis (`BadHeader`).
+    2. Each entry read is proved present or absent under its application hash (`BadProof`).
+    3. All of them against that one header; if the ledger goes on meanwhile, `HeaderMoved`.
+    """
+    signed, _, _ = ledger.prove(entry_key(Collection.PARAMETERS))
+    if cache.hash is None or signed != cache.header:
+        header = verify_header(signed, ledger.genesis.chain, order_validators(ledger.genesis.validators))
+        cache.header, cache.hash, cache.entries = signed, hash_header(header), {}
+    root, entries = Digest(signed.header.app_hash), cache.entries
+
+    def read(key: bytes) -> bytes | None:
+        if key not in entries:
+            shown, value, proof = ledger.prove(key)
+            if shown != signed:
+                raise HeaderMoved(f"from height {signed.header.height} to {shown.header.height}")
+            if value is None:
+                verify_absence(root, key, proof)
+            else:
+                verify_presence(root, key, value, proof)
+            entries[key] = value
+        return entries[key]
+
+    network = found_network(ledger.genesis)
+    return State(read=read, height=signed.header.height, header_hash=lambda height: None, network=network), cache.hash
