@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edgehold.crypto.merkle import verify_absence, verify_presence
 from edgehold.errors import HeaderMoved
 from edgehold.ledger.genesis import found_network
 from edgehold.ledger.state import State
 from edgehold.ports import Ledger
 from edgehold.verify.header import hash_header, order_validators, verify_header
+from edgehold.verify.inclusion import verify_answer
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest
@@ -43,17 +43,14 @@ def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
     if cache.hash is None or signed != cache.header:
         header = verify_header(signed, ledger.genesis.chain, order_validators(ledger.genesis.validators))
         cache.header, cache.hash, cache.entries = signed, hash_header(header), {}
-    root, entries = Digest(signed.header.app_hash), cache.entries
+    entries = cache.entries
 
     def read(key: bytes) -> bytes | None:
         if key not in entries:
             shown, value, proof = ledger.prove(key)
             if shown != signed:
                 raise HeaderMoved(f"from height {signed.header.height} to {shown.header.height}")
-            if value is None:
-                verify_absence(root, key, proof)
-            else:
-                verify_presence(root, key, value, proof)
+            verify_answer(signed, key, value, proof)
             entries[key] = value
         return entries[key]
 
