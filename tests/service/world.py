@@ -444,7 +444,8 @@ class Run:
         """A node's public list."""
         answer = self.world.nodes[node].handle(encode(GetLists(task=self.task, accepted=accepted, part=0)))
         part = decode(answer, Answer)
-        assert isinstance(part, ListPart) and part.parts == 1, part
+        assert isinstance(part, ListPart), part
+        assert part.parts == 1
         return list(part.leaves)
 
     def shares(self) -> list[bytes]:
@@ -460,7 +461,9 @@ class Run:
     def result(self) -> Result:
         """Open both shares as the customer does; the noise is drawn again from what the nodes keep."""
         task = self.entry()
-        assert task.batch and task.leader_share and task.helper_share
+        assert task.batch is not None
+        assert task.leader_share is not None
+        assert task.helper_share is not None
         pair, aad = SealKeyPair(self.world.order_seed), share_aad(task.batch.statement)
         opened = [
             open_share(pair, sealed, info=share_info(party), aad=aad, posted=posted.share_digest)

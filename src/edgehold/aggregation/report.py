@@ -24,6 +24,8 @@ from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.seal import ENCAPSULATED, OVERHEAD, SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import (
+    BadSignature,
+    BadToken,
     CannotOpen,
     Malformed,
     ReportRefused,
@@ -160,7 +162,11 @@ def check_sizes(served: ServedTask, party: Party, public_share: bytes, sealed: H
 
 def check_token(served: ServedTask, panel: int, slot_key: SlotKey, token: Token) -> None:
     """The panel's issuer signed this slot key for this task's slot; raises `BadToken`."""
-    verify_token(served.moduli[panel], slot_key, token)
+    try:
+        verify_token(served.moduli[panel], slot_key, token)
+    except BadSignature as error:
+        described = served.configuration.panels[panel]
+        raise BadToken(f"slot key {slot_key.hex()}, slot {described.slot} of panel {described.panel.hex()}") from error
 
 
 def permit_claim(task: TaskId, metadata: ReportMetadata) -> tuple[SlotKey, bytes, Signature]:

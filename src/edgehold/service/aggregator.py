@@ -1,7 +1,7 @@
-"""One aggregator of one task: what it takes, checks, counts, signs and destroys. No sockets, no ledger; one durable store.
+"""One aggregator of one task: what it takes, checks, counts, signs and destroys, on one durable store.
 
-`Leader` and `Helper` share the lists, the statements and the noised share. Whatever they send is stored before it leaves, so
-that what is sent again is byte for byte what was sent, and a node that stops anywhere goes on where it was.
+`Leader` and `Helper` share the lists, the statements and the noised share. Whatever they send is stored before it
+leaves, so that what is sent again is byte for byte what was sent, and a node that stops anywhere goes on where it was.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ from edgehold.wire.ids import Digest, PublicKey, ReportId, SlotKey
 from edgehold.wire.report import (
     MAX_JOB,
     Continued,
+    HpkeCiphertext,
     Rejected,
     ReportError,
     ReportMetadata,
@@ -105,7 +106,7 @@ class Aggregator:
     def take_revocation(self, height: int, message: RevokeReport) -> None:
         """A slot key ends its permit, until the last height of the revocation phase; asking again changes nothing.
 
-        Raises `TaskNotOpen` after that height, `WrongTask`, `BadToken`, and `BadSignature` if the slot key did not sign.
+        Raises `TaskNotOpen`, `BatchFixed`, `WrongTask`, `BadToken`, and `BadSignature` if the slot key did not sign.
         """
         last = self.configuration.revoke_until
         if height > last:
@@ -142,7 +143,7 @@ class Aggregator:
     def sign(self, number: int, height: int) -> SignedBatch:
         """Sign a round, once: what was signed for it before is returned as it was.
 
-        Lists below the order's minimum are signed too: so the ledger learns that the task ends, and nothing is released.
+        Lists below the order's minimum are signed too: so the ledger learns that the task ends; nothing is released.
         What is signed at a height takes effect in the next: so the last height of the revocation phase is the first to
         sign at, and a revocation that comes after the signature is refused. Raises `BatchNotReady` before and after.
         """
@@ -177,7 +178,7 @@ class Aggregator:
         verify(self._other().key, statement_digest(statement), batch.signature)
 
     def reject_leaves(self, leaves: Iterable[ReportLeaf], *, told: bool) -> None:
-        """These reports do not count; those that are unknown get their leaf. Raises `BatchFixed` after the signature."""
+        """These reports do not count; the unknown ones get their leaf. Raises `BatchFixed` after the signature."""
         if self.is_fixed():
             raise BatchFixed(f"the lists of task {self.task.hex()} are signed")
         with self._storage.transaction():
@@ -189,7 +190,11 @@ class Aggregator:
                 else:
                     self._storage.reject(self.task, leaf.report, told=told)
 
-    # ── the noised share ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── shares ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def input_share(self, metadata: ReportMetadata, public_share: bytes, sealed: HpkeCiphertext) -> bytes:
+        """This aggregator's share of a report, opened and compared; raises `ShareUnreadable`, `ShareDiffers`."""
+        return open_input_share(self.served, self.party, self._keys.seal, metadata, public_share, sealed)
 
     def aggregate_share(self) -> bytes:
         """The sum of this aggregator's output shares of the accepted reports."""
@@ -242,7 +247,7 @@ class Leader(Aggregator):
 
         1. Size, spelling, task, phase (`read_upload`); the verification key is there (`NoVerifyKey`).
         2. The slot key has not reported and has not revoked (`SlotKeySeen`, `SlotKeyRevoked`), the id is free.
-        3. Token and permit hold (`BadToken`, `BadPermit`): a receipt promises a leaf, so only a permitted report gets one.
+        3. Token and permit hold (`BadToken`, `BadPermit`): a receipt promises a leaf, and only permits have leaves.
 
         HPKE and share digest follow in the job: they cost more, and their failure has a leaf.
         """
@@ -266,7 +271,7 @@ class Leader(Aggregator):
     def next_job(self) -> tuple[int, bytes] | None:
         """Begin a job of the oldest reports, up to `MAX_JOB`: its number and bytes; none if none of them could count.
 
-        Reports that fail here by themselves (HPKE, share digest, revoked, first step of the verification) are rejected at once.
+        Reports that fail here by themselves (HPKE, share digest, revoked, first step) are rejected at once.
         """
         reports = self._storage.pending(self.task, MAX_JOB)
         if not reports:
@@ -287,7 +292,7 @@ class Leader(Aggregator):
         return number, request
 
     def finish_job(self, number: int, data: bytes) -> None:
-        """Count a job by the helper's answer; raises `AnswerDiffers` if it does not fit the job, and counts nothing then."""
+        """Count a job by the helper's answer; raises `AnswerDiffers`, and counts nothing, if it does not fit."""
         reports = self._storage.job_reports(self.task, number)
         states = self._begun.pop(number, None)
         if states is None:
@@ -341,14 +346,10 @@ class Leader(Aggregator):
             report = decode_report(data)
             if self._storage.is_revoked(self.task, report.metadata.permit.slot_key):
                 continue
-            metadata, public_share = report.metadata, report.public_share
             try:
-                share = open_input_share(
-                    self.served, Party.LEADER, self._keys.seal, metadata, public_share, report.leader
-                )
+                opened.append((report, self.input_share(report.metadata, report.public_share, report.leader)))
             except ReportRefused:
                 continue
-            opened.append((report, share))
         outcomes = self.served.vdaf.leader_init_batch(
             verify_key,
             self.served.context,
@@ -368,9 +369,10 @@ class Helper(Aggregator):
     party = Party.HELPER
 
     def answer_job(self, height: int, number: int, data: bytes) -> bytes:
-        """Verify a job and store reports, output shares and answer in one transaction; the same job gets the same answer.
+        """Verify a job; store reports, output shares and answer in one transaction. The same job gets the same answer.
 
-        Raises `JobConflict` for other bytes under a known number, `NoVerifyKey`, `BatchFixed`, `TaskNotOpen`, `Malformed`.
+        Raises `JobConflict` for other bytes under a known number, `NoVerifyKey`, `BatchFixed`, `TaskNotOpen`,
+        `Malformed`.
         """
         known = self._storage.find_job(self.task, number)
         request = tagged_hash("job", data)
@@ -452,10 +454,7 @@ class Helper(Aggregator):
         check_token(self.served, metadata.permit.panel, slot_key, metadata.permit.token)
 
     def _open_into(self, shares: dict[ReportId, bytes], share: ReportShare) -> None:
-        metadata = share.metadata
-        shares[metadata.report] = open_input_share(
-            self.served, Party.HELPER, self._keys.seal, metadata, share.public_share, share.sealed
-        )
+        shares[share.metadata.report] = self.input_share(share.metadata, share.public_share, share.sealed)
 
     def _decide(
         self, init: VerifyInit, reason: ReportRefused | None, verified: Mapping[ReportId, object]

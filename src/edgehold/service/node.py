@@ -1,8 +1,9 @@
 """A service node: follows the ledger by heights, leads the orders that name it, helps where it is drawn.
 
-`step` does what the present height allows, in the order in which a task lives: request or join, agree on the verification
-key, run jobs, agree on the lists, close, post the share, settle. It can be stopped anywhere and called any number of times:
-every step looks at what is stored and what the ledger says. `handle` is the node's whole outside: bytes in, bytes out.
+`step` does what the present height allows, in the order in which a task lives: request or join, agree on the
+verification key, run jobs, agree on the lists, close, post the share, settle. It can be stopped anywhere and called
+any number of times: every step looks at what is stored and what the ledger says. `handle` is the node's whole outside:
+bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class ServiceNode:
     # ── what the node does by itself ──────────────────────────────────────────────────────────────────────────────
 
     def step(self) -> None:
-        """Do whatever the ledger's present height allows. A matter that fails is noted and does not hold up the others."""
+        """Do what the ledger's present height allows. A task that fails is noted and does not hold up the others."""
         self._follow()
         for order, party in self._storage.wanted():
             self._pursue(order, party)
@@ -239,7 +240,7 @@ class ServiceNode:
         self._storage.note_problem(stored.task, None)
 
     def _deliver_key(self, stored: StoredTask) -> None:
-        """Draw the verification key, store it, and have the helper store it too, before the first report is admitted."""
+        """Draw the verification key; both store it before the first report is admitted."""
         if stored.delivered:
             return
         delivery = self._storage.find_delivery(stored.task)
@@ -254,7 +255,7 @@ class ServiceNode:
         self._storage.mark_delivered(stored.task)
 
     def _run_jobs(self, leader: Leader, *, everything: bool) -> None:
-        """Finish the jobs that were begun, then begin new ones: full ones during uploads, all that is left afterwards."""
+        """Finish the jobs that were begun, then begin new ones: full ones during uploads, the rest afterwards."""
         helper = leader.configuration.helper.account
         for number, request in self._storage.unanswered_jobs(leader.task):
             self._run_job(leader, helper, number, request)
@@ -333,7 +334,7 @@ class ServiceNode:
             self._submit_close(helper)
 
     def _release(self, stored: StoredTask, task: Task, height: int) -> None:
-        """After the close: post the noised share once the header that seeds the noise is there; then destroy, then settle."""
+        """After the close: post the noised share once the header that seeds it is there; destroy; settle."""
         if posted_share(task, stored.party) is not None:
             self._pass_share(stored)
             self._destroy(stored)
@@ -353,7 +354,7 @@ class ServiceNode:
             self._submit(name, None)
 
     def _pass_share(self, stored: StoredTask) -> None:
-        """The other node keeps a copy of this one's sealed share, so that either of them can give it to the customer."""
+        """The other node keeps a copy of this one's sealed share: either of them can give it to the customer."""
         if stored.destroyed or (sealed := self._storage.find_share(stored.task, stored.party)) is None:
             return
         configuration = stored.configuration
@@ -466,7 +467,7 @@ class ServiceNode:
         return stored
 
     def _aggregator(self, task: TaskId) -> Aggregator:
-        """The aggregator of a task, made from the store when it is first needed. Raises `TaskNotServed`, `PanelKeysDiffer`."""
+        """The aggregator of a task, made from the store. Raises `TaskNotServed`, `PanelKeysDiffer`."""
         if task not in self._aggregators:
             stored = self._stored(task)
             secrets = self._storage.find_secrets(stored.configuration.order, stored.party)

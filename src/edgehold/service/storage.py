@@ -1,12 +1,13 @@
 """What a service node keeps: one SQLite file, durable before anything is acknowledged (`synchronous=FULL`).
 
-Everything that belongs together is written in one transaction. What is deleted is overwritten (`secure_delete`), and after
-a task's secrets are destroyed the write-ahead log is emptied too.
+Everything that belongs together is written in one transaction. What is deleted is overwritten (`secure_delete`), and
+after a task's secrets are destroyed the write-ahead log is emptied too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ CREATE TABLE IF NOT EXISTS signed (
 CREATE TABLE IF NOT EXISTS share (
     task BLOB NOT NULL, party TEXT NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (task, party)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS submission (
-    name BLOB PRIMARY KEY, transaction_bytes BLOB NOT NULL, envelope BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+    name BLOB PRIMARY KEY, transaction_bytes BLOB NOT NULL, envelope BLOB NOT NULL,
+    expires INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -102,7 +104,7 @@ class Secrets(Struct, frozen=True):
 
 
 class Storage:
-    """The file, opened by one process; `with storage.transaction():` groups writes, nested groups roll back by themselves."""
+    """The file, opened by one process; `with storage.transaction():` groups writes, a nested group fails by itself."""
 
     def __init__(self, path: Path) -> None:
         self._db = apsw.Connection(str(path))
@@ -110,9 +112,11 @@ class Storage:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.execute(_SCHEMA)
 
-    def transaction(self) -> apsw.Connection:
-        """A context: all its writes or none; the outermost is durable when it ends."""
-        return self._db
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside or none; the outermost is durable when it ends."""
+        with self._db:
+            yield
 
     def close(self) -> None:
         """Close the file; nothing is lost without it."""
@@ -201,11 +205,11 @@ class Storage:
 
     def find_verify_key(self, task: TaskId) -> bytes | None:
         """The VDAF's verification key of a task."""
-        return self._one("SELECT verify_key FROM task WHERE task = ?", task)
+        return self._bytes("SELECT verify_key FROM task WHERE task = ?", task)
 
     def find_delivery(self, task: TaskId) -> bytes | None:
         """The leader's message with the sealed key, as it is sent each time."""
-        return self._one("SELECT delivery FROM task WHERE task = ?", task)
+        return self._bytes("SELECT delivery FROM task WHERE task = ?", task)
 
     def keep_verify_key(self, task: TaskId, verify_key: bytes, delivery: bytes | None) -> None:
         """Store the key before the first report is admitted."""
@@ -216,7 +220,7 @@ class Storage:
         self._db.execute("UPDATE task SET delivered = 1 WHERE task = ?", (task,))
 
     def destroy(self, task: TaskId, order: OrderId, party: Party) -> None:
-        """Overwrite what could open or single out a report: HPKE and verification keys, sealed reports, output shares, jobs.
+        """Overwrite what could open or single out a report: HPKE and verification keys, reports, output shares, jobs.
 
         The leaves, statements and posted shares stay; so does the noise secret, which an audit may ask for.
         """
@@ -350,7 +354,8 @@ class Storage:
 
     def find_job(self, task: TaskId, number: int) -> tuple[bytes, bytes | None] | None:
         """The request of a job and its answer."""
-        return self._row("SELECT request, answer FROM job WHERE task = ? AND number = ?", task, number)
+        row = self._row("SELECT request, answer FROM job WHERE task = ? AND number = ?", task, number)
+        return (row[0], row[1]) if row else None
 
     def finish_job(self, task: TaskId, number: int, answer: bytes) -> None:
         """The leader has the answer and has counted it."""
@@ -391,7 +396,7 @@ class Storage:
 
     def find_share(self, task: TaskId, party: Party) -> bytes | None:
         """A sealed noised share."""
-        return self._one("SELECT sealed FROM share WHERE task = ? AND party = ?", task, party.value)
+        return self._bytes("SELECT sealed FROM share WHERE task = ? AND party = ?", task, party.value)
 
     # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -401,6 +406,10 @@ class Storage:
     def _one(self, query: str, *values: Any) -> Any:
         row = self._row(query, *values)
         return row[0] if row else None
+
+    def _bytes(self, query: str, *values: Any) -> bytes | None:
+        found: bytes | None = self._one(query, *values)
+        return found
 
     def _task(self, row: tuple[Any, ...]) -> StoredTask:
         task, party, configuration, _, _, delivered, destroyed, _, problem = row
