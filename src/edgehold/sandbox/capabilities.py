@@ -24,7 +24,7 @@ WASI: Final = "0.2.9"
 """The one version of WASI this table was read against."""
 
 MOST_DICE: Final = 4096
-"""Bytes a program may ask for at once; CPython seeds a generator with 2,496."""
+"""Bytes a runtime may ask for at once; its C library asks for at most 208, whatever a program wants."""
 
 DENIED: Final = "edgehold denies "
 """How the text of a denial begins, by which the host recognises its own word in an error of the engine."""
@@ -81,7 +81,7 @@ def shadows() -> dict[str, Mapping[str, Answer]]:
     return {
         f"wasi:clocks/wall-clock@{WASI}": {"now": lambda _store: epoch, "resolution": lambda _store: epoch},
         f"wasi:clocks/monotonic-clock@{WASI}": {"now": lambda _store: 0, "resolution": lambda _store: 1},
-        f"wasi:random/random@{WASI}": {"get-random-bytes": _zero_dice},
+        f"wasi:random/random@{WASI}": {"get-random-bytes": zero_dice},
         f"wasi:cli/environment@{WASI}": {"get-environment": lambda _store: [], "get-arguments": lambda _store: []},
     }
 
@@ -96,7 +96,8 @@ def _bind(
             instance.add_resource(item, ResourceType.host(OWN_RESOURCES.index(item)), lambda _store, _number: None)
 
 
-def _zero_dice(_store: object, count: int) -> bytes:
+def zero_dice(_store: object, count: int) -> bytes:
+    """What a program gets for random bytes; too many at once end the run."""
     if count > MOST_DICE:
         raise WasmtimeError(f"{DENIED}{count} random bytes at once")
     return bytes(count)

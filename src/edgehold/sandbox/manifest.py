@@ -101,10 +101,13 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise BadManifest(f"{where} has {len(data)} bytes, at most {MOST_BYTES} are allowed")
     try:
         manifest = msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
-        msgspec.convert(msgspec.to_builtins(manifest.run_limits), RunLimits)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise BadManifest(f"{where}: {error}") from error
-    reasons = [*_kinds_reasons(manifest), *_measurement_reasons(manifest.measurement)]
+    reasons = [
+        *_kinds_reasons(manifest),
+        *_measurement_reasons(manifest.measurement),
+        *_limits_reasons(manifest.limits),
+    ]
     if reasons:
         raise BadManifest(f"{where}: {'; '.join(reasons)}")
     return manifest
@@ -113,6 +116,17 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 def _kinds_reasons(manifest: Manifest) -> list[str]:
     names = [kind.value for kind in manifest.kinds]
     return [] if names == sorted(set(names)) else ["`kinds` must be sorted, each once"]
+
+
+def _limits_reasons(limits: LimitsGiven) -> list[str]:
+    """Each limit lies within what the ledger accepts."""
+    reasons = []
+    for field in msgspec.structs.fields(RunLimits):
+        try:
+            msgspec.convert(getattr(limits, field.name), field.type)
+        except msgspec.ValidationError as error:
+            reasons.append(f"`{field.name}`: {error}")
+    return reasons
 
 
 def _measurement_reasons(measures: Measures) -> list[str]:
