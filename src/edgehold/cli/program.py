@@ -1,0 +1,195 @@
+"""`edgehold program` and `edgehold schema`: write a program, try it on a record, see what it may read and say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgehold.analyses import NAMES, shipped_programs, template
+from edgehold.cli.output import emit, json_option, table
+from edgehold.codecs.events import derive_events, encode_table
+from edgehold.ledger.ids import program_id
+from edgehold.errors import FolderInUse, NotFound
+from edgehold.hub.intake.fhir import read_records
+from edgehold.hub.store import tables_directory
+from edgehold.sandbox.compiled import default_cache, prepare_runtime
+from edgehold.sandbox.host import Sandbox
+from edgehold.sandbox.program import Failed, Measured, Outcome, Program, load_program, neutral, run_program
+
+EVENTS = {
+    "time": ("int64", "seconds since 1970-01-01 UTC; the least int64 where it is not known"),
+    "code": ("uint32", "vocabulary and code, for example LOINC//39156-5 (index into the strings)"),
+    "value": ("float64", "the number; NaN where there is none"),
+    "text": ("uint32", "the words or coded answer (index into the strings)"),
+    "unit": ("uint32", "UCUM unit of the number (index into the strings)"),
+}
+
+
+@click.group(short_help="Write and try programs.")
+def program() -> None:
+    """Programs: a few dozen lines of Python with a manifest, run at every hub that permits."""
+
+
+@program.command(short_help="Begin a program.")
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path(), help="Where to write it.")
+@json_option
+def new(name: str, folder: Path, as_json: bool) -> None:
+    """Write NAME.py and NAME.toml: a program that can be tried as it is.
+
+    \b
+    Examples:
+      edgehold program new smokers
+      edgehold program test smokers.py --data record.json
+    """
+    source, manifest = template(name)
+    files = [folder / f"{name}.py", folder / f"{name}.toml"]
+    for file in files:
+        if file.exists():
+            raise FolderInUse(f"{file} exists; nothing was written")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in zip(files, (source, manifest), strict=True):
+        file.write_text(text, encoding="utf-8")
+    load_program(files[0])
+    emit(as_json, {"files": [str(file) for file in files]}, [f"wrote {file}" for file in files])
+
+
+@program.command(short_help="Dry run: exactly what would leave.")
+@click.argument("name")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A FHIR R4 bundle (JSON) or NDJSON.")
+@json_option
+def test(name: str, data: Path, as_json: bool) -> None:
+    """Run a program (a file, or the name of a shipped one) on a record, in the same sandbox as a hub does.
+
+    Nothing leaves this machine. Shown is the measurement that would be split into shares, and the neutral one that leaves
+    instead when the program fails.
+
+    \b
+    Examples:
+      edgehold program test bmi --data record.json
+      edgehold program test smokers.py --data record.json --json
+    """
+    chosen = find_program(name)
+    if not data.is_file():
+        raise NotFound(f"there is no file {data}")
+    resources = [resource for record in read_records(data) for resource in record.resources]
+    tables = encode_table(derive_events(resources))
+    runtime = prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))
+    with Sandbox(runtime) as sandbox, tables_directory(tables) as folder:
+        outcome = run_program(sandbox, chosen.source, chosen.descriptor, folder)
+    facts = outcome_facts(chosen, outcome)
+    emit(as_json, facts, outcome_lines(chosen, facts))
+
+
+@program.command(short_help="What a program reads and says.")
+@click.argument("name", required=False)
+@json_option
+def show(name: str | None, as_json: bool) -> None:
+    """Show a program: what it says of itself, its id on the ledger, and its source. Without NAME: the shipped ones.
+
+    \b
+    Examples:
+      edgehold program show
+      edgehold program show bmi
+    """
+    if name is None:
+        rows = [[each, shipped_programs()[each].manifest.title] for each in NAMES]
+        emit(
+            as_json,
+            {"programs": [program_facts(shipped_programs()[each]) for each in NAMES]},
+            table(rows, ["name", "what"]),
+        )
+        return
+    chosen = find_program(name)
+    facts = program_facts(chosen)
+    text = [
+        f"{facts['name']}: {facts['title']}",
+        f"  id       {facts['id']}",
+        f"  reads    {facts['reads']}",
+        f"  says     {facts['kind']} of {len(facts['labels'])}: {', '.join(facts['labels'])}",
+        f"  limits   {facts['limits']}",
+        "",
+        *(f"  {line}" for line in chosen.source.decode().splitlines()),
+    ]
+    emit(as_json, facts, text)
+
+
+@click.group(short_help="The tables that programs read.")
+def schema() -> None:
+    """Schemas: the tables that programs read."""
+
+
+@schema.command("show", short_help="Columns of a table.")
+@json_option
+def show_schema(as_json: bool) -> None:
+    """Show the columns of edgehold.events/1.
+
+    \b
+    Examples:
+      edgehold schema show
+    """
+    columns = [{"name": name, "type": kind, "what": what} for name, (kind, what) in EVENTS.items()]
+    rows = [[name, kind, what] for name, (kind, what) in EVENTS.items()]
+    emit(as_json, {"schema": "edgehold.events/1", "columns": columns}, table(rows, ["column", "type", "what"]))
+
+
+def find_program(name: str) -> Program:
+    """A shipped program by name, or one in a file; raises `NotFound`, `BadManifest`."""
+    if name in NAMES:
+        return shipped_programs()[name]
+    if not name.endswith(".py"):
+        raise NotFound(f"no shipped program is called {name!r} (there are {', '.join(NAMES)}); a file ends in .py")
+    if not Path(name).is_file():
+        raise NotFound(f"there is no file {name}")
+    return load_program(Path(name))
+
+
+def program_facts(chosen: Program) -> dict[str, Any]:
+    manifest = chosen.manifest
+    limits = manifest.run_limits
+    return {
+        "name": manifest.name,
+        "title": manifest.title,
+        "id": program_id(chosen.descriptor).hex(),
+        "reads": manifest.reads,
+        "kind": manifest.measurement.kind.value,
+        "labels": list(manifest.measurement.labels),
+        "limits": {
+            "fuel": limits.fuel,
+            "memory_bytes": limits.memory_bytes,
+            "output_bytes": limits.output_bytes,
+            "deadline_ms": limits.deadline_ms,
+        },
+    }
+
+
+def outcome_facts(chosen: Program, outcome: Outcome) -> dict[str, Any]:
+    measurement = chosen.manifest.measurement
+    neutral_one = neutral(measurement.type)
+    facts: dict[str, Any] = {
+        "program": chosen.manifest.name,
+        "labels": list(measurement.labels),
+        "neutral": neutral_one,
+    }
+    match outcome:
+        case Measured(measured, fuel):
+            return facts | {"measurement": measured, "fuel": fuel, "leaves": measured, "failed": None}
+        case Failed(reason):
+            failed = {"code": reason.code, "error": type(reason).__name__, "message": str(reason)}
+            return facts | {"measurement": None, "fuel": None, "leaves": neutral_one, "failed": failed}
+
+
+def outcome_lines(chosen: Program, facts: dict[str, Any]) -> list[str]:
+    said = facts["leaves"]
+    labels = facts["labels"]
+    words = labels[said] if chosen.manifest.measurement.kind.value == "histogram" else str(said)
+    if facts["failed"] is None:
+        first = [f"the program says {said} ({words}); it took {facts['fuel']:,} units of fuel"]
+    else:
+        first = [
+            f"the program failed: {facts['failed']['code']} {facts['failed']['message']}",
+            f"the hub would report the neutral measurement {said} ({words}); nobody else would learn of the failure",
+        ]
+    return [*first, "two sealed shares of this one measurement would leave, and nothing else"]

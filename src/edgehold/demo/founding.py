@@ -1,0 +1,227 @@
+"""How the demo's world comes to be: organisations, signed records, hubs, roots, panels, programs, and the services' history.
+
+Nothing is written into the state by hand: accounts, attestations, panels and every order of the history are entries that pass the
+rules. The earlier period is run fast, that is all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from edgehold.demo import cast
+from edgehold.demo.parties import Dice, Direct, make_key, organisation_account
+from edgehold.demo.world import (
+    SEEDED_START,
+    TODAY,
+    Resident,
+    World,
+    make_genesis,
+    make_organisations,
+    read_cohort,
+    secret_file,
+    write_genesis_files,
+)
+from edgehold.errors import FolderInUse
+from edgehold.hub.hub import Hub
+from edgehold.hub.intake.fhir import birth_date, parse_document
+from edgehold.hub.keys import create_keys
+from edgehold.issuer.issuer import is_adult
+from edgehold.ledger.ids import possession_message
+from edgehold.sandbox.host import Sandbox
+from edgehold.system import SystemClock
+from edgehold.wire.account import Attest, OpenAccount, Role, Transfer
+from edgehold.wire.data import Grade, Kind
+from edgehold.wire.enrolment import Invitation
+from edgehold.wire.ids import Digest, PanelId
+
+FAR = 2**40
+"""A height that does not come: the end of the demo's attestations."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """What all hubs together received and what they keep of it, in bytes; and how many reports of accounts follow."""
+
+    people: int
+    adults: int
+    received: int
+    kept: int
+
+
+def found(
+    folder: Path, people: int, cohort: Path | None, seed: int | None, sandbox: Sandbox, honest: bool = False
+) -> World:
+    """Make the folder, the organisations' keys, genesis and the first block; raises `FolderInUse`, `NotFound`."""
+    if folder.exists() and any(folder.iterdir()):
+        raise FolderInUse(f"{folder} is not empty; name another folder or remove it")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    dice = Dice(seed)
+    bundles = list(islice(repeat(read_cohort(cohort), people), people))
+    grown = [is_grown(bundle) for bundle in bundles]
+    keys = make_organisations(folder, dice)
+    validator = make_key(folder / "ledger", dice.of("validator"))
+    secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
+    time = SEEDED_START if seed is not None else SystemClock().now()
+    write_genesis_files(folder, make_genesis(keys, validator, sum(grown), time))
+    titles = {one.name: one.title for one in cast.ORGANISATIONS}
+    facts: dict[str, Any] = {
+        "seed": seed,
+        "honest": honest,
+        "organisations": {name: titles.get(name, name) for name in keys},
+        "adults": grown,
+        "cohort": str(cohort) if cohort else None,
+        "panels": [],
+        "programs": {},
+    }
+    world = World(folder, facts, sandbox)
+    save_facts(world)
+    return world
+
+
+def repeat(bundles: Iterable[bytes], people: int) -> Iterable[bytes]:
+    """The bundles again and again if there are fewer than people; who comes again gets a new identity on import."""
+    known: list[bytes] = []
+    for bundle in bundles:
+        known.append(bundle)
+        yield bundle
+    for number in range(people - len(known)):
+        yield renamed(known[number % len(known)], number // len(known) + 1)
+
+
+def renamed(bundle: bytes, generation: int) -> bytes:
+    """The same record under another patient id."""
+    patient = next(
+        entry["resource"] for entry in json.loads(bundle)["entry"] if entry["resource"]["resourceType"] == "Patient"
+    )
+    old = patient["id"]
+    new = f"{generation:04x}{old[4:]}"
+    return bundle.replace(old.encode(), new.encode())
+
+
+def is_grown(bundle: bytes) -> bool:
+    """Whether the person of a bundle is an adult; nobody without a birth date is."""
+    born = birth_date(parse_document(bundle, "cohort").resources)
+    return born is not None and is_adult(born, TODAY)
+
+
+def save_facts(world: World) -> None:
+    """Write what the folder's later commands need to know; no secrets."""
+    (world.folder / "world.json").write_text(json.dumps(world.facts, indent=1) + "\n")
+
+
+# ── organisations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_organisations(world: World) -> None:
+    """Accreditors open and attest the accounts; the treasurer gives customers their credits."""
+    network = world.ledger.network
+    for one in cast.ORGANISATIONS:
+        key = world.keys[one.name]
+        possession = key.sign(possession_message(network, world.account(one.sponsor), key.public))
+        opening = OpenAccount(role=Role.ORGANISATION, key=key.public, owner_key=None, possession=possession)
+        world.submit(one.sponsor, opening)
+    world.ledger.advance()
+    for one in cast.ORGANISATIONS:
+        for claim in one.claims:
+            statement = Digest(world.dice.of(f"statement {one.name} {claim.value}").draw(32))
+            world.submit(one.sponsor, Attest(world.account(one.name), claim, FAR, statement))
+    for one in cast.CUSTOMERS:
+        world.submit(cast.TREASURER, Transfer(world.account(one.name), 1_000_000))
+    world.ledger.advance()
+
+
+# ── people ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle_people(world: World, tick: Callable[[], None]) -> Received:
+    """Every person receives a signed record, makes a hub, imports, gets an account and posts a root."""
+    adults = world.facts["adults"]
+    cohort = Path(world.facts["cohort"]) if world.facts["cohort"] else None
+    invitations = []
+    received = kept = 0
+    mailbox = world.folder / "mailbox"
+    mailbox.mkdir(mode=0o700)
+    bundles = islice(repeat(read_cohort(cohort), len(adults)), len(adults))
+    for number, (bundle, adult) in enumerate(zip(bundles, adults, strict=True), start=1):
+        signed = world.issuer.sign_record(bundle, TODAY)
+        record = mailbox / "record.json"
+        record.write_bytes(bundle)
+        record.with_name("record.json.jws").write_bytes(signed.signature)
+        folder = world.hub_folder(number)
+        keys = create_keys(folder, world.dice.of(f"keys of hub {number}"), minor=not adult)
+        hub = Hub.create(folder, keys, world.surroundings(number))
+        imported = hub.import_file(record)
+        received += imported.bytes_received
+        kept += imported.bytes_kept
+        world.residents.append(Resident(number=number, adult=adult, hub=hub))
+        invitations.append(signed.invitation)
+        tick()
+    for file in mailbox.iterdir():
+        file.unlink()
+    mailbox.rmdir()
+    open_hub_accounts(world, invitations)
+    for place, resident in enumerate(world.adults):
+        resident.hub.set_policy(cast.policy_of(place, world.genesis.parameters.least_batch))
+    post_roots(world)
+    return Received(people=len(adults), adults=sum(adults), received=received, kept=kept)
+
+
+def open_hub_accounts(world: World, invitations: list[Invitation]) -> None:
+    """Each hub asks the issuer to sponsor its account."""
+    issuer = Direct(world.issuer.handle)
+    for resident, invitation in zip(world.residents, invitations, strict=True):
+        resident.hub.ask_account(issuer, world.issuer.account, invitation)
+    world.ledger.advance()
+
+
+def post_roots(world: World) -> None:
+    """Every hub posts its root of this interval."""
+    for resident in world.residents:
+        resident.hub.commit()
+    world.ledger.advance()
+
+
+def enrol_adults(world: World, tick: Callable[[], None]) -> None:
+    """Two panels of all adults, of the earlier period and of the next; each adult has all slot keys signed in one visit each."""
+    panels = [
+        world.issuer.declare_panel(
+            scheme=cast.SCHEME,
+            period=period,
+            number=0,
+            slots=slots,
+            schemas=("edgehold.events/1",),
+            kinds=(Kind.EHR,),
+            grade=Grade.SIGNED,
+        )
+        for period, slots in ((0, cast.EARLIER_SLOTS), (1, cast.SLOTS))
+    ]
+    world.ledger.advance()
+    issuer = Direct(world.issuer.handle)
+    for resident in world.adults:
+        for panel in panels:
+            resident.hub.enrol(issuer, panel)
+        tick()
+    for panel in panels:
+        world.issuer.close_panel(panel)
+    world.ledger.advance()
+    world.facts["panels"] = [panel.hex() for panel in panels]
+    save_facts(world)
+
+
+def publish_programs(world: World) -> None:
+    """The good leader publishes the shipped programs."""
+    for program in world.programs().values():
+        world.submit(cast.GOOD.name, program.descriptor)
+    world.ledger.advance()
+
+
+def pass_into_next_period(world: World) -> None:
+    """Empty heights until the second period begins; then every hub posts its root again."""
+    period = world.genesis.parameters.period
+    world.ledger.advance(max(1, period - world.ledger.height()))
+    post_roots(world)
