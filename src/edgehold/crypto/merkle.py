@@ -291,19 +291,20 @@ def _show(entries: list[MapEntry], key_hash: Digest) -> Bucket:
 
 def _check_bucket(root: Digest, key_hash: Digest, proof: MapProof) -> list[MapEntry]:
     number = bucket_of(key_hash)
-    match proof.bucket:
-        case SmallBucket(entries):
-            shown = list(entries)
-            node = hash_bucket(shown)
-        case LargeBucket(size, placed):
-            shown = [one.entry for one in placed]
-            inner = follow_path(placed[0].entry, placed[0].index, size, placed[0].path)
-            for one in placed[1:]:
-                check_path(inner, one.entry, one.index, size, one.path)
-            node = _hash_large(size, inner)
+    bucket = proof.bucket
+    if isinstance(bucket, SmallBucket):
+        shown = list(bucket.entries)
+        node = hash_bucket(shown)
+    else:
+        shown = [placed.entry for placed in bucket.entries]
+        first, *others = bucket.entries
+        inner = follow_path(first.entry, first.index, bucket.size, first.path)
+        for other in others:
+            check_path(inner, other.entry, other.index, bucket.size, other.path)
+        node = _hash_large(bucket.size, inner)
     if any(bucket_of(entry) != number for entry in shown):
         raise BadProof(f"an entry shown for bucket {number} belongs to another")
-    if any(first[:32] >= second[:32] for first, second in pairwise(shown)):
+    if any(lower[:32] >= upper[:32] for lower, upper in pairwise(shown)):
         raise BadProof(f"the entries shown for bucket {number} do not ascend")
     place = BUCKETS + number
     for depth, sibling in enumerate(proof.siblings):

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import apsw
+
 from edgehold.crypto.signatures import SigningKey, verify_many
 from edgehold.engine.blocks import MAX_BLOCK
 from edgehold.engine.chain import Answered, Chain, Verified
 from edgehold.engine.machine import LedgerMachine, StateMachine
 from edgehold.engine.storage import Storage
-from edgehold.errors import BadSignature, EngineHalted, NotTheValidator, QueueFull
+from edgehold.errors import BadSignature, BrokenLog, EngineHalted, NotTheValidator, QueueFull
 from edgehold.ledger.ids import network_id
 from edgehold.ports import Clock, Randomness
 from edgehold.wire.governance import Genesis
@@ -70,8 +72,10 @@ class EmbeddedLedger:
         self._storage = Storage(folder / FILE if folder else None, self._network)
         try:
             self._chain = Chain(self._storage, genesis, self._machine, key, clock.now())
-        except BaseException:
+        except BaseException as error:
             self._storage.close()
+            if isinstance(error, apsw.Error):
+                raise BrokenLog(f"{folder} is damaged: {error}") from error
             raise
 
     # ── as everybody sees it ──────────────────────────────────────────────────────────────────────────────────────

@@ -25,17 +25,17 @@ from edgehold.wire.tx import Receipt
 FORMAT = b"edgehold ledger 1"
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS state (
     key_hash BLOB PRIMARY KEY, value_hash BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, signed_header BLOB NOT NULL);
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, signed_header BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS tx (
     height INTEGER, place INTEGER, bytes BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (height, place)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS answer (
     envelope BLOB PRIMARY KEY, height INTEGER NOT NULL, place INTEGER NOT NULL, expires INTEGER NOT NULL
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS answer_expires ON answer (expires);
 """
 
@@ -43,7 +43,7 @@ _BUCKET_STEP = 1 << (32 - BUCKET_BITS)
 
 
 class Storage:
-    """One ledger's database; `path` None keeps it in memory. Raises `LedgerBusy`, `WrongLedger`."""
+    """One ledger's database; `path` None keeps it in memory. Raises `LedgerBusy`, `WrongLedger`, `BrokenLog`."""
 
     def __init__(self, path: Path | None, network: NetworkId) -> None:
         self._path = path
@@ -58,10 +58,10 @@ class Storage:
                 raise BrokenLog(f"{path} is damaged: {found}")
         except (apsw.BusyError, apsw.LockedError) as error:
             raise LedgerBusy(f"{path} is kept by another process") from error
-        except (apsw.NotADBError, apsw.SQLError) as error:
-            raise WrongLedger(f"{path} is not a ledger: {error}") from error
         except apsw.CorruptError as error:
             raise BrokenLog(f"{path} is damaged: {error}") from error
+        except apsw.Error as error:
+            raise WrongLedger(f"{path} cannot be used as a ledger: {error}") from error
 
     def _identify(self, network: NetworkId) -> None:
         for name, value in (("format", FORMAT), ("network", network)):
