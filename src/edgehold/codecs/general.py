@@ -17,8 +17,9 @@ from edgehold.errors import CannotDecode
 from edgehold.wire.ids import Digest
 
 DICTIONARIES = Path(__file__).parent.parent / "shipped" / "dictionaries"
-SHIPPED_BASE: Digest | None = None
-LEVEL = 9
+SHIPPED_BASE = Digest(bytes.fromhex("7c6017683cda37c580250ccc594f9100ec9c603ffcac5c4a6a15a64391aaed2c"))
+"""The dictionary that new records are encoded against."""
+LEVEL = 12
 MAX_WINDOW = 1 << 27
 """Bytes; what a decoder may be made to hold."""
 

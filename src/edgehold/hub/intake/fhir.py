@@ -122,7 +122,7 @@ def read_original(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) 
 
 def _split(file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Record]:
     first = _read_line(file, limits, name)
-    if _is_document(first) and file.peek(1):
+    if file.peek(1) and _is_document(first):
         yield from _split_lines(first, file, name, limits)
         return
     document = first + file.read(limits.document_bytes + 1 - len(first))
@@ -172,7 +172,8 @@ def parse_document(document: bytes, place: str, limits: Limits = DEFAULT_LIMITS)
         raise type(error)(f"{place}: {error}") from error
     if resource_type(value, place, "") != "Bundle":
         return Record(place=place, original=document, resources=[value], pointers=[""])
-    if value.get("type") not in BUNDLE_TYPES:
+    kind = value.get("type")
+    if type(kind) is not str or kind not in BUNDLE_TYPES:
         raise NotFhir(f"{place}: /type: not a type of bundle that FHIR R4 has")
     entries = value.get("entry", [])
     if type(entries) is not list:

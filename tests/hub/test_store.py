@@ -1,0 +1,434 @@
+"""The store: what was kept comes back, what was altered is named, what was erased is gone."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from hashlib import shake_256
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from edgehold.codecs.events import Event, decode_table
+from edgehold.crypto.jws import sign_detached
+from edgehold.errors import (
+    AlteredBlob,
+    BadField,
+    BadSignature,
+    ErasedObject,
+    HubError,
+    NotAStore,
+    NotJson,
+    SeveralPersons,
+    StoreBusy,
+    UnknownObject,
+    WrongHubKey,
+)
+from edgehold.hub import store as store_module
+from edgehold.hub.intake.fhir import read_original
+from edgehold.hub.intake.take_in import Imported, import_file, years_of
+from edgehold.hub.store import Store, commitment_of, remove_abandoned, signature_digest, tables_directory
+from edgehold.wire.data import Kind, ObjectId
+from edgehold.wire.ids import AccountId, Digest, Signature
+
+FHIR = Path(__file__).parent.parent / "data" / "fhir"
+IPS = FHIR / "ips_example_bundle.json"
+KEY = bytes(range(32))
+BORN = -418262400
+"""1956-09-30, the birth of the person in the IPS example, in seconds since 1970."""
+CLINIC = AccountId(Digest(bytes(32)))
+
+
+class Seeded:
+    """Randomness from a seed, for tests."""
+
+    def __init__(self, seed: bytes = b"") -> None:
+        self._seed = seed
+        self._drawn = 0
+
+    def draw(self, count: int) -> bytes:
+        self._drawn += 1
+        return shake_256(self._seed + self._drawn.to_bytes(8, "little")).digest(count)
+
+
+RANDOMNESS = Seeded()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / "hub.store", KEY, RANDOMNESS) as made:
+        yield made
+
+
+def put(store: Store, original: bytes, **fields: Any) -> ObjectId:
+    found, _ = store.put_object(original, name="x.json", kind=Kind.EHR, randomness=RANDOMNESS, **fields)
+    return found.id
+
+
+def take_in(store: Store, path: Path, **fields: Any) -> Imported:
+    return import_file(store, path, randomness=RANDOMNESS, **fields)
+
+
+def patient(name: str = "p", **fields: Any) -> bytes:
+    return json.dumps({"resourceType": "Patient", "id": name, "birthDate": "1980"} | fields).encode()
+
+
+def file_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file())
+
+
+def leaks(secret: bytes, content: bytes) -> bool:
+    """Whether eight bytes of a secret stand anywhere."""
+    return any(secret[start : start + 8] in content for start in range(0, len(secret) - 7, 8))
+
+
+def execute(path: Path, statement: str, *values: Any) -> list[Any]:
+    with apsw.Connection(str(path)) as database:
+        rows = list(database.execute(statement, values))
+    database.close()
+    return rows
+
+
+# ── import and read ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_imported_file_comes_back_byte_for_byte(store: Store) -> None:
+    imported = take_in(store, IPS)
+    (stored,) = imported.added
+    assert store.get_original(stored.id) == IPS.read_bytes()
+    assert (stored.name, stored.descriptor.kind) == (IPS.name, Kind.EHR)
+    assert stored.received == imported.bytes_received == IPS.stat().st_size
+    assert imported.bytes_kept == stored.kept < stored.received / 8
+    assert stored.commitment == commitment_of(IPS.read_bytes())
+    assert stored.descriptor.first_year is not None
+
+
+def test_its_events_are_kept_and_can_be_derived_again(store: Store) -> None:
+    (stored,) = take_in(store, IPS).added
+    kept = store.events_table(stored.id)
+    assert [event.time for event in decode_table(kept) if event.code == "MEDS_BIRTH"] == [BORN]
+    execute(store.path, "UPDATE object SET tables = NULL")
+    assert store.events_table(stored.id) == kept
+
+
+def test_the_same_file_again_adds_nothing(store: Store, tmp_path: Path) -> None:
+    (stored,) = take_in(store, IPS).added
+    leaves, content = store.leaves(), store.objects()
+    shutil.copy(IPS, tmp_path / "renamed.json")
+    again = take_in(store, tmp_path / "renamed.json")
+    assert (again.added, again.known) == ((), (stored,))
+    assert again.bytes_received == again.bytes_kept == 0
+    assert (store.leaves(), store.objects()) == (leaves, content)
+
+
+def test_the_same_record_in_two_hubs_looks_different(tmp_path: Path) -> None:
+    content = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        with Store.create(tmp_path / name / "hub.store", os.urandom(32), Seeded(name.encode())) as store:
+            take_in(store, IPS)
+        content.append({row[0] for row in execute(tmp_path / name / "hub.store", "SELECT id FROM blob")})
+    assert not content[0] & content[1]
+
+
+def test_a_file_with_a_bad_line_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    bundle = b'{"resourceType":"Bundle","type":"collection","entry":[]}\n'
+    bad = b'{"resourceType":"Observation","status":5}\n'
+    for lines, error in ((bundle + b"{]\n", NotJson), (bundle + bad, BadField)):
+        path = tmp_path / "x.ndjson"
+        path.write_bytes(lines)
+        with pytest.raises(error):
+            take_in(store, path)
+        assert store.objects() == []
+        assert store.check() == []
+        assert execute(store.path, "SELECT * FROM blob") == []
+
+
+def test_another_persons_record_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.ndjson").write_bytes(patient() + b"\n" + patient("q") + b"\n")
+    with pytest.raises(SeveralPersons):
+        take_in(store, tmp_path / "x.ndjson")
+    assert store.objects() == []
+
+
+def test_a_large_original_is_cut_into_blobs_that_cannot_change_places(store: Store) -> None:
+    noise = shake_256(b"noise").digest(700_000)
+    object_id = put(store, noise, schema="none/1")
+    assert store.get_original(object_id) == noise
+    blobs = execute(store.path, "SELECT id, data FROM blob")
+    assert len(blobs) == 3
+    execute(store.path, "UPDATE blob SET data = ? WHERE id = ?", blobs[0][1], blobs[1][0])
+    with pytest.raises(AlteredBlob, match=blobs[1][0].hex()):
+        store.get_original(object_id)
+
+
+def test_an_empty_original_is_kept_too(store: Store) -> None:
+    assert store.get_original(put(store, b"", schema="none/1")) == b""
+
+
+def test_years_are_those_of_what_was_stated() -> None:
+    assert years_of([]) is None
+    assert years_of([Event(-(2**63), "GENDER//male"), Event(-86400 * 366 * 50, "MEDS_BIRTH")]) is None
+    assert years_of([Event(-1, "A"), Event(0, "B"), Event(86400 * 365, "C")]) == (1969, 1971)
+
+
+# ── signatures ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sign(message: bytes) -> bytes:
+    return shake_256(message).digest(64)
+
+
+def verify(signer: AccountId, message: bytes, signature: Signature) -> None:
+    if signer != CLINIC or signature != sign(message):
+        raise BadSignature("does not fit")
+
+
+def test_a_signed_record_keeps_its_signature(store: Store) -> None:
+    token = sign_detached(IPS.read_bytes(), CLINIC, sign)
+    (stored,) = take_in(store, IPS, signature=token, verify=verify).added
+    assert store.get_signature(stored.id) == token
+    assert stored.descriptor.signature == signature_digest(token)
+    assert store.check() == []
+
+
+def test_a_signature_that_comes_later_is_put_beside_the_record(store: Store) -> None:
+    (before,) = take_in(store, IPS).added
+    assert store.get_signature(before.id) is None
+    token = sign_detached(IPS.read_bytes(), CLINIC, sign)
+    (after,) = take_in(store, IPS, signature=token, verify=verify).known
+    assert (after.id, after.slot) == (before.id, before.slot)
+    assert after.leaf != before.leaf
+    assert after.salt != before.salt
+    assert store.get_signature(after.id) == token
+    assert store.check() == []
+
+
+def test_a_record_changed_after_signing_is_refused(store: Store, tmp_path: Path) -> None:
+    token = sign_detached(IPS.read_bytes(), CLINIC, sign)
+    (tmp_path / "x.json").write_bytes(IPS.read_bytes().replace(b"display", b"dispIay", 1))
+    for path, checks in ((tmp_path / "x.json", verify), (IPS, None)):
+        with pytest.raises(BadSignature):
+            take_in(store, path, signature=token, verify=checks)
+    assert store.objects() == []
+
+
+def test_a_signature_stands_for_one_record_only(store: Store, tmp_path: Path) -> None:
+    bundle = b'{"resourceType":"Bundle","type":"collection","entry":[]}'
+    (tmp_path / "x.ndjson").write_bytes(bundle + b"\n" + bundle + b"\n")
+    with pytest.raises(BadSignature, match="one record"):
+        take_in(store, tmp_path / "x.ndjson", signature=sign_detached(bundle, CLINIC, sign), verify=verify)
+    assert store.objects() == []
+
+
+# ── alterations ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("position", [0, 100, -1])
+def test_a_flipped_bit_in_a_blob_is_named_and_refused(store: Store, position: int) -> None:
+    (stored,) = take_in(store, IPS).added
+    ((name, data),) = execute(store.path, "SELECT id, data FROM blob")
+    altered = bytearray(data)
+    altered[position] ^= 1
+    execute(store.path, "UPDATE blob SET data = ?", bytes(altered))
+    with pytest.raises(AlteredBlob, match=f"blob {name.hex()} of object {stored.id.hex()} was altered"):
+        store.get_original(stored.id)
+    assert any(name.hex() in fault for fault in store.check())
+
+
+def test_a_missing_blob_is_named(store: Store) -> None:
+    (stored,) = take_in(store, IPS).added
+    execute(store.path, "DELETE FROM blob")
+    with pytest.raises(AlteredBlob, match="is missing"):
+        store.get_original(stored.id)
+
+
+@pytest.mark.parametrize("column", ["wrapped", "sealed", "signature", "tables", "leaf", "identity"])
+def test_whatever_is_altered_the_check_names_the_object(store: Store, column: str) -> None:
+    token = sign_detached(IPS.read_bytes(), CLINIC, sign)
+    (stored,) = take_in(store, IPS, signature=token, verify=verify).added
+    ((value,),) = execute(store.path, f"SELECT {column} FROM object")  # noqa: S608
+    execute(store.path, f"UPDATE object SET {column} = ?", value[:-1] + bytes([value[-1] ^ 1]))  # noqa: S608
+    (fault,) = store.check()
+    assert stored.id.hex() in fault
+
+
+def test_a_wrong_table_or_signature_under_the_right_key_is_found(store: Store) -> None:
+    put(store, patient(), tables={"time.i64": b""})
+    (fault,) = store.check()
+    assert "tables" in fault
+    execute(store.path, "UPDATE object SET tables = NULL, signature = NULL")
+    put(store, patient(), signature=b"token")
+    execute(store.path, "UPDATE object SET signature = NULL")
+    (fault,) = store.check()
+    assert "signature" in fault
+
+
+def test_a_stray_blob_is_found(store: Store) -> None:
+    assert store.check() == []
+    execute(store.path, "INSERT INTO blob VALUES(?, ?)", bytes(32), b"stray")
+    assert store.check() == [f"blob {bytes(32).hex()} belongs to no object"]
+
+
+def test_an_original_that_is_not_what_was_committed_to_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setattr(store_module, "commitment_of", lambda _: Digest(bytes(32)))
+        object_id = put(store, patient())
+    with pytest.raises(AlteredBlob, match="committed"):
+        store.get_original(object_id)
+
+
+# ── erasure ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_erasure_leaves_nothing_readable(store: Store, tmp_path: Path) -> None:
+    (stored,) = take_in(store, IPS, signature=sign_detached(IPS.read_bytes(), CLINIC, sign), verify=verify).added
+    (secrets,) = execute(store.path, "SELECT wrapped, sealed, signature, tables, identity, leaf FROM object")
+    ((_, blob),) = execute(store.path, "SELECT id, data FROM blob")
+    assert all(leaks(secret, file_bytes(tmp_path)) for secret in (*secrets, blob))
+    store.erase(stored.id, RANDOMNESS)
+    left = file_bytes(tmp_path)
+    assert not any(leaks(secret, left) for secret in (*secrets, blob))
+    for read in (store.get_original, store.events_table):
+        with pytest.raises(ErasedObject):
+            read(stored.id)
+    assert store.get_signature(stored.id) is None
+    with pytest.raises(ErasedObject):
+        store.erase(stored.id, RANDOMNESS)
+
+
+def test_a_tombstone_keeps_the_place_and_says_nothing(store: Store) -> None:
+    (stored,) = take_in(store, IPS).added
+    store.erase(stored.id, RANDOMNESS)
+    (tombstone,) = store.objects()
+    assert (tombstone.id, tombstone.slot) == (stored.id, stored.slot)
+    assert tombstone.descriptor.tombstone
+    assert (tombstone.name, tombstone.received, tombstone.cached) == ("", 0, 0)
+    assert tombstone.leaf != stored.leaf
+    assert store.check() == []
+
+
+def test_what_was_erased_can_be_imported_anew(store: Store) -> None:
+    (stored,) = take_in(store, IPS).added
+    store.erase(stored.id, RANDOMNESS)
+    (anew,) = take_in(store, IPS).added
+    assert anew.id != stored.id
+    assert store.get_original(anew.id) == IPS.read_bytes()
+
+
+# ── the file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_store_opens_with_its_key_only(tmp_path: Path) -> None:
+    path = tmp_path / "hub.store"
+    with Store.create(path, KEY, RANDOMNESS) as store:
+        object_id = put(store, patient())
+    with Store.open(path, KEY) as store:
+        assert store.get_original(object_id) == patient()
+        assert store.check() == []
+    with pytest.raises(WrongHubKey):
+        Store.open(path, bytes(32))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_readable_lies_in_the_file(store: Store, tmp_path: Path) -> None:
+    put(store, patient(name="Erika Mustermann"), signature=b"signature of a clinic")
+    for word in (b"Erika", b"Patient", b"x.json", b"signature of", b"edgehold.events", KEY):
+        assert word not in file_bytes(tmp_path)
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    text, empty, other = tmp_path / "text", tmp_path / "empty", tmp_path / "other"
+    text.write_bytes(b"not a database" * 100)
+    empty.touch()
+    with Store.create(other, KEY, RANDOMNESS) as store:
+        store.set_fact("hub", b"edgehold.store/9")
+    for path in (text, empty, other, tmp_path / "missing", tmp_path):
+        with pytest.raises(NotAStore):
+            Store.open(path, KEY)
+
+
+def test_a_store_is_never_made_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "hub.store").write_bytes(b"precious")
+    with pytest.raises(HubError, match="cannot be made"):
+        Store.create(tmp_path / "hub.store", KEY, RANDOMNESS)
+    assert (tmp_path / "hub.store").read_bytes() == b"precious"
+
+
+def test_two_writers_do_not_wait_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BUSY_MILLISECONDS", 1)
+    with Store.open(store.path, KEY) as other, store.transaction(), pytest.raises(StoreBusy):
+        put(other, patient())
+
+
+def test_an_unknown_object_is_said_so(store: Store) -> None:
+    with pytest.raises(UnknownObject):
+        store.get_object(ObjectId(bytes(16)))
+
+
+def put_and_fail(store: Store) -> None:
+    with store.transaction():
+        put(store, patient())
+        read_original(b"{", "x")
+
+
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(NotJson):
+        put_and_fail(store)
+    assert store.objects() == []
+    assert store.get_fact("never set") == b""
+
+
+def _put_and_die(path: Path) -> None:
+    store = Store.open(path, KEY)
+    put(store, patient("first"))
+    with store.transaction():
+        put(store, patient("second"))
+        os._exit(0)
+
+
+def test_after_a_kill_what_was_acknowledged_is_there_and_the_rest_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "hub.store"
+    Store.create(path, KEY, RANDOMNESS).close()
+    process = multiprocessing.get_context("spawn").Process(target=_put_and_die, args=(path,))
+    process.start()
+    process.join()
+    with Store.open(path, KEY) as store:
+        (stored,) = store.objects()
+        assert store.get_original(stored.id) == patient("first")
+        assert store.check() == []
+
+
+# ── tables for the sandbox ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_tables_lie_in_a_private_directory_that_goes_away() -> None:
+    with tables_directory({"time.i64": b"12345678"}) as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert (directory / "time.i64").read_bytes() == b"12345678"
+    assert not directory.exists()
+    with pytest.raises(RuntimeError), tables_directory({}) as directory:
+        raise RuntimeError
+    assert not directory.exists()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=int)
+    process.start()
+    process.join()
+    dead, own, first = (tmp_path / f"edgehold-tables-{pid}-x" for pid in (process.pid, os.getpid(), 1))
+    odd = tmp_path / "edgehold-tables-odd-x"
+    for directory in (dead, own, first, odd):
+        directory.mkdir()
+    remove_abandoned(tmp_path)
+    assert not dead.exists()
+    assert own.exists()
+    assert first.exists()
+    assert odd.exists()
