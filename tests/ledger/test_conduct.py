@@ -185,7 +185,7 @@ def test_two_signed_statements_suspend_and_attestations_do_not_lift_it() -> None
 
 def test_faults_during_one_suspension_are_one_strike() -> None:
     story = story_until("close")
-    story.world.do(CUSTOMER, conflict(story, LEADER))
+    story.world.do(CUSTOMER, conflict(story.copy(), LEADER))
     first = get_standing(story.world.state, LEADER.id)
     for person in (0, 1):
         report = report_of(4_000 + person)
