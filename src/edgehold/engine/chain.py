@@ -178,7 +178,7 @@ class Replay:
         return self._map.root
 
     def follow(self, signed: SignedHeader, transactions: Transactions) -> None:
-        """Execute one block; raises `StateMismatch` if its header signs another state, `BrokenLog` if receipts differ."""
+        """Execute one block; raises `StateMismatch` for another state than signed, `BrokenLog` for other receipts."""
         height = signed.header.height
         if signed.header.app_hash != self.root:
             app_hash = signed.header.app_hash.hex()
