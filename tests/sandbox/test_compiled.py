@@ -87,6 +87,15 @@ def test_a_component_is_compiled_into_a_private_place_and_loads(
     load_runtime(make_engine(), path)
 
 
+def test_a_place_that_cannot_be_used_is_named(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UntrustedCache, match="cannot be made"):
+        prepare_runtime(tmp_path / "file" / "cache")
+    copy.with_suffix(".lock").mkdir()
+    with pytest.raises(CompileFailed, match="cannot be written"):
+        prepare_runtime(copy.parent)
+
+
 def test_code_for_another_engine_is_not_loaded(copy: Path) -> None:
     copy.write_bytes(b"not compiled by this engine")
     copy.with_suffix(".digest").write_text(compiled.digest_of_file(copy).hex())

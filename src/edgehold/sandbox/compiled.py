@@ -51,11 +51,14 @@ def prepare_runtime(cache: Path, progress: Callable[[str], None] = silent) -> Pa
     """
     make_private(cache)
     path = cache / f"runtime-{RUNTIME_DIGEST.hex()[:16]}-{ENGINE_VERSION.replace(' ', '-')}-{platform.machine()}.cwasm"
-    with _locked(path.with_suffix(".lock")):
-        if not _is_usable(path):
-            progress("Preparing the program runtime: compiling it, once (5 to 30 s) …")
-            _compile(read_component(), path)
-            progress(f"Prepared the program runtime: {path}")
+    try:
+        with _locked(path.with_suffix(".lock")):
+            if not _is_usable(path):
+                progress("Preparing the program runtime: compiling it, once (5 to 30 s) …")
+                _compile(read_component(), path)
+                progress(f"Prepared the program runtime: {path}")
+    except OSError as error:
+        raise CompileFailed(f"{cache} cannot be written: {error}") from error
     return path
 
 
@@ -99,8 +102,11 @@ def digest_of_file(path: Path) -> Digest:
 
 
 def make_private(directory: Path) -> None:
-    """Make the directory, for its owner alone; raises `UntrustedCache` if it exists and others can write to it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the directory, for its owner alone; raises `UntrustedCache` if it cannot be or others can write to it."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UntrustedCache(f"{directory} cannot be made: {error}") from error
     check_private(directory)
 
 
