@@ -107,7 +107,13 @@ def test_other_spellings_of_the_same_bytes_are_refused() -> None:
     ]
     accepted = [spelling for spelling in spellings if not refused(spelling)]
     assert accepted == [TOKEN[:-1] + last]
-    for spelling in (TOKEN + b"=", TOKEN + b"\n\n", b" " + TOKEN, TOKEN.replace(b"..", b"." + b64(RECORD) + b".")):
+    for spelling in (
+        b"A" + TOKEN[TOKEN.index(b"..") :],
+        TOKEN + b"=",
+        TOKEN + b"\n\n",
+        b" " + TOKEN,
+        TOKEN.replace(b"..", b"." + b64(RECORD) + b"."),
+    ):
         assert refused(spelling)
 
 

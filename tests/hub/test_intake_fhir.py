@@ -87,6 +87,8 @@ def test_a_zstd_file_is_read_as_what_it_holds(tmp_path: Path) -> None:
     assert detect_kind(path) is Kind.EHR
     with pytest.raises(IntakeError):
         list(read_records(write(tmp_path, zstandard.compress(lines)[:-9])))
+    with pytest.raises(IntakeError, match="zstd"):
+        list(read_records(write(tmp_path, b"\x28\xb5\x2f\xfd" + bytes(range(256)))))
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,22 @@ def test_a_wrong_table_or_signature_under_the_right_key_is_found(store: Store) -
     assert "signature" in fault
 
 
+def test_damage_anywhere_in_the_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "hub.store"
+    with Store.create(path, KEY, RANDOMNESS) as store:
+        take_in(store, IPS)
+    sound = path.read_bytes()
+    for start in range(0, len(sound), 1024):
+        path.write_bytes(
+            sound[:start] + bytes(255 - byte for byte in sound[start : start + 1024]) + sound[start + 1024 :]
+        )
+        try:
+            with Store.open(path, KEY) as store:
+                assert store.check() != []
+        except HubError:
+            continue
+
+
 def test_a_stray_blob_is_found(store: Store) -> None:
     assert store.check() == []
     execute(store.path, "INSERT INTO blob VALUES(?, ?)", bytes(32), b"stray")
@@ -336,6 +352,16 @@ def test_a_store_opens_with_its_key_only(tmp_path: Path) -> None:
     with pytest.raises(WrongHubKey):
         Store.open(path, bytes(32))
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_commit_is_on_disk_and_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "hub.store"
+    made = Store.create(path, KEY, RANDOMNESS)
+    opened = Store.open(path, KEY)
+    for store in (made, opened):
+        settings = [store._database.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "secure_delete")]
+        assert settings == [(2,), (1,)]
+        store.close()
 
 
 def test_nothing_readable_lies_in_the_file(store: Store, tmp_path: Path) -> None:

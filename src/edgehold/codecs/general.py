@@ -66,12 +66,9 @@ class Zstd:
             size = zstandard.frame_content_size(encoded)
             if not 0 <= size <= limit:
                 raise CannotDecode(f"the frame holds {size} bytes, the limit is {limit}")
-            data = self._decompressor.decompress(encoded, max_output_size=limit, allow_extra_data=False)
+            return self._decompressor.decompress(encoded, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise CannotDecode(f"{len(encoded)} bytes are not a frame of this codec and dictionary: {error}") from error
-        if len(data) != size:
-            raise CannotDecode(f"the frame says {size} bytes and holds {len(data)}")
-        return data
 
 
 def dictionary_digest(dictionary: bytes) -> Digest:

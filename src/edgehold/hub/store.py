@@ -123,7 +123,7 @@ class Store:
             raise HubError(f"{path}: cannot be made: {error.strerror}") from error
         with _readable(path):
             database = apsw.Connection(str(path))
-            database.execute("PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS)
+            database.execute("PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS).fetchall()
             store = cls(path, database, hub_key)
             with store.transaction():
                 database.execute(_SCHEMA)
@@ -137,7 +137,7 @@ class Store:
         with _readable(path):
             database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             database.set_busy_timeout(BUSY_MILLISECONDS)
-            database.execute(_PRAGMAS)
+            database.execute(_PRAGMAS).fetchall()
             store = cls(path, database, hub_key)
             mark = store.get_fact("hub")
         if not mark.startswith(VERSION):
@@ -175,14 +175,13 @@ class Store:
 
     def get_fact(self, name: str) -> bytes:
         """A named value beside the objects; empty if it was never set."""
-        for (value,) in self._database.execute("SELECT value FROM fact WHERE name = ?", (name,)):
-            return bytes(value)
-        return b""
+        rows = self._execute("SELECT value FROM fact WHERE name = ?", name)
+        return bytes(rows[0][0]) if rows else b""
 
     def set_fact(self, name: str, value: bytes) -> None:
         """Keep a named value beside the objects."""
         with self.transaction():
-            self._database.execute("INSERT OR REPLACE INTO fact VALUES(?, ?)", (name, value))
+            self._execute("INSERT OR REPLACE INTO fact VALUES(?, ?)", name, value)
 
     # ── objects ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,9 +206,9 @@ class Store:
         """
         identity = keyed_digest(self._identity_key, original)
         with self.transaction():
-            known = self._database.execute("SELECT id FROM object WHERE identity = ?", (identity,)).fetchone()
-            if known is not None:
-                found = self.get_object(ObjectId(known[0]))
+            known = self._execute("SELECT id FROM object WHERE identity = ?", identity)
+            if known:
+                found = self.get_object(ObjectId(known[0][0]))
                 if signature is not None and found.descriptor.signature != signature_digest(signature):
                     self._sign(found.id, signature, randomness)
                 return self.get_object(found.id), False
@@ -234,18 +233,16 @@ class Store:
                 received=len(original),
                 blobs=self._put_blobs(object_id, key, shipped_codec(SHIPPED_BASE).encode(original)),
             )
-            self._database.execute(
+            self._execute(
                 "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    object_id,
-                    self._free_slot(randomness),
-                    leaf_of(record.descriptor, record.salt, record.commitment),
-                    identity,
-                    seal(self._wrap_key, b"key" + object_id, key, randomness),
-                    seal(derive_key(key, "about"), b"record" + object_id, encode(record), randomness),
-                    _seal_optional(key, b"signature" + object_id, signature, randomness),
-                    _seal_optional(key, b"tables" + object_id, None if tables is None else _pack(tables), randomness),
-                ),
+                object_id,
+                self._free_slot(randomness),
+                leaf_of(record.descriptor, record.salt, record.commitment),
+                identity,
+                seal(self._wrap_key, b"key" + object_id, key, randomness),
+                seal(derive_key(key, "about"), b"record" + object_id, encode(record), randomness),
+                _seal_optional(key, b"signature" + object_id, signature, randomness),
+                _seal_optional(key, b"tables" + object_id, None if tables is None else _pack(tables), randomness),
             )
             return self.get_object(object_id), True
 
@@ -260,8 +257,7 @@ class Store:
         record, _ = self._open_record(row)
         blobs = 0
         for blob in record.blobs:
-            for (size,) in self._database.execute("SELECT length(data) FROM blob WHERE id = ?", (blob,)):
-                blobs += size
+            blobs += sum(size for (size,) in self._execute("SELECT length(data) FROM blob WHERE id = ?", blob))
         return StoredObject(
             id=object_id,
             name=record.name,
@@ -334,22 +330,19 @@ class Store:
         )
         with self.transaction():
             for blob in record.blobs:
-                self._database.execute("DELETE FROM blob WHERE id = ?", (blob,))
-            self._database.execute(
+                self._execute("DELETE FROM blob WHERE id = ?", blob)
+            self._execute(
                 "UPDATE object SET leaf = ?, identity = NULL, wrapped = NULL, sealed = ?, signature = NULL, "
                 "tables = NULL WHERE id = ?",
-                (
-                    leaf_of(tombstone.descriptor, tombstone.salt, tombstone.commitment),
-                    seal(self._tombstone_key, b"record" + object_id, encode(tombstone), randomness),
-                    object_id,
-                ),
+                leaf_of(tombstone.descriptor, tombstone.salt, tombstone.commitment),
+                seal(self._tombstone_key, b"record" + object_id, encode(tombstone), randomness),
+                object_id,
             )
-        with _readable(self.path):
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def check(self) -> list[str]:
         """Compute everything again; a sentence for each thing that is wrong, none if all is well."""
-        faults = [f"database: {row[0]}" for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        faults = [f"database: {row[0]}" for row in self._execute("PRAGMA integrity_check") if row[0] != "ok"]
         known: set[bytes] = set()
         for object_id in self._ids():
             try:
@@ -357,11 +350,15 @@ class Store:
             except EdgeholdError as error:
                 faults.append(str(error))
         if not faults:
-            stored = {row[0] for row in self._database.execute("SELECT id FROM blob")}
+            stored = {row[0] for row in self._execute("SELECT id FROM blob")}
             faults += [f"blob {blob.hex()} belongs to no object" for blob in sorted(stored - known)]
         return faults
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _execute(self, statement: str, *values: bytes | str | int | None) -> list[Any]:
+        with _readable(self.path):
+            return self._database.execute(statement, values).fetchall()
 
     def _check_object(self, object_id: ObjectId) -> tuple[BlobId, ...]:
         row = self._row(object_id)
@@ -381,14 +378,13 @@ class Store:
         return record.blobs
 
     def _ids(self) -> list[ObjectId]:
-        rows: Iterator[Any] = self._database.execute("SELECT id FROM object ORDER BY slot")
-        return [ObjectId(object_id) for (object_id,) in rows]
+        return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]
 
     def _row(self, object_id: ObjectId) -> _Row:
-        row = self._database.execute("SELECT * FROM object WHERE id = ?", (object_id,)).fetchone()
-        if row is None:
+        rows = self._execute("SELECT * FROM object WHERE id = ?", object_id)
+        if not rows:
             raise UnknownObject(f"there is no object {object_id.hex()}")
-        return _Row(*row)
+        return _Row(*rows[0])
 
     def _open_record(self, row: _Row) -> tuple[ObjectRecord, bytes | None]:
         """What is said about an object, and its key unless it was erased."""
@@ -405,16 +401,17 @@ class Store:
         for number, chunk in enumerate(chunks):
             data = seal_chunk(key, object_id, number, len(chunks), chunk)
             blobs.append(blob_id(data))
-            self._database.execute("INSERT INTO blob VALUES(?, ?)", (blobs[-1], data))
+            self._execute("INSERT INTO blob VALUES(?, ?)", blobs[-1], data)
         return tuple(blobs)
 
     def _get_blob(self, object_id: ObjectId, key: bytes, number: int, total: int, blob: BlobId) -> bytes:
-        row = self._database.execute("SELECT data FROM blob WHERE id = ?", (blob,)).fetchone()
-        if row is None:
+        rows = self._execute("SELECT data FROM blob WHERE id = ?", blob)
+        if not rows:
             raise AlteredBlob(f"blob {blob.hex()} of object {object_id.hex()} is missing")
-        if blob_id(row[0]) != blob:
+        sealed = rows[0][0]
+        if blob_id(sealed) != blob:
             raise AlteredBlob(f"blob {blob.hex()} of object {object_id.hex()} was altered")
-        return open_chunk(key, object_id, number, total, row[0])
+        return open_chunk(key, object_id, number, total, sealed)
 
     def _sign(self, object_id: ObjectId, signature: bytes, randomness: Randomness) -> None:
         """Put a signature beside an object that is here already; the leaf changes, and with it the salt."""
@@ -426,20 +423,18 @@ class Store:
             salt=Salt(randomness.draw(32)),
             descriptor=msgspec.structs.replace(record.descriptor, signature=signature_digest(signature)),
         )
-        self._database.execute(
+        self._execute(
             "UPDATE object SET leaf = ?, sealed = ?, signature = ? WHERE id = ?",
-            (
-                leaf_of(signed.descriptor, signed.salt, signed.commitment),
-                seal(derive_key(key, "about"), b"record" + object_id, encode(signed), randomness),
-                _seal_optional(key, b"signature" + object_id, signature, randomness),
-                object_id,
-            ),
+            leaf_of(signed.descriptor, signed.salt, signed.commitment),
+            seal(derive_key(key, "about"), b"record" + object_id, encode(signed), randomness),
+            _seal_optional(key, b"signature" + object_id, signature, randomness),
+            object_id,
         )
 
     def _free_slot(self, randomness: Randomness) -> int:
         """A random place among the leaves that are still dummies; there are twice as many leaves when all are taken."""
         dummies = self.get_fact("dummies")
-        taken = {row[0] for row in self._database.execute("SELECT slot FROM object")}
+        taken = {slot for (slot,) in self._execute("SELECT slot FROM object")}
         if len(taken) == len(dummies) // 32:
             dummies += randomness.draw(len(dummies))
             self.set_fact("dummies", dummies)
@@ -450,7 +445,7 @@ class Store:
         """The leaves under the hub's root by their places: those of objects, and random ones that only fill."""
         dummies = self.get_fact("dummies")
         leaves = [Digest(dummies[start : start + 32]) for start in range(0, len(dummies), 32)]
-        for slot, leaf in self._database.execute("SELECT slot, leaf FROM object"):
+        for slot, leaf in self._execute("SELECT slot, leaf FROM object"):
             leaves[slot] = Digest(leaf)
         return leaves
 
