@@ -15,7 +15,7 @@ from misbehaving import (
     TwoFacedNode,
     WithholdingNode,
 )
-from world import PERSONS, Run, World, account_of, counts, issuer_keys
+from service_world import PERSONS, Run, World, account_of, counts, issuer_keys
 
 from edgehold.aggregation.batch import find_leaf, prove_absence
 from edgehold.crypto.merkle import tree_path

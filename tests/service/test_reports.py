@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from world import PERSONS, SLOTS, Run, World, counts, key_of, slot_key, tokens
+from service_world import PERSONS, SLOTS, Run, World, counts, key_of, slot_key, tokens
 
 from edgehold.aggregation.report import make_report
 from edgehold.aggregation.task import task_id
