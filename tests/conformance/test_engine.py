@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,8 +94,7 @@ def embedded_in_memory() -> Iterator[Kept]:
         yield kept
 
 
-Engine: TypeAlias = Callable[[], "contextmanager[Kept]"]
-ENGINES = [embedded_in_memory, embedded_on_disk]
+ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)

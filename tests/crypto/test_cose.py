@@ -24,7 +24,7 @@ NETWORK = bytes(32)
 
 
 def titles(vectors: list[dict[str, Any]]) -> list[str]:
-    return [vector.get("title", vector.get("hex")) for vector in vectors]
+    return [str(vector.get("title", vector.get("hex"))) for vector in vectors]
 
 
 @pytest.mark.parametrize("vector", COSE["to_be_signed"], ids=titles(COSE["to_be_signed"]))

@@ -369,9 +369,12 @@ def test_a_mistake_in_the_rules_stops_the_engine_and_leaves_no_trace(tmp_path: P
     ledger.submit_many([write({b"key": b"value"}), write({b"stop": b""}, 1)])
     with pytest.raises(EngineHalted, match="a mistake in the rules"):
         ledger.advance()
-    for use in [ledger.height, ledger.advance, lambda: ledger.submit(write({b"key": b"value"}))]:
-        with pytest.raises(EngineHalted, match="does not run"):
-            use()
+    with pytest.raises(EngineHalted, match="does not run"):
+        ledger.height()
+    with pytest.raises(EngineHalted, match="does not run"):
+        ledger.advance()
+    with pytest.raises(EngineHalted, match="does not run"):
+        ledger.submit(write({b"key": b"value"}))
     ledger.close()
     again = open_ledger(tmp_path)
     assert again.height() == 1
