@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from edgehold.crypto.cose import sign1
+from edgehold.crypto.cose import open1, sign1
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
@@ -21,16 +21,16 @@ from edgehold.hub.hub import Hub, Surroundings
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import Issuer, SignedRecord
 from edgehold.issuer.register import Register
-from edgehold.ledger.ids import account_id, possession_message
+from edgehold.ledger.ids import account_id, possession_message, program_id
 from edgehold.policy.policy import LeastCredibility, Policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.program import Program, load_program
 from edgehold.service.node import ServiceNode
 from edgehold.wire.account import Attest, Claim, OpenAccount, Role, Transfer
-from edgehold.wire.codec import encode
+from edgehold.wire.codec import decode, encode
 from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
-from edgehold.wire.ids import AccountId, Digest, Modulus, OrderId, PanelId, ProgramId, TaskId
+from edgehold.wire.ids import AccountId, Digest, OrderId, PanelId, TaskId
 from edgehold.wire.order import SAMPLING_ONE, PlaceOrder, Schedule
 from edgehold.wire.purpose import Permission, Purpose
 from edgehold.wire.task import JoinTask
@@ -167,7 +167,7 @@ class World:
                 key_of(name),
                 SeededRandomness(seed, name),
                 peers={account_of(other): self.lines[other]},
-                panel_keys=self,
+                panel_keys=self.issuer,
             )
         self.sources: dict[Digest, bytes] = {}
         self.outside = Surroundings(
@@ -178,10 +178,6 @@ class World:
             randomness=self.randomness,
         )
         self._orders = 0
-
-    def moduli(self, panel: PanelId) -> tuple[Modulus, ...]:
-        """The issuer's public list of a panel's keys, for the services."""
-        return tuple(self.register.moduli(panel))
 
     # ── the network ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,15 +245,20 @@ class World:
         record, signed = self.hand_out(person, **about)
         hub = self.new_hub(person)
         self.settle(hub.ask_account(self.desk, account_of("issuer"), signed.invitation))
+        self.take_home(hub, person, record, signed.signature)
+        hub.set_policy(OPEN)
+        return hub
+
+    def take_home(self, hub: Hub, person: str, record: bytes, signature: bytes | None) -> None:
+        """A hub imports a record, with or without its signature, and commits."""
         path = self.folder / person / "record.json"
         path.write_bytes(record)
-        path.with_name("record.json.jws").write_bytes(signed.signature)
+        if signature is not None:
+            path.with_name("record.json.jws").write_bytes(signature)
         hub.import_file(path)
-        hub.set_policy(OPEN)
         envelope = hub.commit()
         assert envelope is not None
         self.settle(envelope)
-        return hub
 
     def panel(self, number: int = 0, *, slots: int = SLOTS) -> PanelId:
         """A panel that is open for enrolment."""
@@ -277,10 +278,12 @@ class World:
     def order(self, panel: PanelId, program: Program | str = "bmi", **changes: object) -> OrderId:
         """A customer orders one of the shipped programs, or another."""
         found = load_program(ANALYSES / f"{program}.py") if isinstance(program, str) else program
-        self.sources[found.source_digest] = found.source
+        if found.source_digest not in self.sources:
+            self.sources[found.source_digest] = found.source
+            self.do("customer", found.descriptor)
         self._orders += 1
         placed = PlaceOrder(
-            program=ProgramId(self.do("customer", replace(found.descriptor))),
+            program=program_id(found.descriptor),
             purpose=Purpose(permission=Permission.HMB),
             panels=(panel,),
             sampling=SAMPLING_ONE,
@@ -308,7 +311,4 @@ class World:
 
 
 def _is_join(transaction: bytes) -> bool:
-    from edgehold.crypto.cose import open1
-    from edgehold.wire.codec import decode
-
     return isinstance(decode(open1(transaction).payload, Envelope).body, JoinTask)

@@ -16,7 +16,7 @@ def test_a_person_takes_a_record_home_and_enrols(tmp_path: Path) -> None:
     panel = world.panel()
     hub.enrol(world.desk, panel)
     assert hub.panels() == [panel]
-    for slot, modulus in enumerate(world.moduli(panel)):
+    for slot, modulus in enumerate(world.issuer.moduli(panel)):
         key = SlotKey(hub.keys.slot_key(panel, slot).public)
         verify_token(modulus, key, hub._journal.token(panel, slot))
     world.close_panel(panel)

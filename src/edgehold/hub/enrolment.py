@@ -29,7 +29,7 @@ from edgehold.wire.enrolment import (
     ToIssuer,
     Visit,
 )
-from edgehold.wire.ids import AccountId, Digest, NetworkId, PanelId, SlotKey
+from edgehold.wire.ids import AccountId, Digest, Modulus, NetworkId, PanelId, SlotKey
 
 T = TypeVar("T", AccountAsked, PanelKeys, Enrolled)
 
@@ -49,6 +49,13 @@ def ask_account(issuer: Peer, sponsor: AccountId, network: NetworkId, keys: HubK
     return _send(issuer, asked, AccountAsked).envelope
 
 
+def ask_panel_keys(issuer: Peer, panel: PanelId) -> tuple[Modulus, ...]:
+    """The slot verification keys of a panel as its issuer shows them, in slot order; whoever relies on them compares
+    the root. Raises `PanelNotOpen`, `NoService`.
+    """
+    return _send(issuer, AskPanelKeys(panel), PanelKeys).moduli
+
+
 def enrol(
     issuer: Peer,
     state: State,
@@ -61,7 +68,7 @@ def enrol(
     """Enrol into a panel: one visit, all slots.
 
     1. The panel is open on the ledger; the issuer's slot verification keys are those under its root there.
-    2. The slot keys and what blinds them follow from the slot seed, so that a visit that broke off is repeated as it was.
+    2. The slot keys and what blinds them follow from the slot seed, so that a broken-off visit is repeated as it was.
     3. The issuer signs all of them or none; every token is checked before it is kept.
 
     Raises `PanelNotOpen`, `BadPanelKeys`, `EnrolmentError` as the issuer says it, `NoService`.
@@ -70,7 +77,7 @@ def enrol(
     entry = find_panel(state, panel)
     if entry is None:
         raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
-    moduli = _send(issuer, AskPanelKeys(panel), PanelKeys).moduli
+    moduli = ask_panel_keys(issuer, panel)
     if len(moduli) != entry.descriptor.slots or tree_root(moduli) != entry.descriptor.keys_root:
         raise BadPanelKeys(f"{len(moduli)} keys of panel {panel.hex()} are not those under its root")
     # 2

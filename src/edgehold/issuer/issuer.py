@@ -37,7 +37,7 @@ from edgehold.wire.enrolment import (
     PanelKeys,
     ToIssuer,
 )
-from edgehold.wire.ids import AccountId, Digest, PanelId
+from edgehold.wire.ids import AccountId, Digest, Modulus, PanelId
 from edgehold.wire.panel import ClosePanel, DeclarePanel
 from edgehold.wire.tx import Body, Envelope
 
@@ -133,6 +133,13 @@ class Issuer:
         self._submit(ClosePanel(panel=panel, enrolled=enrolled))
         return enrolled
 
+    def moduli(self, panel: PanelId) -> tuple[Modulus, ...]:
+        """The slot verification keys of a panel, in slot order (`ports.PanelKeys`). Raises `PanelNotOpen`."""
+        moduli = self._register.moduli(panel)
+        if not moduli:
+            raise PanelNotOpen(f"panel {panel.hex()} is not one of issuer {self.account.hex()}")
+        return tuple(moduli)
+
     # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def handle(self, message: bytes) -> bytes:
@@ -146,7 +153,7 @@ class Issuer:
                 case AskAccount():
                     return self._sponsor(asked)
                 case AskPanelKeys(panel):
-                    return self._show_keys(panel)
+                    return PanelKeys(panel=panel, moduli=self.moduli(panel))
                 case Enrol():
                     return enrol(self._desk, asked)
                 case _:
@@ -163,12 +170,6 @@ class Issuer:
         self._register.set_account(person.reference, account)
         opening = OpenAccount(role=Role.HUB, key=asked.key, owner_key=asked.owner_key, possession=asked.possession)
         return AccountAsked(envelope=self._submit(opening))
-
-    def _show_keys(self, panel: PanelId) -> PanelKeys:
-        moduli = self._register.moduli(panel)
-        if not moduli:
-            raise PanelNotOpen(f"panel {panel.hex()} is not one of issuer {self.account.hex()}")
-        return PanelKeys(panel=panel, moduli=tuple(moduli))
 
     def _submit(self, body: Body) -> Digest:
         network = self._ledger.network
