@@ -1211,13 +1211,6 @@ class ShareDiffers(ReportRefused):
     remedy = "Whoever sealed the share altered it; the permit names the digest of the right one."
 
 
-class ReportInvalid(ReportRefused):
-    """A report whose measurement the verification of both aggregators does not accept."""
-
-    number = 612
-    remedy = "The measurement lies outside the task's bounds, or a share was altered."
-
-
 class TaskNotServed(AggregationError):
     """A task that this node does not serve, or of which it knows nothing yet."""
 
@@ -1288,13 +1281,6 @@ class NothingHere(AggregationError):
     remedy = "Ask for parts from 0 on, after the batch was signed; shares after they were posted."
 
 
-class ResultOutOfRange(AggregationError):
-    """A sum that no valid reports and noise can give."""
-
-    number = 630
-    remedy = "One aggregator counted what the other did not; dispute the result, and both are marked."
-
-
 
 class OutOfBounds(AggregationError):
     """A measurement that its type does not allow."""
@@ -1308,13 +1294,6 @@ class PanelKeysDiffer(AggregationError):
 
     number = 632
     remedy = "Fetch the list again from the issuer; its root is on the ledger."
-
-
-class NodeStopped(AggregationError):
-    """A service node that cannot go on with a task."""
-
-    number = 633
-    remedy = "The message says why; the task ends by the ledger's rules."
 
 
 class MessageRefused(AggregationError):

@@ -134,11 +134,12 @@ class Aggregator:
         """One part of a list that this aggregator has signed; raises `NothingHere` before, and for a part too many."""
         if self._storage.find_signed(self.task, 0) is None:
             raise NothingHere(f"the lists of task {self.task.hex()} are not signed yet")
-        leaves = list(self._storage.leaves(self.task, accepted=accepted))
-        parts = max(1, -(-len(leaves) // LEAVES_IN_PART))
+        parts = max(1, -(-self._storage.count_leaves(self.task, accepted=accepted) // LEAVES_IN_PART))
         if part >= parts:
             raise NothingHere(f"part {part} of {parts}")
-        return ListPart(parts=parts, leaves=tuple(leaves[part * LEAVES_IN_PART : (part + 1) * LEAVES_IN_PART]))
+        first = part * LEAVES_IN_PART
+        leaves = self._storage.leaves(self.task, accepted=accepted, first=first, count=LEAVES_IN_PART)
+        return ListPart(parts=parts, leaves=tuple(leaves))
 
     def sign(self, number: int, height: int) -> SignedBatch:
         """Sign a round, once: what was signed for it before is returned as it was.
@@ -245,7 +246,7 @@ class Leader(Aggregator):
     def take_upload(self, height: int, data: bytes) -> Receipted:
         """Admit a report and sign for it; the same bytes again give the same receipt, at any height.
 
-        1. Size, spelling, task, phase (`read_upload`); the verification key is there (`NoVerifyKey`).
+        1. Size, spelling, task, phase (`read_upload`); both have the verification key (`NoVerifyKey`).
         2. The slot key has not reported and has not revoked (`SlotKeySeen`, `SlotKeyRevoked`), the id is free.
         3. Token and permit hold (`BadToken`, `BadPermit`): a receipt promises a leaf, and only permits have leaves.
 
@@ -256,7 +257,8 @@ class Leader(Aggregator):
         if known is None:
             report = read_upload(self.served, height, data)
             leaf = report.metadata.leaf()
-            self._verify_key()
+            if not self._storage.is_delivered(self.task):
+                raise NoVerifyKey(f"the helper of task {self.task.hex()} has no verification key yet")
             self._check_unseen(leaf)
             check_token(self.served, leaf.panel, leaf.slot_key, leaf.token)
             try:
@@ -320,8 +322,21 @@ class Leader(Aggregator):
         self.check_statement(batch, batch.statement.round)
         self._storage.keep_other(self.task, batch)
 
+    def has_intersected(self) -> bool:
+        """Whether round 1 is signed, or the lists changed since round 0 was: then the helper's were met already."""
+        if self._storage.find_signed(self.task, 1) is not None:
+            return True
+        signed = self._storage.find_signed(self.task, 0)
+        return signed is not None and make_statement(self.task, 0, self.lists()) != signed[0].statement
+
     def intersect(self, other: BatchLists) -> None:
-        """After a round 0 in which the lists differ: what the helper does not accept is rejected here too."""
+        """After a round 0 in which the lists differ: what the helper does not accept is rejected here too.
+
+        Raises `AnswerDiffers` if these are not the lists that the helper signed.
+        """
+        signed = self._storage.find_signed(self.task, 0)
+        if signed is None or signed[1] is None or make_statement(self.task, 0, other) != signed[1].statement:
+            raise AnswerDiffers(f"task {self.task.hex()}: these are not the lists that the helper signed")
         self.reject_leaves(intersect(self.lists(), other).rejected, told=False)
 
     def _known_upload(self, data: bytes, digest: Digest) -> ReportLeaf | None:

@@ -90,6 +90,12 @@ T = TypeVar("T")
 PATIENCE = 50
 """Heights for which a node's transaction is good; after that it signs a new one, if the matter is still open."""
 
+RESEND = 5
+"""Heights after which a transaction without a receipt is sent again, the same bytes."""
+
+RETRY = 5
+"""Heights after which a node signs a new transaction in place of a refused one, if the matter is still open."""
+
 _KEY_INFO = b"edgehold verify key"
 
 
@@ -118,7 +124,7 @@ class ServiceNode:
         self._panel_keys = panel_keys
         self._network = found_network(ledger.genesis)
         self._aggregators: dict[TaskId, Aggregator] = {}
-        self._sent: set[Digest] = set()  # envelopes submitted since this process began
+        self._sent: dict[Digest, int] = {}  # envelopes that this process sent, and at which height last
 
     def close(self) -> None:
         """Close the storage; nothing is lost without it."""
@@ -185,7 +191,8 @@ class ServiceNode:
         if order is None or order.withdrawn_at is not None or order.settled_at is not None or order.task is not None:
             self._storage.drop_order(order_id)
         elif party is Party.LEADER:
-            if order.requested_at is None:
+            deadline = order.placed_at + order.descriptor.schedule.request
+            if order.requested_at is None and self._ledger.height() < deadline:
                 made = self._commitments(order_id, party)
                 self._submit(b"request" + order_id, RequestTask(order_id, *made))
         elif self._is_drawn(order):
@@ -278,9 +285,9 @@ class ServiceNode:
         self._tell_rejected(leader)
         if self._compare(leader, 0, height):
             return
-        if self._storage.find_signed(leader.task, 1) is None:
+        if not leader.has_intersected():
             leader.intersect(self._fetch_lists(leader))
-            self._tell_rejected(leader)
+        self._tell_rejected(leader)
         if not self._compare(leader, 1, height):
             raise BatchDiffers(f"task {leader.task.hex()}: the lists differ after one intersection")
 
@@ -509,21 +516,22 @@ class ServiceNode:
 
         A refusal or expiry makes a new one from `body`, if there is one: the matter is still open, or nobody would ask.
         """
+        height = self._ledger.height()
         submission = self._storage.find_submission(name)
-        if submission is not None:
-            receipt = self._ledger.receipt(submission.envelope)
-            over = self._ledger.height() >= submission.expires or (receipt is not None and receipt.number != 0)
-            if body is not None and over and (receipt is None or receipt.number != 0):
-                submission = None
-            elif receipt is not None:
-                return
-        if submission is None:
-            if body is None:
-                return
-            submission = self._prepare(name, body, expires=self._ledger.height() + PATIENCE)
-        if submission.envelope not in self._sent:
+        receipt = self._ledger.receipt(submission.envelope) if submission else None
+        if body is not None and (submission is None or self._is_spent(submission, receipt, height)):
+            submission, receipt = self._prepare(name, body, expires=height + PATIENCE), None
+        if submission is None or receipt is not None:
+            return
+        if height >= self._sent.get(submission.envelope, -RESEND) + RESEND:
             self._ledger.submit(submission.transaction)
-            self._sent.add(submission.envelope)
+            self._sent[submission.envelope] = height
+
+    def _is_spent(self, submission: Submission, receipt: Receipt | None, height: int) -> bool:
+        """Whether a transaction can no longer take effect, and it is time for another."""
+        if receipt is None:
+            return height >= submission.expires
+        return receipt.number != 0 and height >= receipt.height + RETRY
 
     def _prepare(self, name: bytes, body: Body, *, expires: int) -> Submission:
         """Sign a transaction and store it before it is sent."""

@@ -215,6 +215,10 @@ class Storage:
         """Store the key before the first report is admitted."""
         self._db.execute("UPDATE task SET verify_key = ?, delivery = ? WHERE task = ?", (verify_key, delivery, task))
 
+    def is_delivered(self, task: TaskId) -> bool:
+        """Whether both aggregators have the verification key."""
+        return bool(self._one("SELECT delivered FROM task WHERE task = ?", task))
+
     def mark_delivered(self, task: TaskId) -> None:
         """The helper has confirmed the key."""
         self._db.execute("UPDATE task SET delivered = 1 WHERE task = ?", (task,))
@@ -327,11 +331,15 @@ class Storage:
             "UPDATE report SET told = 1 WHERE task = ? AND report = ?", [(task, one) for one in reports]
         )
 
-    def leaves(self, task: TaskId, *, accepted: bool) -> Iterator[ReportLeaf]:
-        """One list: the leaves that count, or the others, sorted by report id."""
-        query = "SELECT leaf FROM listed WHERE task = ? AND counts = ? ORDER BY report"
-        for (leaf,) in self._db.execute(query, (task, int(accepted))):
+    def leaves(self, task: TaskId, *, accepted: bool, first: int = 0, count: int = -1) -> Iterator[ReportLeaf]:
+        """One list, sorted by report id: the leaves that count, or the others; or `count` of them from `first` on."""
+        query = "SELECT leaf FROM listed WHERE task = ? AND counts = ? ORDER BY report LIMIT ? OFFSET ?"
+        for (leaf,) in self._db.execute(query, (task, int(accepted), count, first)):
             yield decode(leaf, ReportLeaf)
+
+    def count_leaves(self, task: TaskId, *, accepted: bool) -> int:
+        """How many leaves one list has."""
+        return int(self._one("SELECT count(*) FROM listed WHERE task = ? AND counts = ?", task, int(accepted)))
 
     def output_shares(self, task: TaskId) -> list[bytes]:
         """The output shares of the reports that count, sorted by report id."""
