@@ -32,7 +32,8 @@ from edgehold.errors import (
 from edgehold.hub import store as store_module
 from edgehold.hub.intake.fhir import read_original
 from edgehold.hub.intake.take_in import Imported, import_file, years_of
-from edgehold.hub.store import Store, commitment_of, remove_abandoned, signature_digest, tables_directory
+from edgehold.hub.store import Store, remove_abandoned, tables_directory
+from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.data import Kind, ObjectId
 from edgehold.wire.ids import AccountId, Digest, Signature
 
@@ -104,7 +105,7 @@ def test_an_imported_file_comes_back_byte_for_byte(store: Store) -> None:
     assert (stored.name, stored.descriptor.kind) == (IPS.name, Kind.EHR)
     assert stored.received == imported.bytes_received == IPS.stat().st_size
     assert imported.bytes_kept == stored.kept < stored.received / 8
-    assert stored.commitment == commitment_of(IPS.read_bytes())
+    assert stored.commitment == record_commitment(IPS.read_bytes())
     assert stored.descriptor.first_year is not None
 
 
@@ -295,7 +296,7 @@ def test_an_original_that_is_not_what_was_committed_to_is_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as changed:
-        changed.setattr(store_module, "commitment_of", lambda _: Digest(bytes(32)))
+        changed.setattr(store_module, "record_commitment", lambda _: Digest(bytes(32)))
         object_id = put(store, patient())
     with pytest.raises(AlteredBlob, match="committed"):
         store.get_original(object_id)

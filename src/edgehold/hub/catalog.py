@@ -17,10 +17,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.merkle import follow_path, tree_path, tree_root
+from edgehold.crypto.merkle import tree_path, tree_root
 from edgehold.errors import BadProof, NotCommitted
-from edgehold.hub.store import Store, commitment_of, leaf_of, signature_digest
+from edgehold.hub.store import Store
 from edgehold.ports import Randomness
+from edgehold.verify.opening import record_commitment, signature_digest
+from edgehold.verify.opening import verify_opening as verify_leaf
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import LeafOpening, ObjectId, Salt
 from edgehold.wire.ids import Digest
@@ -79,21 +81,15 @@ def open_leaf(store: Store, object_id: ObjectId, root: Digest) -> LeafOpening:
 def verify_opening(root: Digest, opening: LeafOpening, original: bytes, signature: bytes | None = None) -> None:
     """Check that a hub's root holds this original; raises `BadProof`.
 
-    1. The dataset was not erased.
-    2. The commitment is that of the original.
-    3. The descriptor names the issuer's signature that is shown, if one is.
-    4. Leaf and path lead to the root.
+    1. The leaf was not erased and leads to the root (`verify.opening`).
+    2. It commits to the original.
+    3. It names the issuer's signature that is shown, if one is.
     """
-    if opening.descriptor.tombstone:
-        raise BadProof("the leaf is a tombstone: its dataset was erased")
-    if opening.commitment != commitment_of(original):
+    verify_leaf(root, opening)
+    if opening.commitment != record_commitment(original):
         raise BadProof("the leaf commits to another original")
     if signature is not None and opening.descriptor.signature != signature_digest(signature):
         raise BadProof("the descriptor does not name this signature")
-    leaf = leaf_of(opening.descriptor, opening.salt, opening.commitment)
-    reached = root_of(follow_path(leaf, opening.index, opening.size, opening.path), opening.root_salt)
-    if reached != root:
-        raise BadProof(f"the opening leads to root {reached.hex()}, not to {root.hex()}")
 
 
 def root_of(tree: Digest, salt: Salt) -> Digest:

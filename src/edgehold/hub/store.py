@@ -6,8 +6,7 @@ descriptor, salt, commitment, blobs), the issuer's signature and the derived tab
 destroy one wrapped key is to erase the object. Every write is one durable transaction; whatever is read is checked
 first, and what does not fit is named and refused.
 
-The file says nothing without the hub key except how many objects there are, when they were erased relative to each
-other, and about how large they are.
+Without the hub key the file says only how many objects there are, which of them were erased, and how large they are.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from typing import Any
 
 import apsw
 import msgspec
-import zstandard
 from msgspec import Struct
 
 from edgehold.codecs.events import SCHEMA, encode_table
@@ -44,6 +42,7 @@ from edgehold.errors import (
 )
 from edgehold.hub.intake.fhir import read_original
 from edgehold.ports import Randomness
+from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import BlobId, Digest
@@ -229,7 +228,7 @@ class Store:
                     signature=None if signature is None else signature_digest(signature),
                 ),
                 salt=Salt(randomness.draw(32)),
-                commitment=commitment_of(original),
+                commitment=record_commitment(original),
                 received=len(original),
                 blobs=self._put_blobs(object_id, key, shipped_codec(SHIPPED_BASE).encode(original)),
             )
@@ -282,7 +281,7 @@ class Store:
             self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in enumerate(record.blobs)
         )
         original = shipped_codec(record.descriptor.base).decode(encoded, record.received)
-        if commitment_of(original) != record.commitment:
+        if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original
 
@@ -302,7 +301,7 @@ class Store:
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
         if row.tables is not None:
-            return _unpack(_open_about(key, b"tables", object_id, row.tables), object_id)
+            return _unpack(_open_about(key, b"tables", object_id, row.tables))
         return derive_tables(self.get_original(object_id))
 
     def erase(self, object_id: ObjectId, randomness: Randomness) -> None:
@@ -472,16 +471,6 @@ def blob_id(sealed: bytes) -> BlobId:
     return BlobId(tagged_hash("blob", sealed))
 
 
-def commitment_of(original: bytes) -> Digest:
-    """What stands for an original in its leaf; anybody who holds the bytes can compute it."""
-    return tagged_hash("original", original)
-
-
-def signature_digest(signature: bytes) -> Digest:
-    """What stands for an issuer's detached signature in the descriptor."""
-    return tagged_hash("record-signature", signature)
-
-
 def leaf_of(descriptor: DatasetDescriptor, salt: Salt, commitment: Digest) -> Digest:
     """The leaf of a dataset: salt (32 bytes), descriptor, commitment (32 bytes)."""
     return tagged_hash("dataset-leaf", salt + encode(descriptor) + commitment)
@@ -532,10 +521,10 @@ def _is_running(process: int) -> bool:
 
 
 def _pack(tables: Mapping[str, bytes]) -> bytes:
-    return zstandard.compress(encode(sorted(tables.items())), 3)
+    return shipped_codec(None).encode(encode(sorted(tables.items())))
 
 
-def _unpack(packed: bytes, object_id: ObjectId) -> dict[str, bytes]:
+def _unpack(packed: bytes) -> dict[str, bytes]:
     return dict(decode(shipped_codec(None).decode(packed, MAX_TABLES), list[tuple[str, bytes]]))
 
 
