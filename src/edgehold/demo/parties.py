@@ -61,9 +61,11 @@ class Dice:
     """Randomness for each party: the operating system's, or with a seed a stream of the party's own."""
 
     seed: int | None
+    opening: int = 0
+    """How often the folder was opened before: a stream is never begun again."""
 
     def of(self, party: str) -> Randomness:
-        return SystemRandomness() if self.seed is None else SeededRandomness(self.seed, party)
+        return SystemRandomness() if self.seed is None else SeededRandomness(self.seed, f"{party}/{self.opening}")
 
 
 def make_key(folder: Path, randomness: Randomness) -> SigningKey:

@@ -70,7 +70,7 @@ class World:
     def __init__(self, folder: Path, facts: dict[str, Any], sandbox: Sandbox) -> None:
         self.folder = folder
         self.facts = facts
-        self.dice = Dice(facts["seed"])
+        self.dice = Dice(facts["seed"], facts.get("openings", 0))
         self.sandbox = sandbox
         self.genesis: Genesis = read_genesis((folder / "genesis.cbor").read_bytes())
         self.keys = {name: load_key(folder / "organisations" / name) for name in facts["organisations"]}
@@ -250,7 +250,10 @@ def open_world(folder: Path, progress: Callable[[str], None] = lambda line: None
     path = folder / "world.json"
     if not path.is_file():
         raise NotFound(f"{folder} is not a demo's folder: there is no {path.name} in it")
-    world = World(folder, json.loads(path.read_text()), Sandbox(prepare_runtime(default_cache(), progress)))
+    facts = json.loads(path.read_text())
+    facts["openings"] = facts.get("openings", 0) + 1
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+    world = World(folder, facts, Sandbox(prepare_runtime(default_cache(), progress)))
     for number, adult in enumerate(world.facts["adults"], start=1):
         hub = Hub.open(world.hub_folder(number), world.surroundings(number))
         world.residents.append(Resident(number=number, adult=adult, hub=hub))
