@@ -383,6 +383,13 @@ class PanelUnsuited(Refusal):
     remedy = "Choose panels whose descriptor names the program's schema and kinds."
 
 
+class PurposeUnfit(Refusal):
+    """The order's purpose says nothing definite: parts that do not fit together, are unsorted, or lack an argument."""
+
+    number = 249
+    remedy = "Name diseases only with disease specific research, sort everything, and give each condition its argument."
+
+
 class OrderExists(Refusal):
     """The customer placed exactly this order before."""
 
@@ -657,10 +664,10 @@ class LeafNotAccepted(Refusal):
 
 
 class BadParameters(Refusal):
-    """Parameters that contradict each other."""
+    """Parameters that contradict each other, or panels larger than any count has room for."""
 
     number = 300
-    remedy = "See `Parameters`: the least panel is at most the most, the least batch at least 1."
+    remedy = "See `Parameters`: the least panel is at most the most, and that at most ten million."
 
 
 class BadGenesis(Refusal):
@@ -1377,6 +1384,57 @@ class NotFound(UsageError):
     number = 701
     remedy = "Check the name or id; list what there is with the matching `show` command."
     exit_code = 6
+
+
+class FileUnusable(UsageError):
+    """A file or folder that a command was given cannot be read, written or understood."""
+
+    number = 702
+    remedy = "Name another file or folder, or mend its permissions; nothing was changed."
+    exit_code = 1
+
+
+class NotANetwork(NotFound):
+    """A folder is not that of a network, or what it says of itself is damaged."""
+
+    number = 703
+    remedy = "Name the folder that `edgehold demo --dir` made."
+
+
+class NoHub(NotFound):
+    """There is no hub in a folder."""
+
+    number = 704
+    remedy = "Make one with `edgehold hub init`, or name its folder with --hub."
+
+
+class NoIssuer(NotFound):
+    """There is no issuer in a folder."""
+
+    number = 705
+    remedy = "Make one with `edgehold issuer init`, or name its folder with --issuer."
+
+
+class Ambiguous(UsageError):
+    """The beginning of an id fits more than one thing."""
+
+    number = 706
+    remedy = "Give more characters of the id."
+
+
+class NoResult(EdgeholdError):
+    """An order ended, or stands, without a result."""
+
+    number = 711
+    remedy = "See the reason with `edgehold order status`; whatever is in escrow returns by rule."
+
+
+class TooFewReports(NoResult):
+    """An order ended because fewer people than its least batch answered: nothing was released."""
+
+    number = 712
+    remedy = "Choose a leader with a better record (`edgehold catalog`), a lower ε, or wait until more people take part."
+    exit_code = 5
 
 
 class Unavailable(EdgeholdError):

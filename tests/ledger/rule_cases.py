@@ -105,6 +105,7 @@ from edgehold.errors import (
     PhaseNotBegun,
     PhaseOver,
     ProgramExists,
+    PurposeUnfit,
     QuotaReached,
     RequestTooLate,
     RootTooSoon,
@@ -127,6 +128,7 @@ from edgehold.errors import (
     WrongSealedDigest,
 )
 from edgehold.ledger.draw import LONGEST_JOIN
+from edgehold.ledger.rules.governance import LARGEST_PANEL
 from edgehold.ledger.shares import sealed_share_digest
 from edgehold.ledger.state import get_task
 from edgehold.wire.account import Claim, Role, Transfer, WithdrawAttestation
@@ -137,6 +139,7 @@ from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, TaskId
 from edgehold.wire.order import WithdrawOrder
 from edgehold.wire.panel import ClosePanel
 from edgehold.wire.program import MeasurementKind, MeasurementType, ReviewProgram
+from edgehold.wire.purpose import Permission, Purpose
 from edgehold.wire.root import CommitRoot
 from edgehold.wire.task import (
     AcceptResult,
@@ -437,6 +440,8 @@ def place_order(book: Book) -> None:
     )
     slow = replace(SCHEDULE, join=LONGEST_JOIN + 1)
     book.no(JoinTooLong, "helpers join while headers are known", world, CUSTOMER, replace(order, schedule=slow))
+    vague = Purpose(permission=Permission.DS)
+    book.no(PurposeUnfit, "a purpose is definite", world, CUSTOMER, replace(order, purpose=vague))
     book.no(InsufficientCredits, "the price is paid at once", world, CUSTOMER, replace(order, price=10_001))
     world.do(CUSTOMER, order)
     book.no(OrderExists, "an order is placed once", world, CUSTOMER, order)
@@ -870,6 +875,8 @@ def set_parameters(book: Book) -> None:
     book.no(NotGovernor, "nobody else does", world, TREASURER, change)
     contradiction = SetParameters(parameters=replace(PARAMETERS, least_panel=101))
     book.no(BadParameters, "parameters that contradict each other", world, GOVERNOR, contradiction)
+    beyond = SetParameters(parameters=replace(PARAMETERS, most_panel=LARGEST_PANEL + 1))
+    book.no(BadParameters, "panels beyond all counts", world, GOVERNOR, beyond)
 
 
 RULES: tuple[Callable[[Book], None], ...] = (

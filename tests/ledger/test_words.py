@@ -39,6 +39,9 @@ def test_every_entry_of_every_rule_reads() -> None:
 def test_an_entry_of_another_kind_is_malformed() -> None:
     with pytest.raises(Malformed):
         describe_entry(entry_key(Collection.TASK, bytes(32)), b"\x80")
+    for key in (b"", b"\x00", b"\xff" * 33):
+        with pytest.raises(Malformed):
+            describe_entry(key, b"\x80")
 
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.error is None], ids=lambda case: case.says)

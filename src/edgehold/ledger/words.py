@@ -7,6 +7,7 @@ from enum import Enum, IntEnum
 
 import msgspec
 
+from edgehold.errors import Malformed
 from edgehold.ledger.state import ENTRY_TYPES
 from edgehold.wire.codec import decode
 from edgehold.wire.entry import Collection
@@ -52,7 +53,10 @@ def describe_receipt(receipt: Receipt) -> str:
 
 def describe_entry(key: bytes, value: bytes) -> str:
     """An entry of the state map from its flat key and its bytes; raises `Malformed` for what no rule writes."""
-    collection = Collection(key[0])
+    try:
+        collection = Collection(int.from_bytes(key[:1], "big"))
+    except ValueError as error:
+        raise Malformed(f"{key[:1].hex() or 'nothing'} is no collection") from error
     entry = decode(value, ENTRY_TYPES[collection])
     name = " ".join([collection.name.lower(), *_ids(collection, key[1:])])
     return f"{name}: {_fields(entry) if isinstance(entry, msgspec.Struct) else describe(entry)}"

@@ -23,14 +23,14 @@ class Parameters(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     least_batch: Positive  # the network's floor for an order's minimum batch
     hub_quota: Positive  # hubs an issuer may sponsor in a period
     expiry: Annotated[int, Meta(ge=1, le=1000)]  # a transaction may name an expiry this far ahead
-    abort_fee: Annotated[int, Meta(ge=0, le=1000)]  # per mille of the price that services keep when a batch is too small
+    abort_fee: Annotated[int, Meta(ge=0, le=1000)]  # per mille of the price that services keep of a small batch
     helper_share: Annotated[int, Meta(ge=0, le=1000)]  # per mille of a payment that goes to the helper
     acceptance_cap: Annotated[int, Meta(ge=0, le=1_000_000)]  # ppm: acceptances never lift a score past it
     suspension: Positive  # heights before a suspended service may be attested again, doubled each time
 
 
 class SetParameters(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=60):
-    """The governor named in genesis changes the parameters from the next height on."""
+    """The governor named in genesis changes the parameters for every later transaction."""
 
     parameters: Parameters
 

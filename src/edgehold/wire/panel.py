@@ -1,4 +1,4 @@
-"""Panels: the persons an issuer enrolled for a period, known to the ledger only by the keys their slots are signed with."""
+"""Panels: the persons an issuer enrolled for a period, known to the ledger only by the keys that sign their slots."""
 
 from __future__ import annotations
 

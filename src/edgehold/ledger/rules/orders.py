@@ -7,6 +7,7 @@ from math import gcd
 from msgspec.structs import replace
 
 from edgehold.errors import (
+    BadPurpose,
     BatchBelowFloor,
     BatchOutOfReach,
     InsufficientCredits,
@@ -20,6 +21,7 @@ from edgehold.errors import (
     OrderWithdrawn,
     PanelStillOpen,
     PanelUnsuited,
+    PurposeUnfit,
     SelfDealing,
 )
 from edgehold.ledger.draw import LONGEST_JOIN, join_until
@@ -36,10 +38,12 @@ from edgehold.ledger.state import (
     get_program,
     require_claim,
 )
+from edgehold.policy.purpose import check_use
 from edgehold.wire.account import Account, Claim
 from edgehold.wire.ids import AccountId, OrderId, PanelId
 from edgehold.wire.order import Order, PlaceOrder, WithdrawOrder
 from edgehold.wire.program import PublishProgram
+from edgehold.wire.purpose import Purpose
 from edgehold.wire.task import SettleOrder
 
 
@@ -50,6 +54,7 @@ def place_order(state: State, sender: AccountId, tx: PlaceOrder) -> Changes:
     if tx.leader == sender:
         raise SelfDealing(f"{sender.hex()} orders from itself")
     require_claim(state, tx.leader, Claim.ACCREDITED)
+    _require_definite(tx.purpose)
     require_sorted("panels", tx.panels)
     reachable = sum(_enrolled(state, panel, program.descriptor) for panel in tx.panels)
     if tx.least_batch < state.parameters.least_batch:
@@ -82,6 +87,17 @@ def place_order(state: State, sender: AccountId, tx: PlaceOrder) -> Changes:
         orders={order: placed},
         made=order,
     )
+
+
+def _require_definite(purpose: Purpose) -> None:
+    try:
+        check_use(purpose)
+    except BadPurpose as error:
+        # Its own words quote the asker's text, which not every version of Python writes alike; receipts must not.
+        terms = len(purpose.undertakes)
+        raise PurposeUnfit(
+            f"{purpose.permission.name}, {len(purpose.diseases)} diseases, {terms} conditions"
+        ) from error
 
 
 def _enrolled(state: State, panel_id: PanelId, program: PublishProgram) -> int:

@@ -18,6 +18,7 @@ from edgehold.ledger.state import (
     get_program,
     live_attestations,
 )
+from edgehold.ledger.words import describe
 from edgehold.wire.ids import AccountId
 from edgehold.wire.program import (
     MeasurementKind,
@@ -34,7 +35,7 @@ def publish_program(state: State, sender: AccountId, tx: PublishProgram) -> Chan
     get_organisation(state, sender)
     require_sorted("kinds", [kind.value for kind in tx.kinds])
     if not is_well_bounded(tx.measurement):
-        raise MeasurementUnfit(f"{tx.measurement} is no well-bounded {tx.measurement.kind.value}")
+        raise MeasurementUnfit(f"this is none: {describe(tx.measurement)}")
     program = program_id(tx)
     if find_program(state, program) is not None:
         raise ProgramExists(f"program {program.hex()} is there already")
