@@ -68,7 +68,7 @@ class LeafOpening(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
 
 class Absence(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Two neighbouring leaves between which a report id would stand; one is missing at an end, both if there is none."""
+    """Two neighbouring leaves between which a report id would stand; one is missing at an end, both in an empty one."""
 
     left: LeafOpening | None
     right: LeafOpening | None
