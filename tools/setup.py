@@ -28,7 +28,7 @@ def main() -> None:
     check_tools()
     step("environment", ENVIRONMENT_INPUTS, make_environment)
     step("native module", [*ENVIRONMENT_INPUTS, *NATIVE_INPUTS], build_native)
-    run(PYTHON, "-m", "edgehold.sandbox.prepare")
+    run(PYTHON, "-m", "edgehold.sandbox")
 
 
 def check_tools() -> None:

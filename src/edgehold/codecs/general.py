@@ -42,20 +42,21 @@ class Codec(Protocol):
 
 
 class Zstd:
-    """zstd with or without a public dictionary. One object serves any number of hubs, one thread at a time."""
+    """zstd with or without a public dictionary. One object serves any number of hubs and threads: they share the digested
+    dictionary, and each call has a context of its own."""
 
     def __init__(self, dictionary: bytes = b"") -> None:
         self.base = dictionary_digest(dictionary) if dictionary else None
         self.name = tagged_hash("codec", b"zstd/1")
-        shared = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-        if shared is not None:
-            shared.precompute_compress(level=LEVEL)
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=shared, write_dict_id=False)
-        self._decompressor = zstandard.ZstdDecompressor(dict_data=shared, max_window_size=MAX_WINDOW)
+        self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+        if self._dictionary is not None:
+            self._dictionary.precompute_compress(level=LEVEL)
+            self._decompressor()  # digests the dictionary for reading too, before there are threads
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
-        encoded = self._compressor.compress(data)
+        compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
+        encoded = compressor.compress(data)
         if self.decode(encoded, len(data)) != data:
             raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
         return encoded
@@ -66,9 +67,12 @@ class Zstd:
             size = zstandard.frame_content_size(encoded)
             if not 0 <= size <= limit:
                 raise CannotDecode(f"the frame holds {size} bytes, the limit is {limit}")
-            return self._decompressor.decompress(encoded, allow_extra_data=False)
+            return self._decompressor().decompress(encoded, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise CannotDecode(f"{len(encoded)} bytes are not a frame of this codec and dictionary: {error}") from error
+
+    def _decompressor(self) -> zstandard.ZstdDecompressor:
+        return zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=MAX_WINDOW)
 
 
 def dictionary_digest(dictionary: bytes) -> Digest:

@@ -162,6 +162,11 @@ class EmbeddedLedger:
             for transaction, receipt in block:
                 yield height, transaction, receipt
 
+    def entries(self) -> int:
+        """How many entries the state that the last header signs has."""
+        with self._running():
+            return self._storage.count_entries()
+
     # ── as its keeper sees it ─────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self, count: int = 1) -> Height:

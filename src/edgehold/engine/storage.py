@@ -137,6 +137,10 @@ class Storage:
         rows = self._db.execute("SELECT bytes, receipt FROM tx WHERE height = ? ORDER BY place", (height,))
         return [(cast(bytes, data), decode(cast(bytes, receipt), Receipt)) for data, receipt in rows]
 
+    def count_entries(self) -> int:
+        """How many entries the state has."""
+        return sum(cast(int, count) for (count,) in self._db.execute("SELECT count(*) FROM state"))
+
     # ── receipts that are remembered ──────────────────────────────────────────────────────────────────────────────
 
     def remember(self, envelope: Digest, height: Height, place: int, expires: Height) -> None:

@@ -39,7 +39,7 @@ from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.ids import account_id
 from edgehold.ledger.state import State, find_revocation, find_root, get_account, get_panel, get_task
 from edgehold.policy.budget import Budget
-from edgehold.policy.decide import Ask, Granted, Refused, debit_for, explain, make_record
+from edgehold.policy.decide import Ask, Decision, Granted, Refused, debit_for, explain, make_record
 from edgehold.policy.policy import Mode, Policy, minor, opening_budget
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.sandbox.host import Sandbox
@@ -88,6 +88,7 @@ class Departure:
 
     task: TaskId
     state: RunState
+    decision: Decision
     sentence: str
     bytes_left: int
     sent_at: int | None
@@ -131,6 +132,7 @@ class Hub:
         self._ledger = outside.ledger
         self._bench = Bench(store, outside.sandbox, outside.library)
         self._followed = 0
+        self._posting: tuple[Digest | None, int] = (None, 0)
 
     @classmethod
     def create(cls, folder: Path, keys: HubKeys, outside: Surroundings) -> Hub:
@@ -178,13 +180,21 @@ class Hub:
         return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
 
     def commit(self) -> Digest | None:
-        """Post the root if this interval has none yet, changed or not; returns the envelope's digest if it was sent."""
+        """Post the root if the next block's interval has none yet, changed or not.
+
+        Returns the digest of the envelope, or none if the root is there or on its way.
+        """
         state, _ = self._look()
         last = find_root(state, self.account)
         interval = state.parameters.root_interval
-        if last is not None and last.at // interval == state.height // interval:
+        if last is not None and last.at // interval == (state.height + 1) // interval:
             return None
-        return self._submit(CommitRoot(root=catalog_root(self.store, self._outside.randomness)))
+        sent, expires = self._posting
+        if sent is not None and state.height < expires and self._ledger.receipt(sent) is None:
+            return None
+        envelope = self._submit(CommitRoot(root=catalog_root(self.store, self._outside.randomness)))
+        self._posting = envelope, state.height + EXPIRY
+        return envelope
 
     # ── enrolment ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -350,6 +360,7 @@ class Hub:
             Departure(
                 task=run.task,
                 state=run.state,
+                decision=run.record.decision,
                 sentence=explain(run.record.decision, run.record.question, run.record.policy),
                 bytes_left=len(run.report) if run.report and run.state is RunState.SENT else 0,
                 sent_at=run.sent_at,

@@ -1,0 +1,35 @@
+"""`edgehold demo`: the main job, end to end, as a story."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edgehold.cli.output import Progress, json_option
+from edgehold.demo.story import Script, Teller, play
+
+
+@click.command(short_help="The main job, end to end, as a story.")
+@click.option("--hubs", type=click.IntRange(min=6), default=400, show_default=True, help="How many people.")
+@click.option("--cohort", type=click.Path(path_type=Path), help="FHIR R4 bundles, one a line, as .ndjson.zst.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("demo-out"), help="An empty folder.")
+@click.option("--epsilon", type=click.FloatRange(0.1, 8), default=2.0, show_default=True, help="Privacy loss an order.")
+@click.option("--seed", type=int, help="Repeat bit for bit. Not private!")
+@json_option
+def demo(hubs: int, cohort: Path | None, folder: Path, epsilon: float, seed: int | None, as_json: bool) -> None:
+    """Play the whole story: people with hubs, services, orders, certificates, in six acts, in one folder.
+
+    \b
+    Examples:
+      edgehold demo --hubs 24 --dir story --seed 1
+      edgehold demo --hubs 24 --dir facts --json
+    """
+    teller = Teller(
+        say=(lambda line: click.echo(line, err=True)) if as_json else click.echo,
+        bar=lambda label, total: Progress(label, total),
+    )
+    facts = play(Script(folder=folder, people=hubs, cohort=cohort, epsilon=epsilon, seed=seed), teller)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))

@@ -1,0 +1,503 @@
+"""The story of `edgehold demo`, in six acts, told in lines of at most 100 columns; its facts are one JSON object.
+
+What only the hubs know (their decisions and reasons) is shown because this demo owns all the hubs, and says so.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+
+from edgehold.demo import cast
+from edgehold.demo.founding import (
+    Received,
+    enrol_adults,
+    found,
+    open_organisations,
+    pass_into_next_period,
+    publish_programs,
+    repeat,
+    settle_people,
+)
+from edgehold.demo.orders import (
+    Asked,
+    ExactAnswers,
+    Placed,
+    Report,
+    history_orders,
+    place,
+    report_on,
+    run_to_end,
+    score_of,
+    standing_of,
+    state_of,
+)
+from edgehold.demo.parties import Direct
+from edgehold.demo.world import Resident, World, read_cohort
+from edgehold.errors import BadCertificate, EdgeholdError
+from edgehold.hub.sharing import fetch_record
+from edgehold.hub.store import Store
+from edgehold.policy.accuracy import interval
+from edgehold.policy.budget import epsilon_of_rho
+from edgehold.policy.credibility import PPM
+from edgehold.policy.policy import Policy
+from edgehold.sandbox.compiled import default_cache, prepare_runtime
+from edgehold.sandbox.host import Sandbox
+from edgehold.vdaf.field import decode_share
+from edgehold.vdaf.prio3 import make_prio3
+from edgehold.verify.certificate import verify_certificate
+from edgehold.wire.credibility import EVIDENCE_UNIT, Prior
+from edgehold.wire.purpose import Purpose
+
+BAR = 50
+WIDTH = 100
+
+
+class Bar(Protocol):
+    """Progress of one long piece of work."""
+
+    def advance(self, count: int = 1) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass
+class Teller:
+    """Where the story goes: lines for people, progress, and seconds by part."""
+
+    say: Callable[[str], None]
+    bar: Callable[[str, int], Bar]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str, label: str = "", total: int = 0) -> Iterator[Callable[[], None]]:
+        """One timed part; gives what to call for each piece that is done."""
+        started = time.monotonic()
+        bar = self.bar(label, total) if total else None
+        try:
+            yield (lambda: bar.advance()) if bar else (lambda: None)
+        finally:
+            if bar:
+                bar.end()
+            self.seconds[name] = round(self.seconds.get(name, 0) + time.monotonic() - started, 3)
+
+    def act(self, number: int, title: str) -> None:
+        """The heading of an act."""
+        heading = f"── Act {number}: {title} "
+        self.say("")
+        self.say(heading + "─" * (WIDTH - len(heading)))
+
+    def text(self, words: str, indent: str = "  ") -> None:
+        """A paragraph."""
+        for line in textwrap.wrap(words, WIDTH - len(indent)):
+            self.say(indent + line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What `edgehold demo` was asked to play."""
+
+    folder: Path
+    people: int
+    cohort: Path | None
+    epsilon: float
+    seed: int | None
+
+
+def play(script: Script, teller: Teller) -> dict[str, Any]:
+    """Play all six acts; returns the facts for --json. Raises `BadCertificate` if any certificate does not hold."""
+    started = time.monotonic()
+    if script.seed is not None:
+        teller.say(f"Seeded with {script.seed}: not private. Whoever knows the seed knows every key and every noise.")
+    with teller.part("runtime"):
+        sandbox = Sandbox(prepare_runtime(default_cache(), teller.say))
+    with teller.part("founding"):
+        world = found(script.folder, script.people, script.cohort, script.seed, sandbox)
+    with sandbox, world:
+        received = first_act(world, script, teller)
+        exact = measure_exactly(world, script, teller)
+        first = second_act(world, script, exact, teller)
+        third_act(world, first[0], teller)
+        results = fourth_act(world, script, exact, teller)
+        fifth_act(world, results[0], teller)
+        last = sixth_act(world, exact, teller)
+        say_goodbye(script.folder, teller)
+        teller.seconds["all"] = round(time.monotonic() - started, 3)
+        header = world.ledger.header(world.ledger.height())
+        return {
+            "dir": str(script.folder),
+            "genesis": str(script.folder / "genesis.cbor"),
+            "hubs": received.people,
+            "bytes_received": received.received,
+            "bytes_kept": received.kept,
+            "ledger": {
+                "height": world.ledger.height(),
+                "entries": world.ledger.entries(),
+                "root": header.header.app_hash.hex() if header else None,
+            },
+            "orders": [report.facts(world) for report in (*first, *results, last)],
+            "seconds": teller.seconds,
+            "peak_rss_bytes": peak_memory(),
+        }
+
+
+def peak_memory() -> int:
+    """The most memory this process held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+# ── act 1 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def first_act(world: World, script: Script, teller: Teller) -> Received:
+    """Hubs: people receive their signed record; roots and panels stand on the ledger."""
+    teller.act(1, "hubs")
+    people, adults = len(world.facts["adults"]), sum(world.facts["adults"])
+    with teller.part("organisations"):
+        open_organisations(world)
+    with teller.part("records and hubs", "records signed, hubs made", people) as tick:
+        received = settle_people(world, tick)
+    with teller.part("enrolment", "adults enrolled", adults) as tick:
+        enrol_adults(world, tick)
+    with teller.part("programs"):
+        publish_programs(world)
+    share = received.kept / received.received
+    teller.text(
+        f"{people} people receive their health record, signed by {cast.ISSUER.title}, on a hub of their own: "
+        f"{received.received / 1e6:.1f} MB received, {received.kept / 1e6:.2f} MB kept, sealed ({share:.1%}). "
+        f"{people} opaque roots and nothing else of them is on the ledger."
+    )
+    if script.cohort is None and people > 400:
+        teller.text(f"The cohort has 400 people; the other {people - 400} are the same records under new identities.")
+    parameters = world.genesis.parameters
+    teller.text(
+        f"{adults} of them are adults and enrol in a panel of {cast.EARLIER_SLOTS} slots of the earlier period and one of "
+        f"{cast.SLOTS} of this one. For each slot the clinic signs, blindly, one key of each person; each key answers once."
+    )
+    for name, here, floor in (
+        ("least panel", parameters.least_panel, cast.NETWORK_LEAST_PANEL),
+        ("least batch", parameters.least_batch, cast.NETWORK_LEAST_BATCH),
+    ):
+        if here < floor:
+            teller.text(f"Note: the {name} here is {here}, below the {floor} of a network in earnest.")
+    return received
+
+
+def measure_exactly(world: World, script: Script, teller: Teller) -> ExactAnswers:
+    """What the programs would say of each person, directly from the bundles, for the comparison in act 4."""
+    exact = ExactAnswers()
+    people = len(world.residents)
+    with teller.part("exact answers", "exact answers, to compare", people) as tick:
+        bundles = repeat(read_cohort(script.cohort), people)
+        for _, bundle in zip(range(people), bundles, strict=False):
+            exact.add(bundle)
+            tick()
+    return exact
+
+
+# ── act 2 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def second_act(world: World, script: Script, exact: ExactAnswers, teller: Teller) -> list[Report]:
+    """Who asks: three leaders with their scores, and who permits the same order."""
+    teller.act(2, "who asks")
+    earlier = history_orders(world.earlier_panel)
+    with teller.part("history", "the services' history, run fast", len(earlier)) as tick:
+        for asked in earlier:
+            run_to_end(world, [place(world, asked)])
+            tick()
+        pass_into_next_period(world)
+    teller.text(
+        f"In the earlier period {len(earlier)} small orders made the services' records: real entries, all by the rules. "
+        "In the last one, one leader signed two different lists; the other aggregator sent both signatures to the ledger."
+    )
+    teller.say("")
+    for one in cast.LEADERS:
+        teller.say(
+            f"  {one.title:<20} credibility {score_of(world, world.account(one.name)) / PPM:.2f}   {why(world, one.name)}"
+        )
+    placed = [
+        place(
+            world,
+            Asked(
+                customer=cast.UNIVERSITY.name,
+                leader=one.name,
+                program="bmi",
+                epsilon=script.epsilon,
+                purpose=cast.HEALTH_RESEARCH,
+                panel=world.panel,
+            ),
+        )
+        for one in cast.LEADERS
+    ]
+    with teller.part("first order"):
+        run_to_end(world, placed)
+    reports = [report_on(world, one, f"first-{one.asked.leader}", exact) for one in placed]
+    teller.say("")
+    teller.text(
+        f"{cast.UNIVERSITY.title} asks all three for the same: {reports[0].program.manifest.title} "
+        f"Of {reports[0].enrolled} adults permit (known only to the hubs; shown because this demo owns them all):"
+    )
+    for report in reports:
+        permitted = report.answers.permitted
+        bar = "█" * round(BAR * permitted / max(report.enrolled, 1))
+        title = report.facts(world)["leader"]
+        teller.say(f"  {title:<20} {bar:<{BAR}} {permitted:>4}  {report.row.status.value}")
+        for reason, count in report.answers.refused.items():
+            teller.say(f"  {'':<20} {count:>4} refused: {reason}")
+    return reports
+
+
+def why(world: World, name: str) -> str:
+    """A score in words: what is attested, what happened."""
+    standing, prior = standing_of(world, world.account(name))
+    words = {Prior.ACCREDITED: "accredited", Prior.VERIFIED: "verified", Prior.UNKNOWN: "unknown"}[prior]
+    if standing.suspended_at is not None:
+        return f"{words}; suspended at height {standing.suspended_at} by proof: it signed two lists"
+    if standing.accepted == 0:
+        return f"{words}; a newcomer: nothing is known of it yet"
+    return f"{words}; {standing.accepted / EVIDENCE_UNIT:.1f} accepted orders count, {standing.bad // EVIDENCE_UNIT} faults"
+
+
+# ── act 3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def third_act(world: World, report: Report, teller: Teller) -> None:
+    """One person's view of the first order: the sentence, what was read, what left, what it cost."""
+    teller.act(3, "one person's view")
+    number = report.answers.included[0]
+    resident = world.resident(number)
+    departure = report.answers.departures[number]
+    policy, period = resident.hub.policy, state_of(world).period
+    explain_allowance(policy, teller)
+    teller.say("")
+    teller.text(f"Hub {number:04d} decided: {departure.sentence}")
+    table = resident.hub.store.events_table(resident.hub.store.objects()[0].id)
+    rows = len(table["time.i64"]) // 8
+    teller.text(
+        f"The program read one table of {rows} events of this person, in a sandbox without network, clock or dice: "
+        f"{len(report.program.source.splitlines())} lines of Python that anybody can read "
+        f"(edgehold program show {report.program.manifest.name})."
+    )
+    teller.text(
+        f"What left: {departure.bytes_left} bytes, the same number for everybody, at height {departure.sent_at}, "
+        "which was drawn before the program ran; two sealed shares and a one-time permit, no account."
+    )
+    show_share(world, report, teller)
+    left = resident.hub.budget().left(period)
+    before = left + departure.loss
+    teller.text(
+        f"Budget of this year: ρ {float(before):.3f} before, {float(departure.loss):.4f} for this answer, {float(left):.3f} "
+        f"left (ε {epsilon_of_rho(left):.1f} at δ 1e-6). It is never given back."
+    )
+
+
+def explain_allowance(policy: Policy, teller: Teller) -> None:
+    """What the demo's owners allow, and what the defaults would."""
+    default = Policy()
+    teller.text(
+        f"Owners here allow ε {epsilon_of_rho(policy_ratio(policy.loss_per_year)):.0f} a year (ρ {float(policy_ratio(policy.loss_per_year)):.2f}) "
+        "and half of it to one customer, pair of services or purpose. By default it would be "
+        f"ε {epsilon_of_rho(policy_ratio(default.loss_per_year)):.0f} a year and a fifth of it, ε "
+        f"{epsilon_of_rho(policy_ratio(default.loss_per_order)):.1f}, for one order: an order of ε 2 would be refused."
+    )
+
+
+def show_share(world: World, report: Report, teller: Teller) -> None:
+    """A share of a measurement is noise; split one here, with fresh dice, to look at it."""
+    measurement = report.program.descriptor.measurement
+    vdaf = make_prio3(measurement)
+    dice = world.dice.of("a share to look at")
+    _, (leader, _) = vdaf.shard(b"demo", 0, dice.draw(16), dice.draw(vdaf.random_length))
+    numbers = decode_share(measurement, leader[: 16 * measurement.length])
+    shown = ", ".join(f"{number:.3e}" for number in numbers[:4])
+    teller.text(
+        f'One share of the measurement "{report.program.manifest.measurement.labels[0]}", split once more to look at: {shown}, …'
+    )
+
+
+# ── act 4 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fourth_act(world: World, script: Script, exact: ExactAnswers, teller: Teller) -> list[Report]:
+    """Results of three orders by three customers beside the exact answers."""
+    teller.act(4, "results")
+    asked: list[tuple[str, str, Purpose]] = [
+        (cast.REGISTRY.name, "bmi", cast.GENERAL_RESEARCH),
+        (cast.HOSPITAL.name, "pressure_by_hypertension", cast.HYPERTENSION_RESEARCH),
+        (cast.AGENCY.name, "disorders", cast.HEALTH_RESEARCH),
+    ]
+    with teller.part("three orders", "orders", len(asked)) as tick:
+        placed = [
+            place(
+                world,
+                Asked(
+                    customer=customer,
+                    leader=cast.GOOD.name,
+                    program=program,
+                    epsilon=script.epsilon,
+                    purpose=purpose,
+                    panel=world.panel,
+                ),
+            )
+            for customer, program, purpose in asked
+        ]
+        run_to_end(world, placed)
+        for _ in placed:
+            tick()
+    reports = [report_on(world, one, one.asked.program, exact) for one in placed]
+    teller.text(
+        f"Three customers, three programs, ε {script.epsilon:g} each. With 400 people a smaller ε would drown the answer: at ε 0.5 "
+        "a cell of 30 people would be known to ± 34 only. Ten thousand people need no more than ε 0.1."
+    )
+    for report in reports:
+        show_result(report, world, teller)
+    return reports
+
+
+def show_result(report: Report, world: World, teller: Teller) -> None:
+    """A result's cells: value, interval, exact answer."""
+    facts = report.facts(world)
+    teller.say("")
+    teller.say(f"  {report.program.manifest.title}")
+    if report.verdict is None or report.exact is None:
+        teller.say(f"    no result: {report.row.status.value} {report.row.reason or ''}")
+        return
+    teller.say(f"    {facts['customer']}, {facts['batch']} reports; 95 % interval, exact answer of the same people")
+    inside = 0
+    for label, value, (low, high), truth in zip(
+        report.program.manifest.measurement.labels, facts["result"], facts["interval"], report.exact, strict=True
+    ):
+        inside += low <= truth <= high
+        bar = "▇" * max(0, round(30 * value / max(*facts["result"], 1)))
+        teller.say(
+            f"    {label:<40} {value:>5}  [{low:>4}, {high:>4}]  exact {truth:>4} {' ' if low <= truth <= high else '!'} {bar}"
+        )
+    teller.say(f"    {inside} of {len(report.exact)} intervals hold the exact answer")
+
+
+# ── act 5 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fifth_act(world: World, report: Report, teller: Teller) -> None:
+    """Proof: the certificate's checks, what it relies on, and one byte changed."""
+    teller.act(5, "proof")
+    data = report.row.certificate
+    if data is None:
+        raise BadCertificate(f"there is no certificate to show: the order is {report.row.status.value}")
+    with teller.part("verification"):
+        verdict = verify_certificate(data, world.genesis, report.row.shares)
+    teller.text(f"{report.certificate}: {len(data)} bytes, checked with the genesis file alone.")
+    group = ""
+    for check in verdict.checks:
+        if check.group != group:
+            group = check.group
+            teller.say(f"  {group}:")
+        for place_, line in enumerate(textwrap.wrap(check.says, WIDTH - 8)):
+            teller.say(f"    {('✗' if group == 'never shown' else '✓') if place_ == 0 else ' '} {line}")
+    middle = len(data) // 2
+    changed = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    try:
+        verify_certificate(changed, world.genesis, report.row.shares)
+    except EdgeholdError as refusal:
+        teller.text(f"One bit of byte {middle} changed: refused. {refusal.code} {refusal}")
+    else:
+        raise BadCertificate(f"a certificate with another byte {middle} was accepted")
+
+
+# ── act 6 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sixth_act(world: World, exact: ExactAnswers, teller: Teller) -> Report:
+    """Control: a record shared, an owner who withdraws, one who erases, an altered blob."""
+    teller.act(6, "control")
+    with teller.part("control"):
+        share_with_doctor(world, world.adults[0], teller)
+        leaver, eraser = world.adults[1], world.adults[2]
+        leaver.hub.withdraw()
+        eraser.hub.erase()
+        placed = place(
+            world,
+            Asked(
+                customer=cast.PLANNER.name,
+                leader=cast.GOOD.name,
+                program="feasibility",
+                epsilon=cast.LATER_EPSILON,
+                purpose=cast.HYPERTENSION_RESEARCH,
+                panel=world.panel,
+            ),
+        )
+        run_to_end(world, [placed])
+    report = report_on(world, placed, "feasibility", exact)
+    teller.text(
+        f"Hub {leaver.number:04d} withdraws; in the next task it is silent: "
+        f"{'not ' if leaver.number not in report.answers.departures else ''}asked, "
+        f"{'' if leaver.number in report.answers.included else 'not '}in the batch."
+    )
+    teller.text(
+        f"Hub {eraser.number:04d} erases its record: the keys and salts are destroyed, a tombstone stays, "
+        "and the root on the ledger links to nothing. What results it was summed into contain it still."
+    )
+    show_result(report, world, teller)
+    alter_blob(world, world.adults[3], teller)
+    return report
+
+
+def share_with_doctor(world: World, resident: Resident, teller: Teller) -> None:
+    """One record to one named recipient until a height; served, then withdrawn."""
+    doctor = cast.DOCTOR.name
+    hub = resident.hub
+    until = world.ledger.height() + 20
+    share = hub.share(hub.store.objects()[0].id, world.account(doctor), until)
+    key, dice = world.keys[doctor], world.dice.of(doctor)
+    peer = Direct(hub.handle)
+    record = fetch_record(peer, state_of(world), share, world.account(doctor), key, dice)
+    issuer = world.title(record.issuer) if record.issuer else "nobody"
+    teller.text(
+        f"Hub {resident.number:04d} shares its record with {cast.DOCTOR.title} until height {until}: {len(record.record)} bytes "
+        f"fetched, opened, found under the hub's root on the ledger and signed by {issuer}. The fetch is in the owner's history."
+    )
+    hub.withdraw_share(share)
+    try:
+        fetch_record(peer, state_of(world), share, world.account(doctor), key, dice)
+    except EdgeholdError as refusal:
+        teller.text(f"The share is withdrawn; the next fetch fails: {refusal.code} {refusal}")
+
+
+def alter_blob(world: World, resident: Resident, teller: Teller) -> None:
+    """One bit of a stored blob changed, in a copy of the hub's store: named and refused, never returned."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "store.sqlite"
+        for path in world.hub_folder(resident.number).glob("store.sqlite*"):
+            shutil.copy(path, folder)
+        database = apsw.Connection(str(copy))
+        database.execute(
+            "UPDATE blob SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) "
+            "WHERE id = (SELECT min(id) FROM blob)"
+        )
+        database.close()
+        with Store.open(copy, resident.hub.keys.storage_key) as store:
+            found = store.check()
+    teller.text(f"One byte of a stored blob altered (in a copy): refused. {found[0] if found else 'NOT FOUND'}")
+    if not found:
+        raise BadCertificate("an altered blob was not found")
+
+
+def say_goodbye(folder: Path, teller: Teller) -> None:
+    """Three commands to try next."""
+    teller.say("")
+    teller.say(f"  {folder} holds the certificates, the charts, genesis, the ledger and all hubs. Try next:")
+    teller.say(f"    edgehold verify {folder}/certificates/bmi.cert --genesis {folder}/genesis.cbor")
+    teller.say(f"    edgehold hub history --hub {folder}/hubs/0001")
+    teller.say(f"    edgehold order new --dir {folder} --program feasibility --epsilon 1")
