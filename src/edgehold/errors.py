@@ -502,6 +502,13 @@ class SlotsExhausted(Refusal):
     remedy = "Order from panels with free slots, or wait for the next period."
 
 
+class SealKeyUnusable(Refusal):
+    """Nothing can be sealed to this key: it is a point of small order."""
+
+    number = 266
+    remedy = "Make a fresh X25519 key; every properly made one can be used."
+
+
 class TaskSettled(Refusal):
     """The task has ended."""
 

@@ -109,6 +109,7 @@ from edgehold.errors import (
     QuotaReached,
     RequestTooLate,
     RootTooSoon,
+    SealKeyUnusable,
     SelfDealing,
     ShareNotCarried,
     SharePosted,
@@ -135,7 +136,7 @@ from edgehold.wire.account import Claim, Role, Transfer, WithdrawAttestation
 from edgehold.wire.codec import encode
 from edgehold.wire.data import Kind
 from edgehold.wire.governance import SetParameters
-from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, TaskId
+from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, SealKey, TaskId
 from edgehold.wire.order import WithdrawOrder
 from edgehold.wire.panel import ClosePanel
 from edgehold.wire.program import MeasurementKind, MeasurementType, ReviewProgram
@@ -441,6 +442,8 @@ def place_order(book: Book) -> None:
     slow = replace(SCHEDULE, join=LONGEST_JOIN + 1)
     book.no(JoinTooLong, "helpers join while headers are known", world, CUSTOMER, replace(order, schedule=slow))
     vague = Purpose(permission=Permission.DS)
+    unusable = replace(order, seal_key=SealKey(bytes(32)))
+    book.no(SealKeyUnusable, "shares can be sealed to an order's key", world, CUSTOMER, unusable)
     book.no(PurposeUnfit, "a purpose is definite", world, CUSTOMER, replace(order, purpose=vague))
     book.no(InsufficientCredits, "the price is paid at once", world, CUSTOMER, replace(order, price=10_001))
     world.do(CUSTOMER, order)
@@ -484,6 +487,8 @@ def request_task(book: Book) -> None:
     book.yes("the leader requests the task", story.world, LEADER, request)
     book.no(UnknownOrder, "only orders", story.world, LEADER, replace(request, order=OrderId(NOBODY)))
     book.no(NotLeader, "only the leader requests", story.world, OTHER_LEADER, request)
+    unusable = replace(request, seal_key=SealKey(bytes(32)))
+    book.no(SealKeyUnusable, "reports can be sealed to the leader", story.world, LEADER, unusable)
     lapsed = story.copy()
     lapsed.world.do(ACCREDITOR, WithdrawAttestation(subject=LEADER.id, claim=Claim.ACCREDITED))
     lapsed.world.height += 1
@@ -507,6 +512,8 @@ def join_task(book: Book) -> None:
     book.yes("the drawn helper joins", story.world, first, join)
     book.no(NotDrawn, "no other helper joins", story.world, second, join)
     book.no(UnknownOrder, "only orders", story.world, first, replace(join, order=OrderId(NOBODY)))
+    unusable = replace(join, seal_key=SealKey(bytes(32)))
+    book.no(SealKeyUnusable, "reports can be sealed to the helper", story.world, first, unusable)
     forgotten = story.copy()
     forgotten.world.forgotten = story.world.height
     book.no(HeaderForgotten, "a header that is no longer kept", forgotten.world, first, join)

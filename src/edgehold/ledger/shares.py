@@ -8,12 +8,12 @@ from typing import assert_never
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.seal import OVERHEAD, SealKeyPair, open_sealed
-from edgehold.errors import BadShare, CannotOpen, Groundless, NotThePostedShare, WrongPrivateKey
+from edgehold.errors import BadShare, CannotOpen, Groundless, NotThePostedShare, SealKeyUnusable, WrongPrivateKey
 from edgehold.ledger.ids import statement_message
 from edgehold.vdaf.field import add_shares, decode_share, share_size
 from edgehold.wire.batch import BatchStatement
 from edgehold.wire.codec import encode
-from edgehold.wire.ids import Digest
+from edgehold.wire.ids import Digest, SealKey
 from edgehold.wire.program import MeasurementKind, MeasurementType
 from edgehold.wire.task import MAX_SEALED_SHARE, DisputeResult, Party, PostedShare, TaskConfiguration
 
@@ -49,6 +49,25 @@ def noised_share_digest(share: bytes) -> Digest:
 def is_carried(measurement: MeasurementType) -> bool:
     """Whether a sealed share of this measurement fits into a transaction, and so has to travel there."""
     return share_size(measurement) + OVERHEAD <= MAX_SEALED_SHARE
+
+
+_PRIME = 2**255 - 19
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        _PRIME - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+"""The points of X25519, and of its twist, with which every exchange gives the same secret (RFC 7748, section 6.1)."""
+
+
+def require_usable(key: SealKey) -> None:
+    """Raises `SealKeyUnusable` for a key to which nobody can seal: who asks for the impossible blames others for it."""
+    if (int.from_bytes(key, "little") & (1 << 255) - 1) % _PRIME in _SMALL_ORDER:
+        raise SealKeyUnusable(f"nothing can be sealed to {key.hex()}")
 
 
 # ── how a dispute is judged ───────────────────────────────────────────────────────────────────────────────────────

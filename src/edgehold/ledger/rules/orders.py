@@ -27,6 +27,7 @@ from edgehold.errors import (
 from edgehold.ledger.draw import LONGEST_JOIN, join_until
 from edgehold.ledger.ids import order_id
 from edgehold.ledger.rules.panels import require_sorted
+from edgehold.ledger.shares import require_usable
 from edgehold.ledger.state import (
     Changes,
     State,
@@ -55,6 +56,7 @@ def place_order(state: State, sender: AccountId, tx: PlaceOrder) -> Changes:
         raise SelfDealing(f"{sender.hex()} orders from itself")
     require_claim(state, tx.leader, Claim.ACCREDITED)
     _require_definite(tx.purpose)
+    require_usable(tx.seal_key)
     require_sorted("panels", tx.panels)
     reachable = sum(_enrolled(state, panel, program.descriptor) for panel in tx.panels)
     if tx.least_batch < state.parameters.least_batch:

@@ -37,7 +37,7 @@ from edgehold.ledger.draw import drawn_helper
 from edgehold.ledger.ids import attestations_digest, statement_message, task_id
 from edgehold.ledger.payment import ALL, pay
 from edgehold.ledger.rules.orders import get_pending_order
-from edgehold.ledger.shares import PostedShares, is_carried, judge_shares, sealed_share_digest
+from edgehold.ledger.shares import PostedShares, is_carried, judge_shares, require_usable, sealed_share_digest
 from edgehold.ledger.state import (
     Changes,
     State,
@@ -92,6 +92,7 @@ def request_task(state: State, sender: AccountId, tx: RequestTask) -> Changes:
     if state.height > until:
         raise RequestTooLate(f"order {tx.order.hex()} could be requested until height {until}")
     require_claim(state, sender, Claim.ACCREDITED)
+    require_usable(tx.seal_key)
     requested = replace(
         order,
         requested_at=state.height,
@@ -109,6 +110,7 @@ def join_task(state: State, sender: AccountId, tx: JoinTask) -> Changes:
         raise NobodyEligible(f"nobody is left who could help with order {tx.order.hex()}")
     if drawn != sender:
         raise NotDrawn(f"{drawn.hex()} was drawn for height {state.height}")
+    require_usable(tx.seal_key)
     panels = {panel: get_panel(state, panel) for panel in order.descriptor.panels}
     for panel_id, panel in panels.items():
         if panel.next_slot >= panel.descriptor.slots:
