@@ -101,7 +101,7 @@ class World:
             customer.close()
         for node in self.services.values():
             node.close()
-        self.issuer.close()
+        self._register.close()
         self.ledger.close()
 
     def __enter__(self) -> World:
@@ -221,8 +221,8 @@ class World:
         name = cast.ISSUER.name
         key = self.keys[name]
         folder = self.folder / "organisations" / name
-        register = Register(folder / "register.sqlite", bytes.fromhex((folder / "storage.key").read_text()))
-        return Issuer(self.ledger, register, key, organisation_account(key), self.dice.of(name))
+        self._register = Register(folder / "register.sqlite", bytes.fromhex((folder / "storage.key").read_text()))
+        return Issuer(self.ledger, self._register, key, organisation_account(key), self.dice.of(name))
 
     def _open_service(self, name: str) -> ServiceNode:
         kind = TwoFacedNode if name == cast.TWO_FACED.name and not self.facts["honest"] else ServiceNode
