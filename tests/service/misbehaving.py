@@ -12,7 +12,7 @@ from edgehold.service.storage import StoredTask
 from edgehold.wire.batch import BatchStatement, SignedBatch, UploadReceipt
 from edgehold.wire.ids import Digest
 from edgehold.wire.report import HpkeCiphertext, ReportMetadata
-from edgehold.wire.service import Receipted
+from edgehold.wire.service import BatchAnswer, BatchProposal, Receipted
 from edgehold.wire.task import PostShare, Task
 
 
@@ -136,6 +136,17 @@ class GarblingNode(ServiceNode):
     """Helps by `GarblingHelper`."""
 
     helper_kind = GarblingHelper
+
+
+class TwoFacedProposals(ServiceNode):
+    """A leader that proposes a batch without its first report, and then the true one, in the same round."""
+
+    def _compare(self, leader: Leader, number: int, height: int) -> bool:
+        lists = leader.lists()
+        shorter = make_lists(lists.accepted[1:], (*lists.rejected, lists.accepted[0]))
+        lie = sign_statement(self._key, make_statement(leader.task, number, shorter))
+        self._ask(leader.configuration.helper.account, self._signed(BatchProposal(batch=lie)), BatchAnswer)
+        return super()._compare(leader, number, height)
 
 
 class WithholdingNode(ServiceNode):

@@ -413,6 +413,11 @@ class Run:
 
     def revoke(self, person: int, *nodes: str, panel: int = 0) -> list[Answer]:
         """Send a person's revocation to nodes."""
+        message = encode(self.revocation(person, panel))
+        return [decode(self.world.nodes[node].handle(message), Answer) for node in nodes]
+
+    def revocation(self, person: int, panel: int = 0) -> RevokeReport:
+        """A person's signed revocation."""
         key = self.key(person, panel)
         unsigned = RevokeReport(
             task=self.task,
@@ -421,8 +426,7 @@ class Run:
             token=self.token(person, panel),
             signature=Signature(bytes(64)),
         )
-        message = encode(replace(unsigned, signature=key.sign(revocation_digest(unsigned))))
-        return [decode(self.world.nodes[node].handle(message), Answer) for node in nodes]
+        return replace(unsigned, signature=key.sign(revocation_digest(unsigned)))
 
     def entry(self) -> Task:
         """The ledger's record of the task."""

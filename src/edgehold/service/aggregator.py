@@ -178,6 +178,21 @@ class Aggregator:
             raise AnswerDiffers(f"a statement for task {statement.task.hex()}, round {statement.round}")
         verify(self._other().key, statement_digest(statement), batch.signature)
 
+    def keep_statement(self, batch: SignedBatch) -> None:
+        """Keep what the other aggregator signed in a round this one has signed: of two statements the one that agrees.
+
+        A second statement for one round is evidence, and both are kept for that.
+        """
+        self.check_statement(batch, batch.statement.round)
+        signed = self._storage.find_signed(self.task, batch.statement.round)
+        if signed is None:
+            raise AnswerDiffers(f"task {self.task.hex()}: round {batch.statement.round} is not signed here")
+        own, before, _ = signed
+        if before is not None and before.statement != batch.statement:
+            self._storage.keep_conflict(self.task, before, batch)
+        if before is None or before.statement != own.statement:
+            self._storage.keep_other(self.task, batch)
+
     def reject_leaves(self, leaves: Iterable[ReportLeaf], *, told: bool) -> None:
         """These reports do not count; the unknown ones get their leaf. Raises `BatchFixed` after the signature."""
         if self.is_fixed():
@@ -317,11 +332,6 @@ class Leader(Aggregator):
                     self._storage.reject(self.task, answer.report, told=False)
             self._storage.finish_job(self.task, number, data)
 
-    def take_statement(self, batch: SignedBatch) -> None:
-        """Keep the helper's answer to a proposal."""
-        self.check_statement(batch, batch.statement.round)
-        self._storage.keep_other(self.task, batch)
-
     def has_intersected(self) -> bool:
         """Whether round 1 is signed, or the lists changed since round 0 was: then the helper's were met already."""
         if self._storage.find_signed(self.task, 1) is not None:
@@ -433,7 +443,7 @@ class Helper(Aggregator):
                 raise BatchFixed(f"task {self.task.hex()}: there is nothing to intersect")
         with self._storage.transaction():
             own = self.sign(number, height)
-            self._storage.keep_other(self.task, proposal)
+            self.keep_statement(proposal)
         return own
 
     def _admit(self, inits: Sequence[VerifyInit]) -> tuple[list[ReportRefused | None], dict[ReportId, bytes]]:

@@ -77,6 +77,7 @@ from edgehold.wire.task import (
     JoinTask,
     Party,
     PostedShare,
+    ReportConflict,
     RequestTask,
     Revoke,
     SettleTask,
@@ -225,6 +226,7 @@ class ServiceNode:
         if task is None:
             return
         height = self._ledger.height()
+        self._report_conflict(stored)
         if task.outcome is not None:
             self._destroy(stored)
             self._storage.end_task(stored.task)
@@ -306,7 +308,7 @@ class ServiceNode:
             message = self._signed(BatchProposal(batch=own))
             other = self._ask(leader.configuration.helper.account, message, BatchAnswer).batch
             leader.check_statement(other, number)
-            leader.take_statement(other)
+            leader.keep_statement(other)
         return other.statement == own.statement
 
     def _fetch_lists(self, leader: Leader) -> BatchLists:
@@ -340,15 +342,30 @@ class ServiceNode:
         if signed is not None and height > signed[2] + 1:
             self._submit_close(helper)
 
+    def _report_conflict(self, stored: StoredTask) -> None:
+        """The other aggregator signed two statements for one round: the ledger is shown both, once."""
+        conflict = self._storage.find_conflict(stored.task)
+        if conflict is None:
+            return
+        name = b"conflict" + stored.task
+        if self._storage.find_submission(name) is None:
+            first, second = conflict
+            accused = stored.other.account
+            evidence = ReportConflict(task=stored.task, accused=accused, first=first, second=second)
+            self._prepare(name, evidence, expires=self._ledger.height() + PATIENCE)
+        self._submit(name, None)
+
     def _release(self, stored: StoredTask, task: Task, height: int) -> None:
         """After the close: post the noised share once the header that seeds it is there; destroy; settle."""
-        if posted_share(task, stored.party) is not None:
-            self._pass_share(stored)
+        posted = posted_share(task, stored.party) is not None
+        if posted:
             self._destroy(stored)
         elif height <= task.share_until:
             self._post_share(stored, task)
         if height > task.accept_until or (height > task.share_until and not (task.leader_share and task.helper_share)):
             self._settle(stored)
+        if posted:
+            self._pass_share(stored)
 
     def _post_share(self, stored: StoredTask, task: Task) -> None:
         name = b"share" + stored.task
@@ -362,11 +379,10 @@ class ServiceNode:
 
     def _pass_share(self, stored: StoredTask) -> None:
         """The other node keeps a copy of this one's sealed share: either of them can give it to the customer."""
-        if stored.destroyed or (sealed := self._storage.find_share(stored.task, stored.party)) is None:
-            return
-        configuration = stored.configuration
-        other = configuration.helper if stored.party is Party.LEADER else configuration.leader
-        self._ask(other.account, self._signed(KeepShare(task=stored.task, sealed=sealed)), Done)
+        sealed = self._storage.unpassed_share(stored.task, stored.party)
+        if sealed is not None:
+            self._ask(stored.other.account, self._signed(KeepShare(task=stored.task, sealed=sealed)), Done)
+            self._storage.mark_passed(stored.task, stored.party)
 
     def _settle(self, stored: StoredTask) -> None:
         if stored.party is Party.LEADER:
@@ -419,8 +435,7 @@ class ServiceNode:
         inner = decode(body, Internal)
         task = inner.batch.statement.task if isinstance(inner, BatchProposal) else inner.task
         stored = self._stored(task)
-        configuration = stored.configuration
-        other = configuration.helper if stored.party is Party.LEADER else configuration.leader
+        other = stored.other
         try:
             verify(other.key, tagged_hash("service-message", body), message.signature)
         except BadSignature as error:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from edgehold.wire.batch import ReportLeaf, SignedBatch
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.ids import Digest, OrderId, ReportId, SlotKey, TaskId
-from edgehold.wire.task import Party, TaskConfiguration
+from edgehold.wire.task import Party, TaskConfiguration, TaskParty
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (one INTEGER PRIMARY KEY CHECK (one = 1), height INTEGER NOT NULL);
@@ -46,8 +46,11 @@ CREATE VIEW IF NOT EXISTS listed AS SELECT *, state = 1 AND NOT EXISTS (
 CREATE TABLE IF NOT EXISTS signed (
     task BLOB NOT NULL, round INTEGER NOT NULL, own BLOB NOT NULL, other BLOB, height INTEGER NOT NULL,
     PRIMARY KEY (task, round)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conflict (
+    task BLOB PRIMARY KEY, first BLOB NOT NULL, second BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS share (
-    task BLOB NOT NULL, party TEXT NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (task, party)) WITHOUT ROWID;
+    task BLOB NOT NULL, party TEXT NOT NULL, sealed BLOB NOT NULL, passed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (task, party)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS submission (
     name BLOB PRIMARY KEY, transaction_bytes BLOB NOT NULL, envelope BLOB NOT NULL,
     expires INTEGER NOT NULL) WITHOUT ROWID;
@@ -83,6 +86,11 @@ class StoredTask(Struct, frozen=True):
     """Keys, shares and reports are gone."""
     problem: str | None
     """Why it does not go on, in words for the operator."""
+
+    @property
+    def other(self) -> TaskParty:
+        """The other aggregator."""
+        return self.configuration.helper if self.party is Party.LEADER else self.configuration.leader
 
 
 class Submission(Struct, frozen=True):
@@ -398,9 +406,29 @@ class Storage:
             "UPDATE signed SET other = ? WHERE task = ? AND round = ?", (encode(other), task, other.statement.round)
         )
 
+    def keep_conflict(self, task: TaskId, first: SignedBatch, second: SignedBatch) -> None:
+        """Two statements of the other aggregator for one round; one pair is enough."""
+        self._db.execute("INSERT OR IGNORE INTO conflict VALUES (?, ?, ?)", (task, encode(first), encode(second)))
+
+    def find_conflict(self, task: TaskId) -> tuple[SignedBatch, SignedBatch] | None:
+        """Two statements of the other aggregator for one round, if it signed two."""
+        row = self._row("SELECT first, second FROM conflict WHERE task = ?", task)
+        return (decode(row[0], SignedBatch), decode(row[1], SignedBatch)) if row else None
+
     def keep_share(self, task: TaskId, party: Party, sealed: bytes) -> None:
         """Keep a sealed noised share; the first one stays."""
-        self._db.execute("INSERT OR IGNORE INTO share VALUES (?, ?, ?)", (task, party.value, sealed))
+        self._db.execute(
+            "INSERT OR IGNORE INTO share (task, party, sealed) VALUES (?, ?, ?)", (task, party.value, sealed)
+        )
+
+    def unpassed_share(self, task: TaskId, party: Party) -> bytes | None:
+        """This node's sealed share, as long as the other has no copy."""
+        query = "SELECT sealed FROM share WHERE task = ? AND party = ? AND passed = 0"
+        return self._bytes(query, task, party.value)
+
+    def mark_passed(self, task: TaskId, party: Party) -> None:
+        """The other node has a copy of this share."""
+        self._db.execute("UPDATE share SET passed = 1 WHERE task = ? AND party = ?", (task, party.value))
 
     def find_share(self, task: TaskId, party: Party) -> bytes | None:
         """A sealed noised share."""
