@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -305,12 +306,12 @@ def third_act(world: World, report: Report, teller: Teller) -> None:
 
 def explain_allowance(policy: Policy, teller: Teller) -> None:
     """What the demo's owners allow, and what the defaults would."""
-    default = Policy()
+    here, default = Fraction(policy.loss_per_year), Policy()
+    year, order = epsilon_of_rho(Fraction(default.loss_per_year)), epsilon_of_rho(Fraction(default.loss_per_order))
     teller.text(
-        f"Owners here allow ε {epsilon_of_rho(policy_ratio(policy.loss_per_year)):.0f} a year (ρ {float(policy_ratio(policy.loss_per_year)):.2f}) "
-        "and half of it to one customer, pair of services or purpose. By default it would be "
-        f"ε {epsilon_of_rho(policy_ratio(default.loss_per_year)):.0f} a year and a fifth of it, ε "
-        f"{epsilon_of_rho(policy_ratio(default.loss_per_order)):.1f}, for one order: an order of ε 2 would be refused."
+        f"Owners here allow ε {epsilon_of_rho(here):.0f} a year (ρ {float(here):.2f}) and half of it to one customer, pair of "
+        f"services or purpose. By default it would be ε {year:.0f} a year and a fifth of that (ε {order:.1f}) for one "
+        "order: an order of ε 2 would be refused."
     )
 
 
