@@ -146,7 +146,7 @@ class Line:
 class World:
     """One network with an issuer, a leader, a helper and a customer; hubs live in folders."""
 
-    def __init__(self, folder: Path, *, seed: int = 1) -> None:
+    def __init__(self, folder: Path, *, seed: int = 1, services: type[ServiceNode] = ServiceNode) -> None:
         self.folder = folder
         self.randomness = SeededRandomness(seed, "hubs")
         self.ledger = EmbeddedLedger(
@@ -161,7 +161,7 @@ class World:
         self.nodes: dict[str, ServiceNode] = {}
         self.lines = {name: Line(lambda message, name=name: self.nodes[name].handle(message)) for name in SERVICES}
         for name, other in (("leader", "helper"), ("helper", "leader")):
-            self.nodes[name] = ServiceNode(
+            self.nodes[name] = services(
                 self.ledger,
                 folder / f"{name}.sqlite",
                 key_of(name),
