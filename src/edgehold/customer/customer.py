@@ -1,7 +1,8 @@
 """The customer: orders an analysis, waits, opens two shares, verifies, accepts or disputes.
 
 A customer is a state machine over its own store: `step` looks at the ledger and does what is due, and can be stopped
-and called again anywhere. It believes nobody: a result counts when its certificate verifies against genesis.
+and called again anywhere. It believes nobody: a result counts when its certificate verifies against genesis. It
+disputes only what the ledger's own rule would not let pass, for a dispute reveals the order's private key.
 """
 
 from __future__ import annotations
@@ -14,28 +15,39 @@ from pathlib import Path
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
-from edgehold.customer.certificate import Attested, SealedShares, Sources, open_both
+from edgehold.customer.certificate import Sources, open_both, posted_by_both
 from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
-from edgehold.errors import AggregationError, BadShare, CryptoError, NotFound, Unavailable, VerificationError
+from edgehold.errors import BadCertificate, Groundless, Malformed, NotFound, Unavailable, WrongPrivateKey
 from edgehold.ledger.ids import account_id, envelope_digest, order_id
 from edgehold.ledger.rules.orders import last_height_for_a_task
+from edgehold.ledger.shares import PostedShares, judge_shares
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.verify.certificate import Verdict, verify_certificate
 from edgehold.wire.account import Role
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import decode
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Parameters
 from edgehold.wire.ids import AccountId, Credits, Digest, OrderId, PanelId, ProgramId, TaskId
 from edgehold.wire.order import SAMPLING_ONE, Order, PlaceOrder, Schedule
 from edgehold.wire.purpose import Purpose
-from edgehold.wire.task import AcceptResult, DisputeResult, Outcome, SettleOrder, SettleTask, Task
+from edgehold.wire.task import (
+    MAX_SEALED_SHARE,
+    AcceptResult,
+    DisputeResult,
+    Outcome,
+    SettleOrder,
+    SettleTask,
+    Task,
+    TaskConfiguration,
+)
 from edgehold.wire.tx import Body
 
 QUICK = Schedule(request=2, join=2, upload=4, revoke=1, close=3, share=2, accept=3)
 """A schedule of at most 20 heights from the order to its acceptance."""
 
-DISPUTABLE = (CryptoError, VerificationError, AggregationError, BadShare)
+PATIENCE = 20
+"""Heights within which a transaction takes effect, or is signed anew."""
 
 ENDED = {
     Outcome.ACCEPTED: OrderStatus.ACCEPTED,
@@ -145,79 +157,99 @@ class Customer:
     def _follow_placing(self, row: OrderRow) -> None:
         """The order is not on the ledger: it waits, was refused, or never arrived and is sent again."""
         receipt = self._ledger.receipt(self._digest(row.sent))
-        if receipt is None:
-            self._resend(row)
-        elif receipt.number:
+        if receipt is not None and receipt.number:
             self._store.refuse(row.order, f"EH{receipt.number:03d}: {receipt.facts}")
+        else:
+            self._send(row, row.placed)
 
     def _advance_task(self, row: OrderRow, task: TaskId, entry: Task) -> None:
-        height = self._ledger.height()
+        waits = False
+        posted = posted_by_both(entry)
+        if posted and row.status is OrderStatus.PLACED and entry.outcome in (None, Outcome.UNCONTESTED):
+            waits = self._collect(row, task, entry, posted)
+            row = self.order(row.order)
         if entry.outcome is not None:
-            self._store.move(row.order, ENDED[entry.outcome])
-        elif row.attested is None:
-            attested = self._sources.attested(self._sources.configuration(task))
-            self._store.keep_attested(row.order, encode(attested))
-        elif entry.leader_share is None or entry.helper_share is None:
-            if height > (entry.close_until if entry.batch is None else entry.share_until):
-                self._send(row, SettleTask(task=task))
-        elif height > entry.accept_until:
+            if not waits:
+                self._store.move(row.order, ENDED[entry.outcome])
+        elif self._ledger.height() > waits_until(entry, posted):
             self._send(row, SettleTask(task=task))
-        elif row.status is OrderStatus.PLACED:
-            self._collect(row, task, entry, decode(row.attested, Attested))
         elif row.status is OrderStatus.CERTIFIED:
             self._send(row, AcceptResult(task=task))
-        else:
-            self._resend(row)
+        elif row.status is OrderStatus.DISPUTED:
+            self._send(row, open_envelope(row.sent, self._ledger.network).envelope.body)
 
-    def _collect(self, row: OrderRow, task: TaskId, entry: Task, attested: Attested) -> None:
-        """Open both shares and verify the certificate as anybody would; dispute what does not hold."""
-        configuration = self._sources.configuration(task)
+    def _collect(self, row: OrderRow, task: TaskId, entry: Task, posted: PostedShares) -> bool:
+        """Dispute two shares that cannot be right, else keep the certificate. Whether something needed is not there."""
         try:
-            sealed = self._sources.sealed_shares(task, entry, configuration)
-        except Unavailable:
-            return
-        try:
-            leader, helper = open_both(SealKeyPair(row.seal_seed), entry, configuration, sealed)
-            certificate, beside = self._sources.make(task, row.placed, attested, leader, helper)
-            verify_certificate(certificate, self._ledger.genesis, beside)
-        except Unavailable:
-            return
-        except DISPUTABLE as error:
-            self._dispute(row, task, sealed, error)
-        else:
-            self._store.keep_certificate(row.order, certificate, beside)
+            configuration = self._sources.configuration(task)
+            sealed = self._sources.sealed_shares(task, posted, configuration)
+            dispute = DisputeResult(
+                task=task,
+                private_key=Digest(row.seal_seed),
+                leader_sealed=sealed.leader,
+                helper_sealed=sealed.helper,
+            )
+            objection = objection_to(configuration, posted, dispute)
+            if objection:
+                self._object(row, entry, dispute, objection)
+            else:
+                self._certify(row, task, *open_both(SealKeyPair(row.seal_seed), posted, sealed))
+        except (Unavailable, BadCertificate, Malformed, WrongPrivateKey) as error:
+            self._store.keep_reason(row.order, f"{error.code}: {error}")
+            return isinstance(error, Unavailable)
+        return False
 
-    def _dispute(self, row: OrderRow, task: TaskId, sealed: SealedShares, error: Exception) -> None:
-        """Reveal the order's private key: the ledger's rule opens both shares and says who is to blame."""
-        self._store.dispute(row.order, str(error))
-        dispute = DisputeResult(
-            task=task,
-            private_key=Digest(row.seal_seed),
-            leader_sealed=sealed.leader,
-            helper_sealed=sealed.helper,
-        )
-        self._send(row, dispute)
+    def _certify(self, row: OrderRow, task: TaskId, leader: bytes, helper: bytes) -> None:
+        """Keep the certificate once it verifies as it would for anybody, and is of this order."""
+        certificate, beside = self._sources.make(task, row.placed, leader, helper)
+        verdict = verify_certificate(certificate, self._ledger.genesis, beside)
+        if verdict.configuration.order != row.order:
+            raise BadCertificate(f"it is of order {verdict.configuration.order.hex()}, not of {row.order.hex()}")
+        self._store.keep_certificate(row.order, certificate, beside)
+
+    def _object(self, row: OrderRow, entry: Task, dispute: DisputeResult, objection: str) -> None:
+        """Reveal the order's private key, while that still helps: the ledger's rule opens both shares itself."""
+        in_time = entry.outcome is None and self._ledger.height() < entry.accept_until
+        if in_time and len(dispute.leader_sealed) <= MAX_SEALED_SHARE:
+            self._store.dispute(row.order, objection, self._signed(dispute))
+        else:
+            why = "its shares are too large for the ledger" if in_time else "it is too late"
+            self._store.keep_reason(row.order, f"not disputed, {why}: {objection}")
 
     # ── the ledger ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, row: OrderRow, body: Body) -> None:
-        """Send a transaction; the same bytes again if this body is what was last sent and may still take effect."""
+        """Send a transaction; the same bytes again, if this body was signed last and may still take effect."""
         sent = open_envelope(row.sent, self._ledger.network).envelope
-        if sent.body == body and sent.expires > self._ledger.height():
-            self._resend(row)
-            return
-        transaction = self._signed(body)
-        self._store.keep_sent(row.order, transaction)
-        self._ledger.submit(transaction)
-
-    def _resend(self, row: OrderRow) -> None:
-        if self._ledger.receipt(self._digest(row.sent)) is None:
-            self._ledger.submit(row.sent)
+        transaction = row.sent
+        if sent.body != body or sent.expires <= self._ledger.height():
+            transaction = self._signed(body)
+            self._store.keep_sent(row.order, transaction)
+        if self._ledger.receipt(self._digest(transaction)) is None:
+            self._ledger.submit(transaction)
 
     def _digest(self, transaction: bytes) -> Digest:
         return envelope_digest(open_envelope(transaction, self._ledger.network).envelope)
 
     def _signed(self, body: Body) -> bytes:
         parameters = self._sources.read(Parameters, Collection.PARAMETERS, b"")
-        expires = self._ledger.height() + min(parameters.expiry, 20)
+        expires = self._ledger.height() + min(parameters.expiry, PATIENCE)
         return sign_transaction(self._key, self._ledger.network, self.account, expires, body)
+
+
+def objection_to(configuration: TaskConfiguration, posted: PostedShares, dispute: DisputeResult) -> str | None:
+    """What the ledger's rule would say to a dispute: why the shares cannot be right, or nothing."""
+    try:
+        guilty = judge_shares(configuration, posted, dispute)
+    except Groundless:
+        return None
+    if not guilty:
+        return "both shares open, but no reports add up to their sum"
+    return f"no share that opens and has its digest came from the {' and the '.join(party.value for party in guilty)}"
+
+
+def waits_until(entry: Task, posted: PostedShares | None) -> int:
+    """The last height of the phase that a task is in; after it, anybody may settle."""
+    if posted is not None:
+        return entry.accept_until
+    return entry.close_until if entry.batch is None else entry.share_until

@@ -36,13 +36,16 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True)
 class OrderRow:
-    """One order: `seal_seed` is the secret that opens its shares; `shares` lie beside the certificate, if any."""
+    """One order: `seal_seed` is the secret that opens its shares; `shares` lie beside the certificate, if any.
+
+    `sent` is the last transaction that was signed for it; `reason` says why it was refused or disputed, or what a
+    result still lacks.
+    """
 
     order: OrderId
     placed: PlaceOrder
     seal_seed: bytes
     status: OrderStatus
-    attested: bytes | None
     sent: bytes
     certificate: bytes | None
     shares: bytes | None
@@ -59,7 +62,6 @@ CREATE TABLE IF NOT EXISTS orders (
     placed BLOB NOT NULL,
     seal_seed BLOB NOT NULL,
     status TEXT NOT NULL,
-    attested BLOB,
     sent BLOB NOT NULL,
     certificate BLOB,
     shares BLOB,
@@ -67,7 +69,7 @@ CREATE TABLE IF NOT EXISTS orders (
 ) STRICT;
 """
 
-COLUMNS = '"order", placed, seal_seed, status, attested, sent, certificate, shares, reason'
+COLUMNS = '"order", placed, seal_seed, status, sent, certificate, shares, reason'
 
 
 class OrderStore:
@@ -100,10 +102,6 @@ class OrderStore:
         """All orders, the oldest first."""
         return self._select("ORDER BY number")
 
-    def keep_attested(self, order: OrderId, attested: bytes) -> None:
-        """Keep what was attested of both services when the task began: it may be withdrawn before the end."""
-        self._set(order, "attested", attested)
-
     def keep_sent(self, order: OrderId, transaction: bytes) -> None:
         """Keep a transaction before it is sent, so that what is sent again is byte for byte the same."""
         self._set(order, "sent", transaction)
@@ -111,23 +109,31 @@ class OrderStore:
     def keep_certificate(self, order: OrderId, certificate: bytes, shares: bytes | None) -> None:
         """Keep the verified certificate."""
         self._database.execute(
-            'UPDATE orders SET certificate = ?, shares = ?, status = ? WHERE "order" = ?',
+            'UPDATE orders SET certificate = ?, shares = ?, status = ?, reason = NULL WHERE "order" = ?',
             (certificate, shares, OrderStatus.CERTIFIED.value, order),
         )
 
+    def keep_reason(self, order: OrderId, reason: str) -> None:
+        """Keep what a result lacks."""
+        self._set(order, "reason", reason)
+
     def refuse(self, order: OrderId, reason: str) -> None:
         """Keep why the ledger refused the order."""
-        self._set(order, "reason", reason)
-        self.move(order, OrderStatus.REFUSED)
+        self._judge(order, OrderStatus.REFUSED, reason, None)
 
-    def dispute(self, order: OrderId, reason: str) -> None:
-        """Keep why a result is disputed."""
-        self._set(order, "reason", reason)
-        self.move(order, OrderStatus.DISPUTED)
+    def dispute(self, order: OrderId, reason: str, transaction: bytes) -> None:
+        """Keep why a result is disputed and the transaction that does it, together and before it is sent."""
+        self._judge(order, OrderStatus.DISPUTED, reason, transaction)
 
     def move(self, order: OrderId, status: OrderStatus) -> None:
         """Keep where the order stands now."""
         self._set(order, "status", status.value)
+
+    def _judge(self, order: OrderId, status: OrderStatus, reason: str, transaction: bytes | None) -> None:
+        self._database.execute(
+            'UPDATE orders SET status = ?, reason = ?, sent = coalesce(?, sent) WHERE "order" = ?',
+            (status.value, reason, transaction, order),
+        )
 
     def _set(self, order: OrderId, column: str, value: bytes | str) -> None:
         self._database.execute(f'UPDATE orders SET {column} = ? WHERE "order" = ?', (value, order))  # noqa: S608

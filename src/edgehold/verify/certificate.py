@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from itertools import pairwise
 
 from edgehold.crypto.blind import verify_token
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import check_path, verify_presence
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
+from edgehold.ledger.genesis import found_network
 from edgehold.ledger.ids import attestations_digest, order_id, panel_id, program_id, statement_message, task_id
+from edgehold.ledger.rules.programs import is_well_bounded
+from edgehold.ledger.shares import ALLOWANCE, is_possible, noised_share_digest
+from edgehold.ledger.state import is_live
 from edgehold.policy.accuracy import half_width
 from edgehold.policy.budget import DELTA, epsilon_of_rho, rho_of, squared_sensitivity
-from edgehold.vdaf.field import add_shares
+from edgehold.vdaf.field import add_shares, share_size
 from edgehold.verify.batch import drawn_indices
 from edgehold.verify.header import hash_header, order_validators, verify_header
+from edgehold.wire.account import Attestation, Claim
 from edgehold.wire.batch import Batch, LeafOpening, Permit
 from edgehold.wire.certificate import (
     DRAWN_LEAVES,
@@ -29,12 +35,17 @@ from edgehold.wire.certificate import (
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Genesis
-from edgehold.wire.ids import Digest, TaskId
+from edgehold.wire.ids import AccountId, Digest, TaskId
 from edgehold.wire.order import PlaceOrder
-from edgehold.wire.task import PostedShare, TaskConfiguration, TaskPanel, TaskParty
+from edgehold.wire.program import PublishProgram
+from edgehold.wire.task import Outcome, PostedShare, Task, TaskConfiguration, TaskPanel, TaskParty
 
-CERTIFICATE_LIMIT = 32 * 1024
-"""Bytes; a certificate at 100,000 reports and 4 panels stays below 20 kB."""
+CERTIFICATE_LIMIT = 64 * 1024
+"""Bytes. At 100,000 reports, 4 panels and one validator a certificate stays below 20 kB; votes of many validators and
+attestations by many accreditors make it longer."""
+
+UNDISPUTED = (None, Outcome.ACCEPTED, Outcome.UNCONTESTED)
+"""How a task may have ended, or not yet, whose result stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +88,10 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
     3. Both services signed one batch: its count reaches the minimum, within the heights.
     4. The drawn leaves open: place, permit, token.
     5. The noise scale is as ordered; the privacy loss follows from it.
-    6. The posted shares have the stated digests and give the result.
+    6. The posted shares have the stated digests and give the result, which lies in its range.
 
-    `detached` are the bytes of `NAME.shares` where the shares do not travel inside. Raises `Malformed`, `BadCertificate`.
+    `genesis` is one that `read_genesis` has checked; `detached` are the bytes of `NAME.shares` where the shares do not
+    travel inside. Raises `Malformed`, `BadCertificate`.
     """
     if len(data) > CERTIFICATE_LIMIT:
         raise Malformed(f"{len(data)} bytes are more than the {CERTIFICATE_LIMIT} of any certificate")
@@ -88,11 +100,14 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
     try:
         for step in (check_headers, check_entries, check_batch, check_leaves, check_noise):
             checks += [Check(group=ARITHMETIC, says=says) for says in step(certificate, genesis)]
-        values, says = open_result(certificate, detached)
+        values = open_result(certificate, detached)
     except CryptoError as error:
         raise BadCertificate(str(error)) from error
-    checks.append(Check(group=ARITHMETIC, says=says))
+    checks.append(Check(group=ARITHMETIC, says=result_words(values)))
     return make_verdict(certificate, genesis, values, checks)
+
+
+# ── 1 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def check_headers(certificate: Certificate, genesis: Genesis) -> list[str]:
@@ -112,17 +127,38 @@ def check_headers(certificate: Certificate, genesis: Genesis) -> list[str]:
     ]
 
 
+# ── 2 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
-    """Step 2: one state proof for the task; everything else is a preimage of a digest inside it."""
-    configuration, task, order = certificate.configuration, certificate.task, certificate.order
-    name = task_id(configuration)
+    """Step 2: one state proof for the task; everything else is a preimage of a digest inside it.
+
+    The task's id is the digest of its configuration, so that no term of it can be another than the ledger's rule wrote.
+    What the rule made sure of is checked again all the same, as far as the file shows it: a ledger that breaks its own
+    rules is not believed because it signs.
+    """
+    configuration, order = certificate.configuration, certificate.order
+    check_record(certificate)
+    check_order(order, configuration)
+    check_program(certificate.program, configuration)
+    check_panels(certificate)
+    check_services(certificate, found_network(genesis).accreditors)
+    return [
+        f"task {task_id(configuration).hex()[:16]} of order {configuration.order.hex()[:16]} stands in the state that "
+        f"header {certificate.state_header.header.height} signs",
+        f"purpose {purpose_words(order)}; program {order.program.hex()[:16]} "
+        f"({certificate.program.measurement.kind.value}); {len(configuration.panels)} panel(s) with "
+        f"{persons_enrolled(configuration)} persons",
+        f"leader {configuration.leader.account.hex()[:16]} ({attested_words(certificate.leader)}) and helper "
+        f"{configuration.helper.account.hex()[:16]} ({attested_words(certificate.helper)})",
+    ]
+
+
+def check_record(certificate: Certificate) -> None:
+    """The task's entry stands under the header, repeats its configuration, and ended, if it did, in peace."""
+    configuration, task = certificate.configuration, certificate.task
     root = Digest(certificate.state_header.header.app_hash)
-    verify_presence(root, entry_key(Collection.TASK, name), encode(task), certificate.task_proof)
-    same(
-        "order",
-        (order_id(configuration.customer, order), order.sampling, order.least_batch, order.seal_key),
-        (configuration.order, configuration.sampling, configuration.least_batch, configuration.seal_key),
-    )
+    verify_presence(root, entry_key(Collection.TASK, task_id(configuration)), encode(task), certificate.task_proof)
     same(
         "task's record",
         (task.order, task.leader, task.helper, task.least_batch, task.panels_enrolled),
@@ -131,32 +167,54 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
             configuration.leader.account,
             configuration.helper.account,
             configuration.least_batch,
-            sum(panel.enrolled for panel in configuration.panels),
+            persons_enrolled(configuration),
         ),
     )
-    same("heights", heights_of(task), heights_of(configuration))
-    same("chosen leader", order.leader, configuration.leader.account)
+    same("heights of the task's record", heights_of(task), heights_of(configuration))
+    require(task.outcome in UNDISPUTED, f"the task ended as {task.outcome}: its result does not stand")
+
+
+def check_order(order: PlaceOrder, configuration: TaskConfiguration) -> None:
+    """The order is the one the task was made of, and the task has its terms: whom, which program, panels, heights."""
+    same("order", order_id(configuration.customer, order), configuration.order)
     same(
-        "program",
-        (program_id(certificate.program), certificate.program.measurement),
-        (order.program, configuration.measurement),
+        "order's terms",
+        (order.sampling, order.least_batch, order.seal_key, order.leader, order.program),
+        (
+            configuration.sampling,
+            configuration.least_batch,
+            configuration.seal_key,
+            configuration.leader.account,
+            configuration.program,
+        ),
     )
-    same("program's id", configuration.program, order.program)
-    same("panels", order.panels, tuple(panel.panel for panel in configuration.panels))
+    same("order's panels", order.panels, tuple(panel.panel for panel in configuration.panels))
+    schedule = order.schedule
+    same(
+        "order's schedule",
+        [later - earlier for earlier, later in pairwise(heights_of(configuration))],
+        [schedule.upload, schedule.revoke, schedule.close, schedule.share, schedule.accept],
+    )
+
+
+def check_program(program: PublishProgram, configuration: TaskConfiguration) -> None:
+    """The program is the one of its id, and the task measures what it declares."""
+    same("program", program_id(program), configuration.program)
+    same("program's measurement", program.measurement, configuration.measurement)
+    require(is_well_bounded(program.measurement), "the program's measurement is no well-bounded one")
+
+
+def check_panels(certificate: Certificate) -> None:
+    """Each panel is the task's, suits the program, and shows the key of the task's slot."""
+    configuration, program = certificate.configuration, certificate.program
     same("number of panels", len(certificate.panels), len(configuration.panels))
     for certified, panel in zip(certificate.panels, configuration.panels, strict=True):
         check_panel(certified, panel)
-    check_attestations(certificate.leader, configuration.leader, configuration.opened_at)
-    check_attestations(certificate.helper, configuration.helper, configuration.opened_at)
-    enrolled = sum(panel.enrolled for panel in configuration.panels)
-    return [
-        f"task {name.hex()[:16]} of order {configuration.order.hex()[:16]} stands in the state that header "
-        f"{certificate.state_header.header.height} signs",
-        f"purpose {purpose_words(order)}; program {order.program.hex()[:16]} "
-        f"({certificate.program.measurement.kind.value}); {len(configuration.panels)} panel(s) with {enrolled} persons",
-        f"leader {configuration.leader.account.hex()[:16]} and helper {configuration.helper.account.hex()[:16]}, "
-        f"attested by {attestors(certificate.leader)} and {attestors(certificate.helper)}",
-    ]
+        offered = certified.descriptor
+        require(
+            program.schema in offered.schemas and set(program.kinds) <= set(offered.kinds),
+            f"panel {panel.panel.hex()} does not offer what the program reads",
+        )
 
 
 def check_panel(certified: CertifiedPanel, panel: TaskPanel) -> None:
@@ -171,45 +229,85 @@ def check_panel(certified: CertifiedPanel, panel: TaskPanel) -> None:
     check_path(panel.keys_root, certified.modulus, panel.slot, panel.slots, list(certified.path))
 
 
-def check_attestations(certified: CertifiedParty, party: TaskParty, opened_at: int) -> None:
-    """The attestations are those that the configuration commits to, and were live when the helper joined."""
+def check_services(certificate: Certificate, accreditors: Sequence[AccountId]) -> None:
+    """Leader, helper and customer are three; an accreditor who attests nothing of the leader vouches for the helper."""
+    configuration, leader, helper = certificate.configuration, certificate.leader, certificate.helper
+    parties = {configuration.customer, configuration.leader.account, configuration.helper.account}
+    require(len(parties) == 3, "leader, helper and customer are not three")
+    for certified, party in ((leader, configuration.leader), (helper, configuration.helper)):
+        check_attestations(certified, party, configuration.opened_at, accreditors)
+    leaders = {attestation.attestor for attestation in leader.attestations}
+    require(
+        any(one.claim is Claim.INDEPENDENT and one.attestor not in leaders for one in helper.attestations),
+        "no accreditor but the leader's own attests that the helper is independent",
+    )
+
+
+def check_attestations(
+    certified: CertifiedParty, party: TaskParty, opened_at: int, accreditors: Sequence[AccountId]
+) -> None:
+    """The attestations are those the configuration commits to, by genesis accreditors, live when the helper joined."""
     same("attestations", attestations_digest(certified.attestations), party.attestations)
+    places = [place_of(attestation) for attestation in certified.attestations]
+    require(places == sorted(set(places)), "the attestations do not ascend by attestor and claim")
     for attestation in certified.attestations:
         require(
-            attestation.until >= opened_at, f"an attestation ended at height {attestation.until}, before {opened_at}"
+            attestation.attestor in accreditors,
+            f"{attestation.attestor.hex()} attests, and genesis does not name it as an accreditor",
+        )
+        require(
+            is_live(attestation, opened_at),
+            f"an attestation by {attestation.attestor.hex()} did not hold at height {opened_at}",
         )
 
 
+# ── 3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def check_batch(certificate: Certificate, genesis: Genesis) -> list[str]:
-    """Step 3: one statement, two signatures; enough reports, not more than persons; in time."""
+    """Step 3: one statement, two signatures; enough reports, not more than persons; closed and shared in time."""
     configuration, batch = certificate.configuration, closed_batch(certificate)
     statement = batch.statement
     same("batch's task", statement.task, task_id(configuration))
     digest = statement_message(statement)
     verify_signature(configuration.leader.key, digest, certificate.leader.signature)
     verify_signature(configuration.helper.key, digest, certificate.helper.signature)
-    enrolled = sum(panel.enrolled for panel in configuration.panels)
+    enrolled = persons_enrolled(configuration)
     require(
         configuration.least_batch <= statement.accepted <= enrolled,
         f"{statement.accepted} reports are not between {configuration.least_batch} (minimum) and {enrolled} (enrolled)",
     )
-    require(
-        configuration.revoke_until < batch.closed_at <= configuration.close_until,
-        f"closed at height {batch.closed_at}, outside {configuration.revoke_until + 1}..{configuration.close_until}",
-    )
+    require_within("closed", batch.closed_at, configuration.revoke_until + 1, configuration.close_until)
+    for party, share in posted_shares(certificate.task).items():
+        require_within(f"{party} posted its share", share.at, batch.closed_at + 2, configuration.share_until)
     return [
         f"both services signed one batch at height {batch.closed_at}: {statement.accepted} accepted (at least "
         f"{configuration.least_batch}, at most {enrolled}), {statement.rejected} rejected, round {statement.round}"
     ]
 
 
+# ── 4 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def check_leaves(certificate: Certificate, genesis: Genesis) -> list[str]:
-    """Step 4: the leaves that the next header draws are in the accepted list, each with permit and token."""
+    """Step 4: the leaves that the next header draws are in the accepted list, each with permit and token.
+
+    It shows that these eight reports were permitted for this task, by eight slot keys of its panels. The services fixed
+    the list before the header existed: if a part f of the list were invented, the check would pass with probability
+    (1 − f)⁸ at most, for a tenth 43 %, unless whoever makes that header chose it for them. It does not show that the
+    shares are the sum of these reports.
+    """
     configuration, statement = certificate.configuration, closed_batch(certificate).statement
     name = task_id(configuration)
     drawn = drawn_indices(hash_header(certificate.drawing_header.header), name, statement.accepted, DRAWN_LEAVES)
-    same("drawn places", [opening.index for opening in certificate.leaves], drawn)
-    same("drawn reports", len({opening.leaf.slot_key for opening in certificate.leaves}), len(drawn))
+    same_places = [opening.index for opening in certificate.leaves] == drawn
+    require(same_places, f"the header draws leaves {drawn}, and the certificate opens others")
+    leaves = [opening.leaf for opening in certificate.leaves]
+    require(len({leaf.slot_key for leaf in leaves}) == len(leaves), "two drawn leaves have one slot key")
+    require(
+        all(earlier.report < later.report for earlier, later in pairwise(leaves)),
+        "the drawn leaves do not ascend by report id",
+    )
     for opening in certificate.leaves:
         check_path(statement.accepted_root, encode(opening.leaf), opening.index, statement.accepted, list(opening.path))
         check_permit(opening, certificate, name)
@@ -230,44 +328,65 @@ def check_permit(opening: LeafOpening, certificate: Certificate, task: TaskId) -
     verify_signature(leaf.slot_key, tagged_hash("permit", encode(permit)), leaf.permit)
 
 
+# ── 5 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def check_noise(certificate: Certificate, genesis: Genesis) -> list[str]:
     """Step 5: the configuration's noise scale is the order's; the loss follows from it, counted with one noise."""
     order, configuration = certificate.order, certificate.configuration
     same(
         "noise scale",
-        (configuration.sigma_numerator, configuration.sigma_denominator),
         (order.sigma_numerator, order.sigma_denominator),
+        (configuration.sigma_numerator, configuration.sigma_denominator),
     )
     rho = privacy_loss(configuration)
     return [
-        f"noise scale σ = {configuration.sigma_numerator}/{configuration.sigma_denominator} each, as ordered: "
-        f"ρ = {float(rho):.4f}, that is ε = {epsilon_of_rho(rho):.2f} at δ = {DELTA:g}"
+        f"noise scale σ = {noise_scale(configuration)} each, as ordered: "
+        f"ρ = {float(rho):.4g}, that is ε = {epsilon_of_rho(rho):.2f} at δ = {DELTA:g}"
     ]
 
 
-def open_result(certificate: Certificate, detached: bytes | None) -> tuple[list[int], str]:
-    """Step 6: the shares, inside or beside, have the posted digests; their sum is the result."""
-    leader, helper = certificate.leader_share, certificate.helper_share
-    if detached is not None:
-        require(not leader and not helper, "the shares are inside the certificate and also beside it")
-        beside = decode(detached, DetachedShares)
-        leader, helper = beside.leader_share, beside.helper_share
-        require(
-            len(leader) + len(helper) > SHARES_INSIDE,
-            f"shares of {len(leader) + len(helper)} bytes travel inside the certificate",
-        )
-    require(bool(leader and helper), "the shares lie beside this certificate: give the file NAME.shares too")
-    task = certificate.task
-    same("leader's share", tagged_hash("noised-share", leader), posted(task.leader_share, "leader"))
-    same("helper's share", tagged_hash("noised-share", helper), posted(task.helper_share, "helper"))
-    values = add_shares(certificate.configuration.measurement, [leader, helper])
-    return values, f"the two posted shares have the digests on the ledger and add up to {len(values)} value(s)"
+# ── 6 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_result(certificate: Certificate, detached: bytes | None) -> list[int]:
+    """Step 6: the shares, inside or beside, have the posted digests; their sum is the result, and could be honest."""
+    configuration, task = certificate.configuration, certificate.task
+    shares = shares_of(certificate, detached)
+    for (party, posted), share in zip(posted_shares(task).items(), shares, strict=True):
+        same(f"{party}'s share", noised_share_digest(share), posted.share_digest)
+    require(
+        is_possible(configuration, closed_batch(certificate).statement.accepted, shares),
+        f"a value lies more than {ALLOWANCE} standard deviations outside what the reports can add up to: the services "
+        "did not sum the same reports",
+    )
+    return add_shares(configuration.measurement, shares)
+
+
+def shares_of(certificate: Certificate, detached: bytes | None) -> tuple[bytes, bytes]:
+    """The leader's and the helper's noised share, from the one place where shares of this measurement travel."""
+    inside = (certificate.leader_share, certificate.helper_share)
+    if travel_inside(certificate.configuration):
+        require(detached is None, "the shares are inside this certificate, nothing belongs beside it")
+        return inside
+    require(inside == (b"", b""), "shares of this size lie beside a certificate, not inside")
+    if detached is None:
+        raise BadCertificate("the shares lie beside this certificate: give the file NAME.shares too")
+    beside = decode(detached, DetachedShares)
+    return beside.leader_share, beside.helper_share
+
+
+def travel_inside(configuration: TaskConfiguration) -> bool:
+    """Whether the two shares of a task are small enough to travel inside the certificate."""
+    return 2 * share_size(configuration.measurement) <= SHARES_INSIDE
+
+
+# ── what it says ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def make_verdict(certificate: Certificate, genesis: Genesis, values: list[int], checks: list[Check]) -> Verdict:
     """Add what the checks do not show, so that nobody takes the certificate for more than it is."""
     configuration, statement = certificate.configuration, closed_batch(certificate).statement
-    sigma = Fraction(configuration.sigma_numerator, configuration.sigma_denominator)
     rho = privacy_loss(configuration)
     believed = [
         (
@@ -293,7 +412,7 @@ def make_verdict(certificate: Certificate, genesis: Genesis, values: list[int], 
         batch=statement.accepted,
         rejected=statement.rejected,
         values=values,
-        half_width=half_width(sigma),
+        half_width=half_width(noise_scale(configuration)),
         rho=rho,
         epsilon=epsilon_of_rho(rho),
         delta=float(DELTA),
@@ -309,19 +428,30 @@ def closed_batch(certificate: Certificate) -> Batch:
     return certificate.task.batch
 
 
+def posted_shares(task: Task) -> dict[str, PostedShare]:
+    """Both posted shares, the leader's first; without both of them there is no certificate."""
+    if task.leader_share is None or task.helper_share is None:
+        raise BadCertificate("the services did not both post a share")
+    return {"leader": task.leader_share, "helper": task.helper_share}
+
+
+def noise_scale(configuration: TaskConfiguration) -> Fraction:
+    """σ of one aggregator's noise."""
+    return Fraction(configuration.sigma_numerator, configuration.sigma_denominator)
+
+
 def privacy_loss(configuration: TaskConfiguration) -> Fraction:
     """ρ of one release (zero-concentrated differential privacy), with one of the two noises."""
-    sigma = Fraction(configuration.sigma_numerator, configuration.sigma_denominator)
-    return rho_of(sigma, squared_sensitivity(configuration.measurement))
+    return rho_of(noise_scale(configuration), squared_sensitivity(configuration.measurement))
 
 
-def posted(share: PostedShare | None, party: str) -> Digest:
-    if share is None:
-        raise BadCertificate(f"the {party} posted no share")
-    return share.share_digest
+def persons_enrolled(configuration: TaskConfiguration) -> int:
+    """How many persons the task's panels have together."""
+    return sum(panel.enrolled for panel in configuration.panels)
 
 
-def heights_of(thing: Any) -> tuple[int, ...]:
+def heights_of(thing: Task | TaskConfiguration) -> tuple[int, ...]:
+    """When a task opened, and until when each of its phases lasts."""
     return (
         thing.opened_at,
         thing.upload_until,
@@ -332,12 +462,24 @@ def heights_of(thing: Any) -> tuple[int, ...]:
     )
 
 
-def attestors(party: CertifiedParty) -> str:
-    return ", ".join(sorted({attestation.attestor.hex()[:16] for attestation in party.attestations})) or "nobody"
+def place_of(attestation: Attestation) -> tuple[AccountId, str]:
+    """By what attestations of one account are told apart and sorted."""
+    return attestation.attestor, attestation.claim.value
+
+
+def attested_words(party: CertifiedParty) -> str:
+    """What was attested of a service, and by whom."""
+    return ", ".join(f"{one.claim.value} by {one.attestor.hex()[:16]}" for one in party.attestations) or "not attested"
 
 
 def purpose_words(order: PlaceOrder) -> str:
+    """An order's purpose by its official id."""
     return f"DUO:{order.purpose.permission.value:07d} ({order.purpose.permission.name})"
+
+
+def result_words(values: Sequence[int]) -> str:
+    """What the last step found."""
+    return f"the two posted shares have the digests on the ledger and add up to {len(values)} value(s), all in range"
 
 
 def operators(count: int) -> str:
@@ -346,7 +488,13 @@ def operators(count: int) -> str:
 
 
 def same(what: str, found: object, stated: object) -> None:
+    """Refuse a part that is not the one the ledger's entry commits to."""
     require(found == stated, f"the {what} is not the one that the ledger's entry commits to")
+
+
+def require_within(what: str, height: int, first: int, last: int) -> None:
+    """Refuse what happened outside its heights, both inclusive."""
+    require(first <= height <= last, f"{what} at height {height}, outside {first}..{last}")
 
 
 def require(holds: bool, otherwise: str) -> None:

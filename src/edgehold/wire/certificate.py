@@ -1,7 +1,7 @@
 """The certificate: one file by which anybody who has the genesis file checks a result offline.
 
-One canonical message in which every byte is checked: either it is hashed into something signed, or it is recomputed. Its size does
-not depend on the number of reports but for the paths of eight drawn leaves.
+One canonical message in which every byte is checked: either it is hashed into something signed, or it is recomputed.
+Its size does not depend on the number of reports but for the paths of eight drawn leaves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ DRAWN_LEAVES = 8
 """Accepted leaves that a certificate opens; the header after the close draws them, so nobody chooses them."""
 
 SHARES_INSIDE = 4096
-"""Bytes of both noised shares together up to which they travel inside the certificate; beyond, in `NAME.shares` beside it."""
+"""Bytes of both noised shares up to which they travel inside the certificate; beyond, in `NAME.shares` beside it."""
+
+MOST_ATTESTATIONS = 112
+"""Every one of 16 accreditors may make every one of 7 claims about a service."""
 
 
 class CertifiedPanel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -38,7 +41,7 @@ class CertifiedPanel(Struct, frozen=True, array_like=True, forbid_unknown_fields
 class CertifiedParty(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One aggregator: what accreditors attested when it joined, and its signature over the batch."""
 
-    attestations: Annotated[tuple[Attestation, ...], Meta(max_length=16)]
+    attestations: Annotated[tuple[Attestation, ...], Meta(max_length=MOST_ATTESTATIONS)]  # by attestor and claim
     signature: Signature
 
 
