@@ -210,6 +210,7 @@ class World:
         for accreditor, name, claim in (
             ("accreditor", "leader", Claim.ACCREDITED),
             ("other accreditor", "helper", Claim.INDEPENDENT),
+            ("other accreditor", "helper", Claim.ACCREDITED),
             ("accreditor", "issuer", Claim.ISSUER),
         ):
             self.do(accreditor, Attest(account_of(name), claim, 100_000, digest(f"{name} is {claim.value}")))

@@ -73,7 +73,7 @@ def kill_at(step: str, world: World, hub: Hub, copy: Path) -> None:
                 die()
                 return None
 
-            hub._bench = changed(hub._bench, library=counted)
+            hub._outside = changed(hub._outside, library=counted)
         case "the report is kept":
             journal.store_report = wrap(journal.store_report)  # type: ignore[method-assign]
         case "the upload arrives" | "the upload arrived":

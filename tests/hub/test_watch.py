@@ -247,7 +247,7 @@ def test_the_feed_reads_every_block_once(tmp_path: Path) -> None:
         ((Claim.ETHICS,), Prior.UNKNOWN),
         ((Claim.VERIFIED,), Prior.VERIFIED),
         ((Claim.VERIFIED, Claim.ACCREDITED), Prior.ACCREDITED),
-        ((Claim.INDEPENDENT,), Prior.ACCREDITED),
+        ((Claim.INDEPENDENT,), Prior.UNKNOWN),
     ],
 )
 def test_a_prior_follows_from_attestations(claims: tuple[Claim, ...], prior: Prior) -> None:

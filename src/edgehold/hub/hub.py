@@ -121,37 +121,57 @@ class BatchCheck:
 
 
 class Hub:
-    """One person's hub. Use it from one thread at a time; `close` it, or use it in a `with` statement."""
+    """One person's hub, in a folder. Use it from one thread at a time.
 
-    def __init__(self, keys: HubKeys, store: Store, journal: Journal, outside: Surroundings) -> None:
+    `close` it, or use it in a `with` statement. Its files are opened when they are needed, also after `close`, so that
+    a host of many hubs holds open those only that it works for.
+    """
+
+    def __init__(self, folder: Path, keys: HubKeys, outside: Surroundings) -> None:
         self.keys = keys
-        self.store = store
         self.account = account_id(Role.HUB, keys.signing.public)
-        self._journal = journal
+        self._folder = folder
         self._outside = outside
         self._ledger = outside.ledger
-        self._bench = Bench(store, outside.sandbox, outside.library)
+        self._opened_store: Store | None = None
+        self._opened_journal: Journal | None = None
         self._followed = 0
         self._posting: tuple[Digest | None, int] = (None, 0)
 
     @classmethod
     def create(cls, folder: Path, keys: HubKeys, outside: Surroundings) -> Hub:
         """Make store and journal beside fresh keys; a minor's hub gets the policy *never*."""
-        store = Store.create(folder / STORE_FILE, keys.storage_key, outside.randomness)
-        journal = Journal(folder / JOURNAL_FILE)
-        journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
-        return cls(keys, store, journal, outside)
+        hub = cls(folder, keys, outside)
+        hub._opened_store = Store.create(folder / STORE_FILE, keys.storage_key, outside.randomness)
+        hub._journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
+        return hub
 
     @classmethod
     def open(cls, folder: Path, outside: Surroundings) -> Hub:
         """Open the hub in a folder; raises `KeysUnusable`, `NotAStore`, `WrongHubKey`, `StoreBusy`."""
-        keys = load_keys(folder)
-        return cls(keys, Store.open(folder / STORE_FILE, keys.storage_key), Journal(folder / JOURNAL_FILE), outside)
+        hub = cls(folder, load_keys(folder), outside)
+        hub._opened_store = Store.open(folder / STORE_FILE, hub.keys.storage_key)
+        return hub
+
+    @property
+    def store(self) -> Store:
+        """What the hub keeps."""
+        if self._opened_store is None:
+            self._opened_store = Store.open(self._folder / STORE_FILE, self.keys.storage_key)
+        return self._opened_store
+
+    @property
+    def _journal(self) -> Journal:
+        if self._opened_journal is None:
+            self._opened_journal = Journal(self._folder / JOURNAL_FILE)
+        return self._opened_journal
 
     def close(self) -> None:
         """Let go of the files; nothing is lost by not calling it."""
-        self._journal.close()
-        self.store.close()
+        for file in (self._opened_journal, self._opened_store):
+            if file is not None:
+                file.close()
+        self._opened_journal = self._opened_store = None
 
     def __enter__(self) -> Hub:
         return self
@@ -252,9 +272,10 @@ class Hub:
         if news and panels:
             state, header = self._look()
             for task in news:
-                seen = see_task(state, task, panels, self._journal)
-                if seen is not None and self._is_for_this_hub(seen, task, height):
-                    self._decide(state, header, seen)
+                if not self._journal.has_run(task):
+                    seen = see_task(state, task, panels, self._journal)
+                    if seen is not None and self._is_asked(seen, height):
+                        self._decide(state, header, seen)
         self._followed = height
         self._upload_due(height)
 
@@ -283,14 +304,10 @@ class Hub:
             raise NotAsked(f"the hub left the panel of task {task.hex()}")
         self._decide(state, header, seen, owner_agrees=True)
 
-    def _is_for_this_hub(self, seen: SeenTask, task: TaskId, height: int) -> bool:
-        """Whether the hub has not dealt with the task yet, is in its sample, and is in time."""
+    def _is_asked(self, seen: SeenTask, height: int) -> bool:
+        """Whether the hub is in the task's sample, and in time."""
         configuration = seen.configuration
-        return (
-            not self._journal.has_run(task)
-            and self.keys.is_sampled(task, configuration.sampling)
-            and height <= configuration.upload_until
-        )
+        return self.keys.is_sampled(seen.question.task, configuration.sampling) and height <= configuration.upload_until
 
     def _decide(self, state: State, header: Digest, seen: SeenTask, *, owner_agrees: bool = False) -> None:
         """Decide by policy, task, ledger and budget; on a grant fix the upload's height, run, and store the report.
@@ -311,7 +328,8 @@ class Hub:
         self._journal.set_decision(verdict, record, configuration, panel=seen.panel, upload_at=upload_at, header=header)
         if verdict is RunState.GRANTED:
             run = self._journal.run(seen.question.task)
-            measurement, log = measure(self._bench, state, self.account, seen)
+            bench = Bench(self.store, self._outside.sandbox, self._outside.library)
+            measurement, log = measure(bench, state, self.account, seen)
             self._store(run, measurement, log)
 
     def _store(self, run: Run, measurement: Measurement, log: str) -> None:

@@ -133,7 +133,7 @@ def see_task(state: State, task: TaskId, panels: Iterable[PanelId], journal: Jou
 def prior_of(live: Iterable[Attestation]) -> Prior:
     """What attestations make of a service before any evidence."""
     claims = {attestation.claim for attestation in live}
-    if claims & {Claim.ACCREDITED, Claim.INDEPENDENT}:
+    if Claim.ACCREDITED in claims:
         return Prior.ACCREDITED
     return Prior.VERIFIED if Claim.VERIFIED in claims else Prior.UNKNOWN
 
