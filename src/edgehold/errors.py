@@ -1310,6 +1310,13 @@ class PanelKeysDiffer(AggregationError):
     remedy = "Fetch the list again from the issuer; its root is on the ledger."
 
 
+class KeysDestroyed(AggregationError):
+    """A step that needs the keys of a task whose keys and shares are destroyed."""
+
+    number = 633
+    remedy = "Nothing can be opened or posted any more; lists and posted shares can still be fetched."
+
+
 class MessageRefused(AggregationError):
     """The other party refused a message, with the number and facts it gave."""
 

@@ -65,7 +65,7 @@ class DroppingLeader(Leader):
         leaf = read_upload(self.served, height, data).metadata.leaf()
         self.dropped = data
         receipt = UploadReceipt(self.task, leaf.report, leaf.slot_key, report_digest(data))
-        return Receipted(receipt=receipt, signature=self._keys.account.sign(receipt_digest(receipt)))
+        return Receipted(receipt=receipt, signature=self._key.sign(receipt_digest(receipt)))
 
 
 class TwoFacedLeader(Leader):
@@ -77,7 +77,7 @@ class TwoFacedLeader(Leader):
         first = super().sign(number, height)
         lists = self.lists()
         fewer = make_lists(lists.accepted[1:], lists.rejected)
-        self.second = sign_statement(self._keys.account, make_statement(self.task, number, fewer))
+        self.second = sign_statement(self._key, make_statement(self.task, number, fewer))
         return first
 
 

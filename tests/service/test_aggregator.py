@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from misbehaving import TwoFacedProposals
 from msgspec.structs import replace
 from service_world import Run, World, account_of, counts, key_of
@@ -13,7 +16,7 @@ from edgehold.aggregation.batch import make_lists, make_statement, sign_statemen
 from edgehold.aggregation.report import permit_digest, share_digest
 from edgehold.aggregation.task import input_share_info, prio3_for, vdaf_context
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.seal import ENCAPSULATED, SealKeyPair, seal
+from edgehold.crypto.seal import ENCAPSULATED, seal
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     AnswerDiffers,
@@ -21,12 +24,14 @@ from edgehold.errors import (
     BatchFixed,
     BatchNotReady,
     BatchTooSmall,
+    KeysDestroyed,
+    Malformed,
     NothingHere,
     NoVerifyKey,
     TaskNotOpen,
     WrongTask,
 )
-from edgehold.service.aggregator import Helper, Keys, Leader
+from edgehold.service.aggregator import Helper, Leader
 from edgehold.service.storage import Secrets
 from edgehold.wire.batch import Permit, ReportLeaf
 from edgehold.wire.codec import decode, encode
@@ -41,9 +46,12 @@ from edgehold.wire.report import (
     Report,
     ReportError,
     ReportMetadata,
+    VerifyResp,
+    decode_job,
     decode_job_answer,
     decode_report,
     encode_input_share,
+    encode_job,
     encode_job_answer,
     encode_report,
     encode_share_aad,
@@ -53,6 +61,7 @@ from edgehold.wire.service import (
     Done,
     Failure,
     FromAggregator,
+    GetShare,
     Internal,
     KeepShare,
     KeyDelivery,
@@ -64,8 +73,8 @@ from edgehold.wire.task import Party
 PLACES = [person % 5 for person in range(12)]
 
 
-def hostile_report(run: Run, person: int, *, leader: int = 0, helper: int = 0) -> bytes:
-    """A hub's report, permitted and sealed as it should be, over shares in which a byte was changed before."""
+def hostile_report(run: Run, person: int, *, leader: int = 0, helper: int = 0, cut: int = 0) -> bytes:
+    """A hub's report, permitted and sealed as it should be, over shares in which bytes were changed before."""
     dice = SeededRandomness(person, "hostile hub")
     configuration, vdaf = run.configuration, prio3_for(run.configuration.measurement)
     report = ReportId(dice.draw(16))
@@ -74,6 +83,7 @@ def hostile_report(run: Run, person: int, *, leader: int = 0, helper: int = 0) -
         encode_input_share(bytes([payload[0] ^ change]) + payload[1:])
         for payload, change in zip(payloads, (leader, helper), strict=True)
     ]
+    shares = [bytes(cut) + share[cut:] if cut else share for share in shares]
     digests = [share_digest(share) for share in shares]
     permit = Permit(run.task, report, *digests)
     metadata = ReportMetadata(
@@ -129,6 +139,59 @@ def test_a_measurement_that_is_none_is_rejected_at_both_without_being_seen(tmp_p
     assert run.result().exact == counts([*PLACES, 1])
 
 
+def test_a_share_that_is_none_inside_is_rejected_at_both(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    run.upload_all(PLACES)
+    assert isinstance(run.upload(hostile_report(run, 20, cut=6)), Receipted)
+    run.finish()
+    assert run.leaves(accepted=False) == run.leaves(accepted=False, node="helper") != []
+    assert run.result().exact == counts(PLACES)
+
+
+class UndoneError(Exception):
+    """Takes back what a test tried."""
+
+
+def undo() -> None:
+    """End a transaction without effect."""
+    raise UndoneError
+
+
+def tried(run: Run, request: bytes) -> list[VerifyResp]:
+    """What the helper would answer to a job; nothing of it stays."""
+    answers: list[VerifyResp] = []
+    with suppress(UndoneError), run.world.nodes["helper"]._storage.transaction():
+        answers += decode_job_answer(helper_of(run).answer_job(run.world.ledger.height(), 0, request))
+        undo()
+    return answers
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=some.integers(0, 10_000), change=some.integers(1, 255))
+def test_no_mangled_job_stops_the_helper_or_counts_what_was_changed(
+    job: tuple[Run, bytes], place: int, change: int
+) -> None:
+    run, request = job
+    assert all(isinstance(answer, Continued) for answer in tried(run, request))
+    place %= len(request)
+    mangled = request[:place] + bytes([request[place] ^ change]) + request[place + 1 :]
+    try:
+        answers = tried(run, mangled)
+    except Malformed:
+        return
+    assert [isinstance(answer, Continued) for answer in answers] in ([True, False], [False, True], [False, False])
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, bytes]:
+    """A job of two honest reports that the helper has not seen."""
+    run = World(tmp_path_factory.mktemp("job")).open_task()
+    run.upload_all([1, 2])
+    begun = leader_of(run).next_job()
+    assert begun is not None
+    return run, begun[1]
+
+
 def test_a_share_that_does_not_open_is_rejected_at_both_with_its_leaf(tmp_path: Path) -> None:
     run = World(tmp_path).open_task()
     run.upload_all(PLACES)
@@ -138,6 +201,31 @@ def test_a_share_that_does_not_open_is_rejected_at_both_with_its_leaf(tmp_path: 
     run.finish()
     assert run.leaves(accepted=False) == run.leaves(accepted=False, node="helper") != []
     assert run.result().exact == counts(PLACES)
+
+
+def test_a_job_of_reports_of_wrong_sizes_or_times_is_rejected_report_by_report(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    run.upload_all([1, 2])
+    begun = leader_of(run).next_job()
+    assert begun is not None
+    small, early = decode_job(begun[1])
+    small = replace(small, share=replace(small.share, public_share=b""))
+    early = replace(early, share=replace(early.share, metadata=replace(early.share.metadata, time=1)))
+    answers = decode_job_answer(helper_of(run).answer_job(run.world.ledger.height(), 0, encode_job([small, early])))
+    assert [type(answer) for answer in answers] == [Rejected, Rejected]
+
+
+def test_a_node_without_a_way_to_its_helper_says_so(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    run.upload_all(PLACES)
+    node = run.world.nodes["leader"]
+    node._peers = {}
+    run.world.tick_to(run.configuration.upload_until + 1)
+    node.step()
+    assert "no way to" in str(node.problem(run.task))
+    answer = decode(node.handle(encode(GetShare(run.task, Party.LEADER))), Answer)
+    assert isinstance(answer, Failure)
+    assert answer.number == NothingHere.number
 
 
 def test_only_broken_reports_make_no_job(tmp_path: Path) -> None:
@@ -270,8 +358,20 @@ def test_the_helper_shows_the_ledger_two_statements_of_its_leader(tmp_path: Path
 
 
 def test_secrets_do_not_show_when_printed() -> None:
-    keys = Keys(account=key_of("leader"), seal=SealKeyPair(bytes(32)), noise_secret=b"noise secret")
-    assert (repr(keys), repr(Secrets(b"seed", b"noise"))) == ("Keys(…)", "Secrets(…)")
+    assert repr(Secrets(b"seed", b"noise")) == "Secrets(…)"
+
+
+def test_a_destroyed_task_opens_and_draws_nothing(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    reports = run.upload_all(PLACES)
+    run.finish()
+    leader = leader_of(run)
+    report = decode_report(reports[0])
+    with pytest.raises(KeysDestroyed):
+        leader.input_share(report.metadata, report.public_share, report.leader)
+    with pytest.raises(KeysDestroyed):
+        leader.noised_share(bytes(32))
+    assert isinstance(run.upload(reports[0]), Receipted)
 
 
 def test_done_is_the_answer_to_what_needs_none(tmp_path: Path) -> None:

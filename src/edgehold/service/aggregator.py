@@ -7,7 +7,6 @@ leaves, so that what is sent again is byte for byte what was sent, and a node th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from edgehold.aggregation.batch import (
     BatchLists,
@@ -41,6 +40,7 @@ from edgehold.errors import (
     BatchNotReady,
     BatchTooSmall,
     JobConflict,
+    KeysDestroyed,
     NothingHere,
     NoVerifyKey,
     ReportRefused,
@@ -52,7 +52,7 @@ from edgehold.errors import (
 )
 from edgehold.ledger.shares import share_aad, share_info
 from edgehold.ports import Randomness
-from edgehold.service.storage import ReportState, Storage
+from edgehold.service.storage import ReportState, Secrets, Storage
 from edgehold.vdaf.prio3 import Begun, Verified
 from edgehold.wire.batch import BatchStatement, ReportLeaf, SignedBatch, UploadReceipt
 from edgehold.wire.ids import Digest, PublicKey, ReportId, SlotKey
@@ -76,29 +76,27 @@ from edgehold.wire.service import LEAVES_IN_PART, ListPart, Receipted, RevokeRep
 from edgehold.wire.task import Party, PostShare, TaskParty
 
 
-@dataclass(frozen=True)
-class Keys:
-    """What one aggregator holds for one task; nothing of it is ever printed."""
-
-    account: SigningKey
-    seal: SealKeyPair
-    noise_secret: bytes
-
-    def __repr__(self) -> str:
-        return "Keys(…)"
-
-
 class Aggregator:
     """What leader and helper have in common; made anew from the store at every start."""
 
     party: Party
 
-    def __init__(self, served: ServedTask, storage: Storage, keys: Keys, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        served: ServedTask,
+        storage: Storage,
+        key: SigningKey,
+        secrets: Secrets | None,
+        randomness: Randomness,
+    ) -> None:
+        """`key` is the service's account key; `secrets` are this task's, none once they are destroyed."""
         self.served = served
         self.task = served.task
         self.configuration = served.configuration
         self._storage = storage
-        self._keys = keys
+        self._key = key
+        self._secrets = secrets
+        self._seal_pair = SealKeyPair(secrets.seal_seed) if secrets else None
         self._randomness = randomness
 
     # ── revocations ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +152,7 @@ class Aggregator:
         first, last = self.configuration.revoke_until, self.configuration.close_until
         if not first <= height < last:
             raise BatchNotReady(f"batches of task {self.task.hex()} close after {first} until {last}, now is {height}")
-        own = sign_statement(self._keys.account, make_statement(self.task, number, self.lists()))
+        own = sign_statement(self._key, make_statement(self.task, number, self.lists()))
         self._storage.keep_signed(self.task, own, height)
         return own
 
@@ -210,7 +208,9 @@ class Aggregator:
 
     def input_share(self, metadata: ReportMetadata, public_share: bytes, sealed: HpkeCiphertext) -> bytes:
         """This aggregator's share of a report, opened and compared; raises `ShareUnreadable`, `ShareDiffers`."""
-        return open_input_share(self.served, self.party, self._keys.seal, metadata, public_share, sealed)
+        if self._seal_pair is None:
+            raise KeysDestroyed(f"task {self.task.hex()}: no report can be opened")
+        return open_input_share(self.served, self.party, self._seal_pair, metadata, public_share, sealed)
 
     def aggregate_share(self) -> bytes:
         """The sum of this aggregator's output shares of the accepted reports."""
@@ -218,7 +218,9 @@ class Aggregator:
 
     def noised_share(self, header_hash: Digest) -> bytes:
         """The aggregate share with this aggregator's noise; `header_hash` is of the block after the close."""
-        noise = party_noise(self.configuration, self.task, self.party, self._keys.noise_secret, header_hash)
+        if self._secrets is None:
+            raise KeysDestroyed(f"task {self.task.hex()}: no noise can be drawn")
+        noise = party_noise(self.configuration, self.task, self.party, self._secrets.noise_secret, header_hash)
         return add_noise(self.configuration, self.aggregate_share(), noise)
 
     def make_share(self, statement: BatchStatement, header_hash: Digest) -> PostShare:
@@ -254,8 +256,15 @@ class Leader(Aggregator):
 
     party = Party.LEADER
 
-    def __init__(self, served: ServedTask, storage: Storage, keys: Keys, randomness: Randomness) -> None:
-        super().__init__(served, storage, keys, randomness)
+    def __init__(
+        self,
+        served: ServedTask,
+        storage: Storage,
+        key: SigningKey,
+        secrets: Secrets | None,
+        randomness: Randomness,
+    ) -> None:
+        super().__init__(served, storage, key, secrets, randomness)
         self._begun: dict[int, dict[ReportId, bytes]] = {}  # states of jobs under way; made again after a restart
 
     def take_upload(self, height: int, data: bytes) -> Receipted:
@@ -283,7 +292,7 @@ class Leader(Aggregator):
             self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
             known = leaf
         receipt = UploadReceipt(task=self.task, report=known.report, slot_key=known.slot_key, digest=digest)
-        return Receipted(receipt=receipt, signature=self._keys.account.sign(receipt_digest(receipt)))
+        return Receipted(receipt=receipt, signature=self._key.sign(receipt_digest(receipt)))
 
     def next_job(self) -> tuple[int, bytes] | None:
         """Begin a job of the oldest reports, up to `MAX_JOB`: its number and bytes; none if none of them could count.

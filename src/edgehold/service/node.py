@@ -39,7 +39,7 @@ from edgehold.ledger.genesis import found_network
 from edgehold.ledger.ids import account_id, envelope_digest
 from edgehold.ledger.state import State
 from edgehold.ports import Ledger, PanelKeys, Peer, Randomness
-from edgehold.service.aggregator import Aggregator, Helper, Keys, Leader
+from edgehold.service.aggregator import Aggregator, Helper, Leader
 from edgehold.service.storage import Secrets, Storage, StoredTask, Submission
 from edgehold.vdaf.prio3 import VERIFY_KEY_BYTES
 from edgehold.verify.header import hash_header
@@ -496,12 +496,7 @@ class ServiceNode:
             keys = [self._panel_keys.moduli(panel.panel) for panel in stored.configuration.panels]
             served = serve_task(stored.configuration, keys)
             kind = self.leader_kind if stored.party is Party.LEADER else self.helper_kind
-            held = Keys(
-                account=self._key,
-                seal=SealKeyPair(secrets.seal_seed if secrets else bytes(32)),
-                noise_secret=secrets.noise_secret if secrets else bytes(32),
-            )
-            self._aggregators[task] = kind(served, self._storage, held, self._randomness)
+            self._aggregators[task] = kind(served, self._storage, self._key, secrets, self._randomness)
         return self._aggregators[task]
 
     def _leader(self, task: TaskId) -> Leader:
