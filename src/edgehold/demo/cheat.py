@@ -1,4 +1,4 @@
-"""The demo's dishonest service: it signs two different lists for one batch. The ledger's rule, not the demo, punishes it."""
+"""The demo's dishonest service: it signs two lists for one batch. The ledger's rule, not the demo, punishes it."""
 
 from __future__ import annotations
 

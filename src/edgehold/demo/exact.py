@@ -1,7 +1,7 @@
 """The exact answers, computed directly from the people's bundles: what a result is compared with.
 
-Written from the programs' descriptions and from FHIR alone; it shares no code with intake, tables or sandbox, so that a mistake
-there shows as a difference.
+Written from the programs' descriptions and from FHIR alone; it shares no code with intake, tables or sandbox, so that a
+mistake there shows as a difference.
 """
 
 from __future__ import annotations

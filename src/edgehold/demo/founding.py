@@ -1,4 +1,4 @@
-"""How the demo's world comes to be: organisations, signed records, hubs, roots, panels, programs, and the services' history.
+"""How the demo's world comes to be: organisations, signed records, hubs, roots, panels, programs.
 
 Nothing is written into the state by hand: accounts, attestations, panels and every order of the history are entries that pass the
 rules. The earlier period is run fast, that is all.
@@ -7,14 +7,19 @@ rules. The earlier period is run fast, that is all.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from edgehold.demo import cast
-from edgehold.demo.parties import Dice, Direct, make_key, organisation_account
+from edgehold.demo.parties import Dice, Direct, make_key
 from edgehold.demo.world import (
     SEEDED_START,
     TODAY,
@@ -28,7 +33,6 @@ from edgehold.demo.world import (
 )
 from edgehold.errors import FolderInUse
 from edgehold.hub.hub import Hub
-from edgehold.hub.intake.fhir import birth_date, parse_document
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import is_adult
 from edgehold.ledger.ids import possession_message
@@ -37,15 +41,35 @@ from edgehold.system import SystemClock
 from edgehold.wire.account import Attest, OpenAccount, Role, Transfer
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.enrolment import Invitation
-from edgehold.wire.ids import Digest, PanelId
+from edgehold.wire.ids import Digest
 
 FAR = 2**40
 """A height that does not come: the end of the demo's attestations."""
 
 
+class Patient(Struct, rename="camel"):
+    """A resource of which only the person's id and birth date are looked at."""
+
+    resource_type: str
+    id: str = ""
+    birth_date: str = ""
+
+
+class Entry(Struct):
+    """One entry of a bundle."""
+
+    resource: Patient
+
+
+class Bundle(Struct):
+    """A bundle of which only the patient is looked at."""
+
+    entry: list[Entry]
+
+
 @dataclass(frozen=True)
 class Received:
-    """What all hubs together received and what they keep of it, in bytes; and how many reports of accounts follow."""
+    """How many people there are, and what their hubs together received and keep, in bytes."""
 
     people: int
     adults: int
@@ -61,8 +85,7 @@ def found(
         raise FolderInUse(f"{folder} is not empty; name another folder or remove it")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     dice = Dice(seed)
-    bundles = list(islice(repeat(read_cohort(cohort), people), people))
-    grown = [is_grown(bundle) for bundle in bundles]
+    grown = [is_grown(bundle) for bundle in islice(repeat(read_cohort(cohort), people), people)]
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
@@ -84,29 +107,30 @@ def found(
 
 
 def repeat(bundles: Iterable[bytes], people: int) -> Iterable[bytes]:
-    """The bundles again and again if there are fewer than people; who comes again gets a new identity on import."""
+    """The bundles, again and again under new identities if there are fewer of them than people."""
     known: list[bytes] = []
     for bundle in bundles:
-        known.append(bundle)
+        known.append(zlib.compress(bundle, 1))
         yield bundle
     for number in range(people - len(known)):
-        yield renamed(known[number % len(known)], number // len(known) + 1)
+        yield renamed(zlib.decompress(known[number % len(known)]), number // len(known) + 1)
 
 
 def renamed(bundle: bytes, generation: int) -> bytes:
     """The same record under another patient id."""
-    patient = next(
-        entry["resource"] for entry in json.loads(bundle)["entry"] if entry["resource"]["resourceType"] == "Patient"
-    )
-    old = patient["id"]
-    new = f"{generation:04x}{old[4:]}"
-    return bundle.replace(old.encode(), new.encode())
+    old = patient_of(bundle).id
+    return bundle.replace(old.encode(), f"{generation:04x}{old[4:]}".encode())
 
 
 def is_grown(bundle: bytes) -> bool:
-    """Whether the person of a bundle is an adult; nobody without a birth date is."""
-    born = birth_date(parse_document(bundle, "cohort").resources)
-    return born is not None and is_adult(born, TODAY)
+    """Whether the person of a bundle is an adult."""
+    return is_adult(date.fromisoformat(patient_of(bundle).birth_date), TODAY)
+
+
+def patient_of(bundle: bytes) -> Patient:
+    """The person of a bundle, and nothing else of it."""
+    entries = msgspec.json.decode(bundle, type=Bundle).entry
+    return next(entry.resource for entry in entries if entry.resource.resource_type == "Patient")
 
 
 def save_facts(world: World) -> None:

@@ -34,7 +34,6 @@ from edgehold.demo.founding import (
 from edgehold.demo.orders import (
     Asked,
     ExactAnswers,
-    Placed,
     Report,
     history_orders,
     place,
@@ -49,7 +48,6 @@ from edgehold.demo.world import Resident, World, read_cohort
 from edgehold.errors import BadCertificate, EdgeholdError
 from edgehold.hub.sharing import fetch_record
 from edgehold.hub.store import Store
-from edgehold.policy.accuracy import interval
 from edgehold.policy.budget import epsilon_of_rho
 from edgehold.policy.credibility import PPM
 from edgehold.policy.policy import Policy

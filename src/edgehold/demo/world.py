@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,10 +65,24 @@ class Resident:
     hub: Hub
 
 
+FILES_OF_A_HUB = 8
+"""Open files of one open hub: two databases with their logs, and some room."""
+
+
+def allow_files(people: int) -> None:
+    """Let this process hold the files of so many hubs open, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 512 + FILES_OF_A_HUB * people
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 class World:
     """An open world. Close it to let go of its files."""
 
     def __init__(self, folder: Path, facts: dict[str, Any], sandbox: Sandbox) -> None:
+        allow_files(len(facts["adults"]))
         self.folder = folder
         self.facts = facts
         self.dice = Dice(facts["seed"], facts.get("openings", 0))
@@ -266,7 +281,7 @@ def read_cohort(path: Path | None) -> Iterator[bytes]:
     if not file.is_file():
         raise NotFound(f"there is no cohort file {file}")
     with file.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-        for line in io.BufferedReader(stream):  # type: ignore[arg-type]
+        for line in io.BufferedReader(stream):
             yield line.rstrip(b"\n")
 
 

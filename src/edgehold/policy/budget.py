@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, assert_never
 
 from msgspec import Meta, Struct
@@ -166,6 +167,7 @@ def sigma_for(rho: Fraction, d_squared: int) -> Fraction:
 # ── ρ and ε, for people ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=4096)
 def epsilon_of_rho(rho: Fraction | float, delta: float = DELTA) -> float:
     """The least ε for which ρ-zCDP implies (ε, δ)-differential privacy by Corollary 13; for display only.
 
