@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from edgehold.service.storage import Storage
 from edgehold.vdaf.prio3 import Measurement
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.program import MeasurementKind, MeasurementType
-from edgehold.wire.service import LEAVES_IN_PART, Answer, GetLists, GetShare, ListPart, SealedShareAnswer
+from edgehold.wire.service import LEAVES_IN_PART, Answer, GetLists, GetShare, ListPart, Receipted, SealedShareAnswer
 from edgehold.wire.task import MAX_SEALED_SHARE, Outcome, Party
 
 
@@ -145,3 +146,14 @@ def test_nobody_but_the_named_services_serves(tmp_path: Path) -> None:
         stored = run.world.nodes[party.value]._storage.find_task(run.task)
         assert stored is not None
         assert stored.party is party
+
+
+def test_hubs_may_upload_from_many_threads(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    reports = [run.report(person, person % 5) for person in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(run.upload, reports * 2))
+    assert all(isinstance(answer, Receipted) for answer in answers)
+    assert answers[:40] == answers[40:]
+    run.finish()
+    assert run.result().exact == counts([person % 5 for person in range(40)])

@@ -146,14 +146,17 @@ class Aggregator:
         What is signed at a height takes effect in the next: so the last height of the revocation phase is the first to
         sign at, and a revocation that comes after the signature is refused. Raises `BatchNotReady` before and after.
         """
-        signed = self._storage.find_signed(self.task, number)
-        if signed is not None:
-            return signed[0]
-        first, last = self.configuration.revoke_until, self.configuration.close_until
-        if not first <= height < last:
-            raise BatchNotReady(f"batches of task {self.task.hex()} close after {first} until {last}, now is {height}")
-        own = sign_statement(self._key, make_statement(self.task, number, self.lists()))
-        self._storage.keep_signed(self.task, own, height)
+        with self._storage.transaction():
+            signed = self._storage.find_signed(self.task, number)
+            if signed is not None:
+                return signed[0]
+            first, last = self.configuration.revoke_until, self.configuration.close_until
+            if not first <= height < last:
+                raise BatchNotReady(
+                    f"batches of task {self.task.hex()} close after {first} until {last}, now is {height}"
+                )
+            own = sign_statement(self._key, make_statement(self.task, number, self.lists()))
+            self._storage.keep_signed(self.task, own, height)
         return own
 
     def agreed(self) -> tuple[SignedBatch, SignedBatch] | None:
@@ -356,7 +359,8 @@ class Leader(Aggregator):
         signed = self._storage.find_signed(self.task, 0)
         if signed is None or signed[1] is None or make_statement(self.task, 0, other) != signed[1].statement:
             raise AnswerDiffers(f"task {self.task.hex()}: these are not the lists that the helper signed")
-        self.reject_leaves(intersect(self.lists(), other).rejected, told=False)
+        with self._storage.transaction():
+            self.reject_leaves(intersect(self.lists(), other).rejected, told=False)
 
     def _known_upload(self, data: bytes, digest: Digest) -> ReportLeaf | None:
         if len(data) != self.served.report_size:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import apsw
@@ -112,9 +113,13 @@ class Secrets(Struct, frozen=True):
 
 
 class Storage:
-    """The file, opened by one process; `with storage.transaction():` groups writes, a nested group fails by itself."""
+    """The file, opened by one process; `with storage.transaction():` groups writes, a nested group fails by itself.
+
+    Threads may share it: one statement or one transaction runs at a time, whole.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._lock = RLock()
         self._db = apsw.Connection(str(path))
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000"):
             self._db.execute(f"PRAGMA {pragma}")
@@ -122,8 +127,8 @@ class Storage:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside or none; the outermost is durable when it ends."""
-        with self._db:
+        """All writes inside or none; the outermost is durable when it ends. Other threads wait until then."""
+        with self._lock, self._db:
             yield
 
     def close(self) -> None:
@@ -138,9 +143,7 @@ class Storage:
 
     def follow(self, height: int) -> None:
         """All transactions up to this height were read."""
-        self._db.execute(
-            "INSERT INTO followed VALUES (1, ?) ON CONFLICT DO UPDATE SET height = excluded.height", (height,)
-        )
+        self._run("INSERT INTO followed VALUES (1, ?) ON CONFLICT DO UPDATE SET height = excluded.height", (height,))
 
     def find_submission(self, name: bytes) -> Submission | None:
         """The last transaction made for a purpose."""
@@ -149,7 +152,7 @@ class Storage:
 
     def keep_submission(self, name: bytes, submission: Submission) -> None:
         """Store a transaction before it is sent."""
-        self._db.execute(
+        self._run(
             "INSERT OR REPLACE INTO submission VALUES (?, ?, ?, ?)",
             (name, submission.transaction, submission.envelope, submission.expires),
         )
@@ -158,16 +161,16 @@ class Storage:
 
     def want(self, order: OrderId, party: Party) -> None:
         """Remember an order that this node may lead or help with."""
-        self._db.execute("INSERT OR IGNORE INTO wanted (order_id, party) VALUES (?, ?)", (order, party.value))
+        self._run("INSERT OR IGNORE INTO wanted (order_id, party) VALUES (?, ?)", (order, party.value))
 
     def wanted(self) -> list[tuple[OrderId, Party]]:
         """The orders of which no task came yet, in the order of their ids."""
-        rows = self._db.execute("SELECT order_id, party FROM wanted WHERE done = 0 ORDER BY order_id, party")
+        rows = self._run("SELECT order_id, party FROM wanted WHERE done = 0 ORDER BY order_id, party")
         return [(OrderId(order), Party(party)) for order, party in rows]
 
     def drop_order(self, order: OrderId) -> None:
         """The order became a task or came to an end."""
-        self._db.execute("UPDATE wanted SET done = 1 WHERE order_id = ?", (order,))
+        self._run("UPDATE wanted SET done = 1 WHERE order_id = ?", (order,))
 
     def find_secrets(self, order: OrderId, party: Party) -> Secrets | None:
         """What was drawn for an order, until it is destroyed."""
@@ -180,7 +183,7 @@ class Storage:
 
     def keep_secrets(self, order: OrderId, party: Party, secrets: Secrets) -> None:
         """Store what was drawn for an order, before anything that depends on it is sent."""
-        self._db.execute(
+        self._run(
             "UPDATE wanted SET seal_seed = ?, noise_secret = ? WHERE order_id = ? AND party = ?",
             (secrets.seal_seed, secrets.noise_secret, order, party.value),
         )
@@ -189,14 +192,14 @@ class Storage:
 
     def open_task(self, task: TaskId, party: Party, configuration: TaskConfiguration) -> None:
         """A task that this node serves has begun."""
-        self._db.execute(
+        self._run(
             "INSERT OR IGNORE INTO task (task, party, configuration) VALUES (?, ?, ?)",
             (task, party.value, encode(configuration)),
         )
 
     def open_tasks(self) -> list[StoredTask]:
         """The tasks that have not ended, in the order of their ids."""
-        return [self._task(row) for row in self._db.execute("SELECT * FROM task WHERE ended = 0 ORDER BY task")]
+        return [self._task(row) for row in self._run("SELECT * FROM task WHERE ended = 0 ORDER BY task")]
 
     def find_task(self, task: TaskId) -> StoredTask | None:
         """One task, ended or not."""
@@ -205,11 +208,11 @@ class Storage:
 
     def end_task(self, task: TaskId) -> None:
         """Nothing is left to do for a task."""
-        self._db.execute("UPDATE task SET ended = 1 WHERE task = ?", (task,))
+        self._run("UPDATE task SET ended = 1 WHERE task = ?", (task,))
 
     def note_problem(self, task: TaskId, problem: str | None) -> None:
         """Why a task does not go on, or that it does."""
-        self._db.execute("UPDATE task SET problem = ? WHERE task = ?", (problem, task))
+        self._run("UPDATE task SET problem = ? WHERE task = ?", (problem, task))
 
     def find_verify_key(self, task: TaskId) -> bytes | None:
         """The VDAF's verification key of a task."""
@@ -221,7 +224,7 @@ class Storage:
 
     def keep_verify_key(self, task: TaskId, verify_key: bytes, delivery: bytes | None) -> None:
         """Store the key before the first report is admitted."""
-        self._db.execute("UPDATE task SET verify_key = ?, delivery = ? WHERE task = ?", (verify_key, delivery, task))
+        self._run("UPDATE task SET verify_key = ?, delivery = ? WHERE task = ?", (verify_key, delivery, task))
 
     def is_delivered(self, task: TaskId) -> bool:
         """Whether both aggregators have the verification key."""
@@ -229,7 +232,7 @@ class Storage:
 
     def mark_delivered(self, task: TaskId) -> None:
         """The helper has confirmed the key."""
-        self._db.execute("UPDATE task SET delivered = 1 WHERE task = ?", (task,))
+        self._run("UPDATE task SET delivered = 1 WHERE task = ?", (task,))
 
     def destroy(self, task: TaskId, order: OrderId, party: Party) -> None:
         """Overwrite what could open or single out a report: HPKE and verification keys, reports, output shares, jobs.
@@ -237,15 +240,12 @@ class Storage:
         The leaves, statements and posted shares stay; so does the noise secret, which an audit may ask for.
         """
         with self._db:
-            self._db.execute(
-                "UPDATE wanted SET seal_seed = NULL WHERE order_id = ? AND party = ?", (order, party.value)
-            )
-            self._db.execute(
-                "UPDATE task SET verify_key = NULL, delivery = NULL, destroyed = 1 WHERE task = ?", (task,)
-            )
-            self._db.execute("UPDATE report SET data = NULL, output_share = NULL WHERE task = ?", (task,))
-            self._db.execute("DELETE FROM job WHERE task = ?", (task,))
-        self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._run("UPDATE wanted SET seal_seed = NULL WHERE order_id = ? AND party = ?", (order, party.value))
+            self._run("UPDATE task SET verify_key = NULL, delivery = NULL, destroyed = 1 WHERE task = ?", (task,))
+            self._run("UPDATE report SET data = NULL, output_share = NULL WHERE task = ?", (task,))
+            self._run("DELETE FROM job WHERE task = ?", (task,))
+        with self._lock:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     # ── reports ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +261,7 @@ class Storage:
         output_share: bytes | None = None,
     ) -> None:
         """Keep a report that was unknown; `data` is the upload, until its job is done."""
-        self._db.execute(
+        self._run(
             "INSERT INTO report (task, report, slot_key, leaf, digest, state, told, data, output_share) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (task, leaf.report, leaf.slot_key, encode(leaf), digest, int(state), int(told), data, output_share),
@@ -283,7 +283,7 @@ class Storage:
 
     def pending(self, task: TaskId, count: int) -> list[tuple[ReportId, bytes]]:
         """Reports that are in no job yet, with their bytes, as they came."""
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT report, data FROM report WHERE task = ? AND state = ? AND job IS NULL ORDER BY number LIMIT ?",
             (task, int(ReportState.PENDING), count),
         )
@@ -298,13 +298,13 @@ class Storage:
 
     def assign(self, task: TaskId, reports: Iterable[ReportId], job: int) -> None:
         """Put reports into a job."""
-        self._db.executemany(
+        self._run_many(
             "UPDATE report SET job = ? WHERE task = ? AND report = ?", [(job, task, report) for report in reports]
         )
 
     def job_reports(self, task: TaskId, job: int) -> list[tuple[ReportId, bytes]]:
         """The undecided reports of a job, with their bytes, as they came."""
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT report, data FROM report WHERE task = ? AND job = ? AND state = ? ORDER BY number",
             (task, job, int(ReportState.PENDING)),
         )
@@ -312,14 +312,14 @@ class Storage:
 
     def accept(self, task: TaskId, report: ReportId, output_share: bytes) -> None:
         """A report counts; its sealed bytes go."""
-        self._db.execute(
+        self._run(
             "UPDATE report SET state = ?, output_share = ?, data = NULL WHERE task = ? AND report = ?",
             (int(ReportState.ACCEPTED), output_share, task, report),
         )
 
     def reject(self, task: TaskId, report: ReportId, *, told: bool) -> None:
         """A report does not count; `told`: the other aggregator knows."""
-        self._db.execute(
+        self._run(
             "UPDATE report SET state = ?, told = max(told, ?), output_share = NULL, data = NULL "
             "WHERE task = ? AND report = ?",
             (int(ReportState.REJECTED), int(told), task, report),
@@ -327,7 +327,7 @@ class Storage:
 
     def untold(self, task: TaskId, count: int) -> list[ReportLeaf]:
         """Leaves that this node rejects, or whose permit it knows revoked, and of which the other was not told."""
-        rows = self._db.execute(
+        rows = self._run(
             "SELECT leaf FROM listed WHERE task = ? AND told = 0 AND NOT counts ORDER BY report LIMIT ?",
             (task, count),
         )
@@ -335,14 +335,12 @@ class Storage:
 
     def mark_told(self, task: TaskId, reports: Iterable[ReportId]) -> None:
         """The other aggregator has confirmed that it rejects these."""
-        self._db.executemany(
-            "UPDATE report SET told = 1 WHERE task = ? AND report = ?", [(task, one) for one in reports]
-        )
+        self._run_many("UPDATE report SET told = 1 WHERE task = ? AND report = ?", [(task, one) for one in reports])
 
     def leaves(self, task: TaskId, *, accepted: bool, first: int = 0, count: int = -1) -> Iterator[ReportLeaf]:
         """One list, sorted by report id: the leaves that count, or the others; or `count` of them from `first` on."""
         query = "SELECT leaf FROM listed WHERE task = ? AND counts = ? ORDER BY report LIMIT ? OFFSET ?"
-        for (leaf,) in self._db.execute(query, (task, int(accepted), count, first)):
+        for (leaf,) in self._run(query, (task, int(accepted), count, first)):
             yield decode(leaf, ReportLeaf)
 
     def count_leaves(self, task: TaskId, *, accepted: bool) -> int:
@@ -351,12 +349,12 @@ class Storage:
 
     def output_shares(self, task: TaskId) -> list[bytes]:
         """The output shares of the reports that count, sorted by report id."""
-        rows = self._db.execute("SELECT output_share FROM listed WHERE task = ? AND counts ORDER BY report", (task,))
+        rows = self._run("SELECT output_share FROM listed WHERE task = ? AND counts ORDER BY report", (task,))
         return [share for (share,) in rows]
 
     def revoke(self, task: TaskId, slot_key: SlotKey) -> None:
         """A slot key ended its permit; whatever report it has or will have does not count."""
-        self._db.execute("INSERT OR IGNORE INTO revocation VALUES (?, ?)", (task, slot_key))
+        self._run("INSERT OR IGNORE INTO revocation VALUES (?, ?)", (task, slot_key))
 
     def is_revoked(self, task: TaskId, slot_key: SlotKey) -> bool:
         """Whether a slot key ended its permit."""
@@ -366,7 +364,7 @@ class Storage:
 
     def add_job(self, task: TaskId, number: int, request: bytes, answer: bytes | None) -> None:
         """Keep a job: the leader's before it is sent, the helper's with its answer."""
-        self._db.execute("INSERT INTO job VALUES (?, ?, ?, ?)", (task, number, request, answer))
+        self._run("INSERT INTO job VALUES (?, ?, ?, ?)", (task, number, request, answer))
 
     def find_job(self, task: TaskId, number: int) -> tuple[bytes, bytes | None] | None:
         """The request of a job and its answer."""
@@ -375,11 +373,11 @@ class Storage:
 
     def finish_job(self, task: TaskId, number: int, answer: bytes) -> None:
         """The leader has the answer and has counted it."""
-        self._db.execute("UPDATE job SET answer = ? WHERE task = ? AND number = ?", (answer, task, number))
+        self._run("UPDATE job SET answer = ? WHERE task = ? AND number = ?", (answer, task, number))
 
     def unanswered_jobs(self, task: TaskId) -> list[tuple[int, bytes]]:
         """Jobs that were begun and not finished."""
-        return list(self._db.execute("SELECT number, request FROM job WHERE task = ? AND answer IS NULL", (task,)))
+        return list(self._run("SELECT number, request FROM job WHERE task = ? AND answer IS NULL", (task,)))
 
     def next_job(self, task: TaskId) -> int:
         """A number no job of the task has."""
@@ -396,19 +394,17 @@ class Storage:
 
     def keep_signed(self, task: TaskId, own: SignedBatch, height: int) -> None:
         """Store a statement before its signature leaves; there is one a round, for ever."""
-        self._db.execute(
-            "INSERT INTO signed VALUES (?, ?, ?, NULL, ?)", (task, own.statement.round, encode(own), height)
-        )
+        self._run("INSERT INTO signed VALUES (?, ?, ?, NULL, ?)", (task, own.statement.round, encode(own), height))
 
     def keep_other(self, task: TaskId, other: SignedBatch) -> None:
         """Store what the other aggregator signed in a round in which this one has signed."""
-        self._db.execute(
+        self._run(
             "UPDATE signed SET other = ? WHERE task = ? AND round = ?", (encode(other), task, other.statement.round)
         )
 
     def keep_conflict(self, task: TaskId, first: SignedBatch, second: SignedBatch) -> None:
         """Two statements of the other aggregator for one round; one pair is enough."""
-        self._db.execute("INSERT OR IGNORE INTO conflict VALUES (?, ?, ?)", (task, encode(first), encode(second)))
+        self._run("INSERT OR IGNORE INTO conflict VALUES (?, ?, ?)", (task, encode(first), encode(second)))
 
     def find_conflict(self, task: TaskId) -> tuple[SignedBatch, SignedBatch] | None:
         """Two statements of the other aggregator for one round, if it signed two."""
@@ -417,9 +413,7 @@ class Storage:
 
     def keep_share(self, task: TaskId, party: Party, sealed: bytes) -> None:
         """Keep a sealed noised share; the first one stays."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO share (task, party, sealed) VALUES (?, ?, ?)", (task, party.value, sealed)
-        )
+        self._run("INSERT OR IGNORE INTO share (task, party, sealed) VALUES (?, ?, ?)", (task, party.value, sealed))
 
     def unpassed_share(self, task: TaskId, party: Party) -> bytes | None:
         """This node's sealed share, as long as the other has no copy."""
@@ -428,7 +422,7 @@ class Storage:
 
     def mark_passed(self, task: TaskId, party: Party) -> None:
         """The other node has a copy of this share."""
-        self._db.execute("UPDATE share SET passed = 1 WHERE task = ? AND party = ?", (task, party.value))
+        self._run("UPDATE share SET passed = 1 WHERE task = ? AND party = ?", (task, party.value))
 
     def find_share(self, task: TaskId, party: Party) -> bytes | None:
         """A sealed noised share."""
@@ -436,8 +430,17 @@ class Storage:
 
     # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _run(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def _run_many(self, query: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._lock:
+            self._db.executemany(query, rows)
+
     def _row(self, query: str, *values: Any) -> Any:
-        return self._db.execute(query, values).fetchone()
+        rows = self._run(query, values)
+        return rows[0] if rows else None
 
     def _one(self, query: str, *values: Any) -> Any:
         row = self._row(query, *values)
