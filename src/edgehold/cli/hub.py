@@ -1,0 +1,854 @@
+"""`edgehold hub`: what a person does with their own hub. Each command calls one function of the hub and shows."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgehold.cli.network import (
+    Names,
+    add_visitor,
+    find_id,
+    network_of,
+    open_ledger,
+    open_network,
+    read_names,
+    remember_network,
+    require_done,
+    require_network,
+    resident_at,
+    state_of,
+    when,
+)
+from edgehold.cli.output import WIDTH, default_hub, emit, json_option, progress, table
+from edgehold.demo.parties import Direct, load_key
+from edgehold.demo.world import World
+from edgehold.engine.embedded import EmbeddedLedger
+from edgehold.errors import (
+    AlteredBlob,
+    EdgeholdError,
+    FileUnusable,
+    FolderInUse,
+    NoHub,
+    NotCommitted,
+    NotFound,
+    NotInvited,
+    UsageError,
+)
+from edgehold.hub.catalog import open_leaf
+from edgehold.hub.hub import Departure, Hub, Surroundings
+from edgehold.hub.intake.take_in import Imported
+from edgehold.hub.journal import RunState
+from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
+from edgehold.hub.sharing import SharedRecord, fetch_record
+from edgehold.hub.store import StoredObject
+from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
+from edgehold.policy.budget import DELTA, PERIODS_A_YEAR, Spent, epsilon_of_rho
+from edgehold.policy.decide import explain
+from edgehold.policy.policy import policy_id, read_policy, write_policy
+from edgehold.sandbox.compiled import default_cache, prepare_runtime
+from edgehold.sandbox.host import Sandbox
+from edgehold.system import SystemRandomness
+from edgehold.wire.enrolment import Invitation
+from edgehold.wire.ids import AccountId, Digest, PanelId
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STATES = {
+    RunState.REFUSED: "refused",
+    RunState.ASKED: "waits for you",
+    RunState.DECLINED: "you said no, or nothing in time",
+    RunState.GRANTED: "granted",
+    RunState.STORED: "waits for its height",
+    RunState.SENT: "sent",
+    RunState.MISSED: "nothing left",
+}
+"""What became of a task, in the owner's words."""
+
+
+def hub_option(function: F) -> F:
+    """The option --hub; its default is where a person's hub lies, so that nobody types it."""
+    return click.option(
+        "--hub",
+        "folder",
+        type=click.Path(path_type=Path),
+        default=None,
+        help=f"The hub's folder [{_home(default_hub())}].",
+    )(function)
+
+
+def _home(path: Path) -> str:
+    home = str(Path.home())
+    return str(path).replace(home, "~", 1) if str(path).startswith(home) else str(path)
+
+
+@click.group(short_help="Your own data: import, permit, see, share, erase.")
+def hub() -> None:
+    """Your hub: your records, who may ask, what left, and the way back.
+
+    Without --hub your own is meant, in your data folder. Exit codes: 0 ok, 1 failed, 2 usage, 3 partly done, 4 the keys
+    do not open it, 5 refused, 6 not found, 7 busy, 8 something was altered.
+    """
+
+
+# ── opening ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def opened(folder: Path | None) -> Iterator[tuple[Hub, EmbeddedLedger, Names]]:
+    """A hub with its ledger, for commands in which no height passes; raises `NoHub`, `NotANetwork`."""
+    place = require_hub(folder)
+    network = network_of(place)
+    with (
+        open_ledger(network) as ledger,
+        Sandbox(prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))) as sandbox,
+        Hub.open(place, surroundings(ledger, sandbox)) as own,
+    ):
+        yield own, ledger, read_names(network)
+
+
+@contextmanager
+def in_world(folder: Path | None) -> Iterator[tuple[Hub, World]]:
+    """A hub among all parties of its network, for commands in which heights pass."""
+    place = require_hub(folder)
+    with open_network(network_of(place)) as world:
+        yield resident_at(world, place).hub, world
+
+
+def surroundings(ledger: EmbeddedLedger, sandbox: Sandbox) -> Surroundings:
+    """What a hub reaches while nothing but the ledger is open: no service, no program."""
+
+    def nobody(account: AccountId) -> Direct:
+        raise ConnectionError(f"{account.hex()} is not reached by this command")
+
+    return Surroundings(
+        ledger=ledger,
+        sandbox=sandbox,
+        library=lambda digest: None,
+        services=nobody,
+        randomness=SystemRandomness(),
+    )
+
+
+def require_hub(folder: Path | None) -> Path:
+    """The folder that is meant; raises `NoHub`."""
+    place = folder or default_hub()
+    if not (place / KEYS_FILE).is_file():
+        raise NoHub(f"there is no hub in {place}")
+    return place
+
+
+# ── beginning ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hub.command(short_help="Make a hub, and ask for its account.")
+@click.option("--network", type=click.Path(path_type=Path), required=True, help="The network's folder; remembered.")
+@click.option("--issuer", default="riverbend", show_default=True, help="Who invited you: name or account.")
+@click.option("--invitation", type=click.Path(allow_dash=True), help="File with the invitation; - asks for it.")
+@click.option("--minor", is_flag=True, help="For a child: this hub will answer nobody.")
+@hub_option
+@json_option
+def init(network: Path, issuer: str, invitation: str | None, minor: bool, folder: Path | None, as_json: bool) -> None:
+    """Make a hub with fresh keys and a recovery kit, and with --invitation ask your clinic to open its account.
+
+    Take the recovery kit away from this machine: it is the only way back when the hub is lost. A hub that was made
+    without an account asks for it with the same command again.
+
+    \b
+    Examples:
+      edgehold hub init --network demo-out
+      edgehold hub init --network demo-out --invitation record.json.invitation
+      edgehold hub init --network demo-out --minor --hub child
+    """
+    place = folder or default_hub()
+    require_network(network)
+    code = None if invitation is None else read_invitation(invitation)
+    if (place / KEYS_FILE).is_file() and code is None:
+        raise FolderInUse(f"{place} holds a hub already")
+    sponsor = read_names(network).account(issuer)
+    if not (place / KEYS_FILE).is_file():
+        make_hub(network, place, minor=minor)
+    account, height = None, None
+    if code is not None:
+        account, height = ask_account(place, sponsor, code)
+    kit = place / KIT_FILE
+    facts = {
+        "hub": str(place),
+        "recovery_kit": str(kit) if kit.exists() else None,
+        "minor": load_keys(place).minor,
+        "account": None if account is None else account.hex(),
+        "opened_at": height,
+    }
+    says = [
+        f"your hub is in {place}",
+        f"your recovery kit is {kit}",
+        "  move it to a place only you can reach (a USB stick, a printout), then delete it here:",
+        "  whoever holds it holds your hub, and without it a lost hub stays lost",
+    ]
+    if minor:
+        says.append("a minor's hub answers nobody, whatever is asked")
+    if account is not None:
+        says.append(f"account {account.hex()[:16]} is open on the ledger since height {height}")
+    else:
+        says.append("it has no account yet: run this again with --invitation FILE, from your clinic")
+    emit(as_json, facts, says)
+
+
+def make_hub(network: Path, place: Path, *, minor: bool) -> None:
+    """Keys, kit, empty store and journal; the network remembers where they lie."""
+    keys = create_keys(place, SystemRandomness(), minor=minor)
+    with (
+        open_ledger(network) as ledger,
+        Sandbox(prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))) as sandbox,
+        Hub.create(place, keys, surroundings(ledger, sandbox)),
+    ):
+        remember_network(place, network)
+        add_visitor(network, "hubs", place)
+
+
+def read_invitation(source: str) -> Invitation:
+    """The code in a file, or asked for at the terminal; it is a secret, so it is never an argument."""
+    if source == "-":
+        text = click.prompt("Invitation", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    else:
+        text = read_text(Path(source))
+    try:
+        code = bytes.fromhex(text.strip().replace("-", ""))
+    except ValueError:
+        code = b""
+    if len(code) != 16:
+        raise NotInvited(f"{source} holds no invitation: that is 32 hexadecimal digits")
+    return Invitation(code)
+
+
+def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[AccountId, int]:
+    """Have the issuer open the account of a hub; returns it with its height."""
+    with open_network(network_of(place)) as world:
+        own = resident_at(world, place).hub
+        found = find_account(state_of(world.ledger), own.account)
+        if found is None:
+            envelope = own.ask_account(world.directory(sponsor), sponsor, code)
+            world.advance()
+            require_done(world.ledger, envelope)
+            found = find_account(state_of(world.ledger), own.account)
+        return own.account, found.opened_at if found else world.ledger.height()
+
+
+@hub.command("import", short_help="Take in your records.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@hub_option
+@json_option
+def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
+    """Take FHIR R4 files (a bundle in JSON, or NDJSON) into your hub.
+
+    A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
+    whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
+
+    \b
+    Examples:
+      edgehold hub import record.json
+      edgehold hub import record.json --hub demo-out/hubs/0001 --json
+    """
+    for path in paths:
+        if not path.is_file():
+            raise NotFound(f"there is no file {path}")
+    done: list[dict[str, Any]] = []
+    failed: list[EdgeholdError] = []
+    with opened(folder) as (own, _, _), progress("importing", len(paths), quiet=len(paths) < 2) as bar:
+        for path in paths:
+            try:
+                done.append(imported_facts(own, path, own.import_file(path)))
+            except EdgeholdError as error:
+                failed.append(error)
+            bar.advance()
+    if failed and not done:
+        raise failed[0]
+    errors = [{"code": error.code, "message": str(error)} for error in failed]
+    says = [line for facts in done for line in imported_lines(facts)]
+    says += [f"refused: {error.code} {error}" for error in failed]
+    emit(as_json, {"imported": done, "failed": errors}, says)
+    return 3 if failed else 0
+
+
+def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
+    """What an import did, as JSON values."""
+    return {
+        "file": str(path),
+        "records_added": len(imported.added),
+        "records_known": len(imported.known),
+        "bytes_received": imported.bytes_received,
+        "bytes_kept": imported.bytes_kept,
+        "events": sum(count_events(own, one) for one in imported.added),
+        "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
+        "datasets": [one.id.hex() for one in imported.added],
+    }
+
+
+def imported_lines(facts: dict[str, Any]) -> list[str]:
+    """What an import did, for people."""
+    if not facts["records_added"]:
+        return [f"{facts['file']}: your hub holds this already; nothing was added"]
+    received, kept = facts["bytes_received"], facts["bytes_kept"]
+    signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
+    return [
+        f"{facts['file']}: {facts['events']:,} events, {signed}",
+        f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
+    ]
+
+
+def count_events(own: Hub, stored: StoredObject) -> int:
+    """Rows of the table that programs would see."""
+    return len(own.store.events_table(stored.id)["time.i64"]) // struct.calcsize("<q")
+
+
+@hub.command(short_help="Post your root on the ledger.")
+@hub_option
+@json_option
+def commit(folder: Path | None, as_json: bool) -> None:
+    """Post the one root over all your datasets, if none was posted in this interval.
+
+    It is salted anew each time: nobody can tell from it what you hold, or whether anything changed.
+
+    \b
+    Examples:
+      edgehold hub commit --hub demo-out/hubs/0001
+    """
+    with in_world(folder) as (own, world):
+        envelope = own.commit()
+        if envelope is not None:
+            world.advance()
+            require_done(world.ledger, envelope)
+        facts = root_facts(own, world.ledger)
+        first = "posted" if envelope is not None else "nothing was posted: this interval has a root already"
+        emit(as_json, {"posted": envelope is not None, **facts}, [first, *root_lines(facts, world.ledger)])
+
+
+@hub.command(short_help="Join a panel of your clinic.")
+@click.option("--panel", required=True, metavar="ID", help="The panel; see `edgehold catalog`.")
+@hub_option
+@json_option
+def enrol(panel: str, folder: Path | None, as_json: bool) -> None:
+    """Show the issuer the record it signed for you, and have a one-time key signed, blindly, for each task to come.
+
+    The issuer learns that you enrolled, and never which of the keys are yours.
+
+    \b
+    Examples:
+      edgehold hub enrol --panel OPENPANEL --hub demo-out/hubs/0001
+    """
+    with in_world(folder) as (own, world):
+        name = PanelId(find_id(panel, made_panels(world.ledger), "panel"))
+        entry = get_panel(state_of(world.ledger), name)
+        own.enrol(world.directory(entry.issuer), name)
+        facts = {"panel": name.hex(), "slots": entry.descriptor.slots, "issuer": entry.issuer.hex()}
+        says = f"enrolled into panel {name.hex()[:16]}: one key for each of {entry.descriptor.slots} tasks to come"
+        emit(as_json, facts, says)
+
+
+def made_panels(ledger: EmbeddedLedger) -> list[Digest]:
+    """Every panel that was declared."""
+    made = (receipt.made for _, _, receipt in ledger.transactions(1, ledger.height()) if receipt.made is not None)
+    state = state_of(ledger)
+    return [one for one in made if find_panel(state, PanelId(one)) is not None]
+
+
+# ── seeing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hub.command(short_help="What your hub holds.")
+@hub_option
+@json_option
+def show(folder: Path | None, as_json: bool) -> None:
+    """Show your account, your datasets, what they take, your root on the ledger and your panels.
+
+    \b
+    Examples:
+      edgehold hub show --hub demo-out/hubs/0001
+      edgehold hub show --hub demo-out/hubs/0001 --json
+    """
+    with opened(folder) as (own, ledger, names):
+        state = state_of(ledger)
+        account = find_account(state, own.account)
+        objects = own.store.objects()
+        facts = {
+            "hub": str(require_hub(folder)),
+            "account": own.account.hex(),
+            "sponsor": None if account is None or account.sponsor is None else names.title(account.sponsor),
+            "minor": own.keys.minor,
+            "policy": own.policy.mode.value,
+            "datasets": [dataset_facts(one) for one in objects],
+            "bytes_received": sum(one.received for one in objects),
+            "bytes_kept": sum(one.kept for one in objects),
+            "root": root_facts(own, ledger),
+            "panels": [panel.hex() for panel in own.panels()],
+        }
+        emit(as_json, facts, show_lines(facts, own, ledger, names))
+
+
+def dataset_facts(one: StoredObject) -> dict[str, Any]:
+    """One dataset as JSON values."""
+    about = one.descriptor
+    return {
+        "id": one.id.hex(),
+        "kind": about.kind.value,
+        "schema": about.schema,
+        "years": [about.first_year, about.last_year],
+        "bytes_received": one.received,
+        "bytes_kept": one.kept,
+        "signed": about.signature is not None,
+        "erased": about.tombstone,
+    }
+
+
+def root_facts(own: Hub, ledger: EmbeddedLedger) -> dict[str, Any]:
+    """The hub's root on the ledger, and whether all datasets stand under it."""
+    state = state_of(ledger)
+    root = find_root(state, own.account)
+    interval = state.parameters.root_interval
+    return {
+        "root": None if root is None else root.root.hex(),
+        "at": None if root is None else root.at,
+        "next_at": ledger.height() if root is None else (root.at // interval + 1) * interval,
+        "complete": root is not None and all(is_under(own, one, root.root) for one in own.store.objects()),
+    }
+
+
+def is_under(own: Hub, one: StoredObject, root: Digest) -> bool:
+    """Whether a dataset, as it is now, stands under a root."""
+    try:
+        open_leaf(own.store, one.id, root)
+    except NotCommitted:
+        return False
+    return True
+
+
+def root_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
+    """The root, for people."""
+    if facts["root"] is None:
+        return ["  root      none on the ledger yet (`edgehold hub commit`)"]
+    complete = "all you hold is under it" if facts["complete"] else "what changed since is not under it yet"
+    return [
+        f"  root      {facts['root'][:16]}… at height {facts['at']} ({when(ledger, facts['at'])}): {complete}",
+        f"            the next is due at height {facts['next_at']} ({when(ledger, facts['next_at'])})",
+    ]
+
+
+def show_lines(facts: dict[str, Any], own: Hub, ledger: EmbeddedLedger, names: Names) -> list[str]:
+    """A hub, for people."""
+    sponsor = f", opened by {facts['sponsor']}" if facts["sponsor"] else ", not on the ledger yet"
+    lines = [f"hub in {facts['hub']}", f"  account   {facts['account'][:16]}…{sponsor}"]
+    lines += root_lines(facts["root"], ledger)
+    lines.append(f"  policy    {facts['policy']}{' (the hub of a minor)' if facts['minor'] else ''}")
+    state = state_of(ledger)
+    for panel in own.panels():
+        entry = get_panel(state, panel)
+        scheme, period = entry.descriptor.scheme, entry.descriptor.period
+        lines.append(f"  panel     {panel.hex()[:16]}… {scheme}, period {period}, of {names.title(entry.issuer)}")
+    rows = [
+        [
+            one["id"][:8],
+            "erased" if one["erased"] else one["kind"],
+            "–" if one["years"][0] is None else f"{one['years'][0]}–{one['years'][1]}",
+            f"{one['bytes_received']:,}",
+            f"{one['bytes_kept']:,}",
+            "yes" if one["signed"] else "no",
+        ]
+        for one in facts["datasets"]
+    ]
+    if not rows:
+        return [*lines, "", "  no datasets yet (`edgehold hub import FILE`)"]
+    headings = ["dataset", "kind", "years", "bytes received", "bytes kept", "signed"]
+    return [*lines, "", *(f"  {line}" for line in table(rows, headings))]
+
+
+@hub.command(short_help="Who may ask, and for what.")
+@click.option("--set", "new", type=click.Path(path_type=Path), help="A policy file (TOML) to use from now on.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write the present policy to a file, to edit it.")
+@hub_option
+@json_option
+def policy(new: Path | None, write: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Print your standing answer as TOML, write it to a file, or set another one.
+
+    \b
+    Examples:
+      edgehold hub policy --hub demo-out/hubs/0001
+      edgehold hub policy --write policy.toml --hub demo-out/hubs/0001
+      edgehold hub policy --set policy.toml --hub demo-out/hubs/0001
+    """
+    if new is not None and write is not None:
+        raise UsageError("--set and --write are two commands")
+    wanted = None if new is None else read_policy(read_text(new), str(new))
+    with opened(folder) as (own, _, _):
+        if wanted is not None:
+            own.set_policy(wanted)
+        text, name = write_policy(own.policy), policy_id(own.policy).hex()
+    says = [f"# policy {name}", text.rstrip("\n")]
+    if write is not None:
+        write.write_text(text, encoding="utf-8")
+        says = [f"wrote policy {name[:16]} to {write}"]
+    elif new is not None:
+        says = [f"policy {name[:16]} answers from now on"]
+    emit(as_json, {"policy_id": name, "toml": text}, says)
+
+
+def read_text(path: Path) -> str:
+    """A small text file; raises `NotFound`, `FileUnusable`."""
+    if not path.is_file():
+        raise NotFound(f"there is no file {path}")
+    if path.stat().st_size > 1 << 20:
+        raise FileUnusable(f"{path} has {path.stat().st_size:,} bytes, more than any file of this kind")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FileUnusable(f"{path} is not text in UTF-8") from error
+
+
+# ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hub.command(short_help="Tasks that wait for your answer.")
+@hub_option
+@json_option
+def inbox(folder: Path | None, as_json: bool) -> None:
+    """List the tasks for which your policy says "ask me". Saying nothing means no.
+
+    \b
+    Examples:
+      edgehold hub inbox --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, ledger, names):
+        facts: list[dict[str, Any]] = [
+            {
+                "task": run.task.hex(),
+                "sentence": names.in_sentence(explain(run.record.decision, run.record.question, run.record.policy)),
+                "until": run.configuration.upload_until,
+                "open": ledger.height() <= run.configuration.upload_until,
+            }
+            for run in own.inbox()
+        ]
+        lines = []
+        for one in facts:
+            until = f"until height {one['until']} ({when(ledger, one['until'])})"
+            lines += [f"{one['task'][:16]}  {until if one['open'] else 'over: ' + until}", *wrapped(one["sentence"])]
+    emit(as_json, {"waiting": facts}, lines or ["nothing waits for you"])
+
+
+@hub.command(short_help="Say yes or no to a task.")
+@click.argument("task")
+@click.argument("answer", type=click.Choice(["yes", "no"]), metavar="yes|no")
+@hub_option
+@json_option
+def answer(task: str, answer: str, folder: Path | None, as_json: bool) -> None:
+    """Answer a TASK of your inbox (its id, or the beginning of it).
+
+    After a yes the program runs here and now; the sealed report leaves at a height drawn at random, when the network's
+    heights pass.
+
+    \b
+    Examples:
+      edgehold hub answer WAITING yes --hub demo-out/hubs/0001
+      edgehold hub answer WAITING no --hub demo-out/hubs/0001
+    """
+    with in_world(folder) as (own, _):
+        name = find_id(task, [run.task for run in own.inbox()], "task in the inbox")
+        own.answer(name, yes=answer == "yes")
+        found = next(one for one in own.history() if one.task == name)
+        facts = departure_facts(found, "")
+        says = {
+            RunState.DECLINED: "you said no; nothing leaves",
+            RunState.STORED: "you said yes; the sealed report leaves when its height comes",
+        }.get(found.state, f"{STATES[found.state]}: {found.sentence}")
+        emit(as_json, facts, says)
+
+
+@hub.command(short_help="What left, why, and what it cost.")
+@hub_option
+@json_option
+def history(folder: Path | None, as_json: bool) -> None:
+    """List every task your hub decided on and every share that was fetched: why, what left, what it cost.
+
+    \b
+    Examples:
+      edgehold hub history --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, ledger, names):
+        tasks = [departure_facts(one, names.in_sentence(one.sentence)) for one in own.history()]
+        fetched = {one.share: [each for each in own.fetches() if each.share == one.share] for one in own.shares()}
+        shares = [
+            {
+                "share": one.share.hex(),
+                "recipient": names.title(one.grant.recipient),
+                "until": one.grant.until,
+                "withdrawn_at": one.withdrawn_at,
+                "fetches": [{"height": each.height, "bytes_left": each.bytes_left} for each in fetched[one.share]],
+            }
+            for one in own.shares()
+        ]
+        says = history_lines(tasks, shares, ledger)
+    emit(as_json, {"tasks": tasks, "shares": shares}, says)
+
+
+def departure_facts(one: Departure, sentence: str) -> dict[str, Any]:
+    """One line of the history as JSON values."""
+    return {
+        "task": one.task.hex(),
+        "state": one.state.value,
+        "sentence": sentence or one.sentence,
+        "bytes_left": one.bytes_left,
+        "sent_at": one.sent_at,
+        "rho": str(one.loss),
+        "epsilon": round(epsilon_of_rho(one.loss), 4),
+        "included": one.included,
+        "revoked_at": one.revoked_at,
+        "log": one.log,
+    }
+
+
+def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: EmbeddedLedger) -> list[str]:
+    """The history, for people."""
+    lines: list[str] = []
+    for one in tasks:
+        left = f"{one['bytes_left']:,} bytes left at height {one['sent_at']}" if one["bytes_left"] else "nothing left"
+        cost = f", it cost ε {one['epsilon']:.2f}" if one["epsilon"] else ""
+        lines += [f"{one['task'][:16]}  {STATES[RunState(one['state'])]}; {left}{cost}", *wrapped(one["sentence"])]
+        if one["included"] is not None:
+            lines.append("  The result counts you." if one["included"] else "  The result does not count you.")
+        if one["log"]:
+            lines += wrapped(f"The program gave nothing, a neutral report left: {one['log']}")
+    for one in shares:
+        ends = "withdrawn" if one["withdrawn_at"] is not None else f"until {when(ledger, one['until'])}"
+        lines.append(f"share {one['share'][:16]}  with {one['recipient']}, {ends}, fetched {len(one['fetches'])} times")
+        lines += [f"  {each['bytes_left']:,} bytes left at height {each['height']}" for each in one["fetches"]]
+    return lines or ["nothing was asked and nothing left"]
+
+
+def wrapped(sentence: str) -> list[str]:
+    """A sentence in lines that fit."""
+    return textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+@hub.command(short_help="How much privacy loss you still allow.")
+@hub_option
+@json_option
+def budget(folder: Path | None, as_json: bool) -> None:
+    """Show what is left of this year, and what each customer, pair of services and purpose has spent.
+
+    What was spent is never given back. A year is the last four periods of the ledger.
+
+    \b
+    Examples:
+      edgehold hub budget --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, ledger, names):
+        period = state_of(ledger).period
+        allowed = own.budget()
+        year = [one for one in allowed.spent if one.period > period - PERIODS_A_YEAR]
+        shares = {
+            "customer": (allowed.customer_share, lambda one: names.title(one.customer)),
+            "services": (allowed.services_share, lambda one: " + ".join(names.title(each) for each in one.services)),
+            "purpose": (allowed.purpose_share, lambda one: one.purpose),
+        }
+        left = allowed.left(period)
+        facts: dict[str, Any] = {
+            "period": period,
+            "delta": DELTA,
+            "year": loss_facts(allowed.yearly - left, allowed.yearly),
+            **{
+                name: {who: loss_facts(spent, allowed.yearly * share) for who, spent in totals(year, label).items()}
+                for name, (share, label) in shares.items()
+            },
+        }
+    emit(as_json, facts, budget_lines(facts))
+
+
+def totals(spent: list[Spent], label: Callable[[Spent], str]) -> dict[str, Fraction]:
+    """ρ that was spent, by what a label tells apart."""
+    found: dict[str, Fraction] = {}
+    for one in spent:
+        found[label(one)] = found.get(label(one), Fraction(0)) + one.loss
+    return dict(sorted(found.items()))
+
+
+def loss_facts(spent: Fraction, limit: Fraction) -> dict[str, Any]:
+    """What was spent of a limit, exactly in ρ, and in ε for display."""
+    left = max(Fraction(0), limit - spent)
+    return {
+        "rho_spent": str(spent),
+        "rho_limit": str(limit),
+        "rho_left": str(left),
+        "epsilon_spent": round(epsilon_of_rho(spent), 4),
+        "epsilon_limit": round(epsilon_of_rho(limit), 4),
+        "epsilon_left": round(epsilon_of_rho(left), 4),
+    }
+
+
+def budget_lines(facts: dict[str, Any]) -> list[str]:
+    """The budget, for people; ε does not add up, ρ does."""
+    rows = [["this year", "all", *loss_cells(facts["year"])]]
+    for name, title in (("customer", "one customer"), ("services", "one pair"), ("purpose", "one purpose")):
+        rows += [[title, who, *loss_cells(loss)] for who, loss in facts[name].items()]
+    headings = ["limit", "of", "ρ spent", "ρ allowed", "ρ left", "as ε left"]
+    return [
+        *table(rows, headings),
+        "",
+        f"ρ adds up exactly; ε is shown for δ = {DELTA:g} and does not. What is spent stays spent for a year.",
+    ]
+
+
+def loss_cells(loss: dict[str, Any]) -> list[str]:
+    exact = [f"{float(Fraction(loss[name])):.4f}" for name in ("rho_spent", "rho_limit", "rho_left")]
+    return [*exact, f"{loss['epsilon_left']:.2f}"]
+
+
+# ── sharing, and the way back ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@hub.command(short_help="Share one record with one account.")
+@click.argument("dataset")
+@click.option("--with", "recipient", required=True, metavar="ACCOUNT", help="Who may fetch it: a name or an account.")
+@click.option("--until", type=int, required=True, metavar="HEIGHT", help="The last height at which it is served.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also fetch it as the recipient, and write it here.")
+@hub_option
+@json_option
+def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Share one DATASET (see `hub show`) with one account until a height. Nothing of it is on the ledger.
+
+    Tell the recipient the share's name. With --out this command also plays the recipient, whose key lies in a demo's
+    folder: fetched from the hub, opened, checked against the ledger and the issuer's signature, written to a file.
+
+    \b
+    Examples:
+      edgehold hub share DATASET --with dr-lindqvist --until 100000 --hub demo-out/hubs/0001
+      edgehold hub share DATASET --with dr-lindqvist --until 100000 --out mine.json --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, ledger, names):
+        one = find_id(dataset, [one.id for one in own.store.objects()], "dataset")
+        account = names.account(recipient)
+        if until <= ledger.height():
+            raise UsageError(f"height {until} has passed: the ledger is at {ledger.height()}")
+        if find_account(state_of(ledger), account) is None:
+            raise NotFound(f"there is no account {account.hex()} on the ledger")
+        if out is not None and out.exists():
+            raise FolderInUse(f"{out} exists; nothing was shared")
+        name = own.share(one, account, until)
+        facts: dict[str, Any] = {
+            "share": name.hex(),
+            "dataset": one.hex(),
+            "recipient": account.hex(),
+            "until": until,
+            "fetched": None,
+        }
+        says = [f"shared with {names.title(account)} until height {until} ({when(ledger, until)}): {name.hex()}"]
+        if out is not None:
+            record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name)
+            out.write_bytes(record.record)
+            signer = None if record.issuer is None else names.title(record.issuer)
+            facts["fetched"] = {"file": str(out), "bytes": len(record.record), "signed_by": signer}
+            says.append(f"fetched and checked as {names.title(account)}: {len(record.record):,} bytes in {out}")
+            says.append(f"  under your root on the ledger, {'signed by ' + signer if signer else 'not signed'}")
+    emit(as_json, facts, says)
+
+
+def fetch_as(
+    network: Path, names: Names, account: AccountId, own: Hub, ledger: EmbeddedLedger, name: Digest
+) -> SharedRecord:
+    """Fetch a share with the key of an organisation whose folder is in the network's; raises `NotFound`."""
+    short = names.by_account.get(account, ("", ""))[0]
+    folder = network / "organisations" / short
+    if not short or not (folder / "key").is_file():
+        raise NotFound(f"the key of {account.hex()} is not in {network}: the recipient fetches with its own")
+    return fetch_record(Direct(own.handle), state_of(ledger), name, account, load_key(folder), SystemRandomness())
+
+
+@hub.command(short_help="Answer nobody from now on, or end one share.")
+@click.option("--share", "name", metavar="SHARE", help="End this share only; without it all answering ends.")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@hub_option
+@json_option
+def withdraw(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
+    """Stop the future: leave every panel and answer no task any more. Results that are out stay out.
+
+    \b
+    Examples:
+      edgehold hub withdraw --yes --hub demo-out/hubs/0001
+      edgehold hub withdraw --share SHARE --yes --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, _, _):
+        if name is not None:
+            found = find_id(name, [one.share for one in own.shares()], "share")
+            confirm(yes, f"End share {found.hex()[:16]}?")
+            own.withdraw_share(found)
+            emit(as_json, {"withdrawn": found.hex()}, f"share {found.hex()[:16]} is served no more")
+            return
+        panels = own.panels()
+        confirm(yes, f"Leave {len(panels)} panels and answer nobody from now on?")
+        own.withdraw()
+    facts = {"withdrawn": "all", "panels_left": [panel.hex() for panel in panels]}
+    says = [f"left {len(panels)} panels; your hub answers nobody from now on"]
+    emit(as_json, facts, [*says, "what was summed before stays in the results that are out"])
+
+
+@hub.command(short_help="Destroy records for good.")
+@click.argument("dataset", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every dataset of this hub.")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@hub_option
+@json_option
+def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None, as_json: bool) -> None:
+    """Destroy key, salt and bytes of a DATASET: nobody can read it again, and old roots link to nothing.
+
+    The next root on the ledger no longer holds it. Copies that you gave away are not reached.
+
+    \b
+    Examples:
+      edgehold hub erase DATASET --yes --hub demo-out/hubs/0001
+      edgehold hub erase --all --yes --hub demo-out/hubs/0002
+    """
+    if (dataset is None) == (not everything):
+        raise UsageError("name a dataset, or say --all")
+    with opened(folder) as (own, ledger, _):
+        one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
+        confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
+        erased = own.erase(one)
+        facts = root_facts(own, ledger)
+        due = f"at height {facts['next_at']} ({when(ledger, facts['next_at'])})"
+    says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
+    says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
+    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask at a terminal; elsewhere only --yes is a yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Say --yes where nobody can be asked")
+    click.confirm(question, abort=True)
+
+
+@hub.command(short_help="Compute everything again.")
+@hub_option
+@json_option
+def check(folder: Path | None, as_json: bool) -> None:
+    """Read every byte again and compare it with what was committed to. Exit code 8 names what was altered.
+
+    \b
+    Examples:
+      edgehold hub check --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, ledger, _):
+        faults = own.store.check()
+        if faults:
+            raise AlteredBlob("; ".join(faults))
+        count = len(own.store.objects())
+        facts = root_facts(own, ledger)
+        says = [f"{count} datasets: every byte is the one that was stored", *root_lines(facts, ledger)]
+    emit(as_json, {"datasets": count, "faults": [], **facts}, says)
