@@ -235,6 +235,21 @@ def test_lost_replies_and_restarts_change_nothing(tmp_path: Path, lost: int) -> 
     assert run.result().exact == counts(PLACES)
 
 
+def test_a_revocation_between_a_job_and_its_lost_answer_survives_a_restart(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run = world.open_task()
+    run.upload_all(PLACES)
+    world.tick_to(run.configuration.upload_until + 1)
+    world.lines["helper"].lose_replies = 1
+    world.nodes["leader"].step()
+    assert run.revoke(3, "leader") == [Done()]
+    world.restart("leader")
+    task = run.finish()
+    assert task.batch is not None
+    assert (task.batch.statement.accepted, task.batch.statement.rejected) == (19, 1)
+    assert sum(run.result().exact) == 19
+
+
 def test_a_node_that_was_cut_off_catches_up(tmp_path: Path) -> None:
     world = World(tmp_path)
     run = world.open_task()

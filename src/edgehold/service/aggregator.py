@@ -329,14 +329,16 @@ class Leader(Aggregator):
         answers = decode_job_answer(data)
         if [answer.report for answer in answers] != [report for report, _ in reports]:
             raise AnswerDiffers(f"job {number} of task {self.task.hex()}: other reports, or in another order")
-        continued = [answer for answer in answers if isinstance(answer, Continued)]
+        continued = [answer for answer in answers if isinstance(answer, Continued) and answer.report in states]
         finished = self.served.vdaf.leader_finish_batch(
             self.served.context, [(states[answer.report], answer.payload) for answer in continued]
         )
         with self._storage.transaction():
             for answer in answers:
-                if isinstance(answer, Rejected):
-                    self._storage.reject(self.task, answer.report, told=True)
+                if (
+                    isinstance(answer, Rejected) or answer.report not in states
+                ):  # rejected by the helper, or revoked while the answer was under way
+                    self._storage.reject(self.task, answer.report, told=isinstance(answer, Rejected))
             for answer, outcome in zip(continued, finished, strict=True):
                 if isinstance(outcome, bytes):
                     self._storage.accept(self.task, answer.report, outcome)
