@@ -70,12 +70,13 @@ FILES_OF_A_HUB = 8
 
 
 def allow_files(people: int) -> None:
-    """Let this process hold the files of so many hubs open, as far as the system lets it."""
+    """Let this process hold the files of so many hubs open; raises `Unavailable` if the system does not allow it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 512 + FILES_OF_A_HUB * people
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Unavailable(f"{people} open hubs need {wanted} open files, this system allows {hard} (ulimit -Hn)")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class World:
