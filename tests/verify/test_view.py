@@ -1,0 +1,101 @@
+"""The ledger as a light client sees it: every entry by proof, against one header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from forge import GENESIS, account_of, key_of
+from msgspec.structs import replace
+
+from edgehold.demo.seeded import SeededRandomness, SteppingClock
+from edgehold.engine.embedded import EmbeddedLedger
+from edgehold.errors import BadHeader, BadProof, HeaderMoved
+from edgehold.ledger.state import find_account, find_panel
+from edgehold.verify.header import hash_header
+from edgehold.verify.view import ProofCache, proved_state
+from edgehold.wire.header import SignedHeader
+from edgehold.wire.ids import Digest, PanelId
+from edgehold.wire.proof import MapProof
+
+
+class Node:
+    """A node between the client and a ledger: it counts what it is asked, and may lie or go on in between."""
+
+    def __init__(self, ledger: EmbeddedLedger) -> None:
+        self.ledger = ledger
+        self.asked = 0
+        self.goes_on_after: int | None = None
+        self.forged: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ledger, name)
+
+    def prove(self, key: bytes) -> tuple[SignedHeader, bytes | None, MapProof]:
+        self.asked += 1
+        if self.asked == self.goes_on_after:
+            self.ledger.advance()
+        signed, value, proof = self.ledger.prove(key)
+        return signed, self.forged or value, proof
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    clock = SteppingClock(0, 10**9)
+    ledger = EmbeddedLedger(None, GENESIS, key_of("validator"), clock, SeededRandomness(1, "ledger"))
+    ledger.advance(3)
+    yield Node(ledger)
+    ledger.close()
+
+
+def test_entries_and_their_absence_are_read_by_proof(node: Node) -> None:
+    state, header = proved_state(node, ProofCache())
+    assert state.height == node.ledger.height()
+    signed = node.ledger.header(state.height)
+    assert signed is not None
+    assert header == hash_header(signed.header)
+    assert find_account(state, account_of("accreditor")) is not None
+    assert find_account(state, account_of("nobody")) is None
+    assert find_panel(state, PanelId(Digest(bytes(32)))) is None
+    assert state.header_hash(2) is None
+
+
+def test_what_was_proved_is_not_asked_again_until_the_header_changes(node: Node) -> None:
+    cache = ProofCache()
+    for _ in range(3):
+        find_account(proved_state(node, cache)[0], account_of("accreditor"))
+    assert node.asked == 4
+    node.ledger.advance()
+    find_account(proved_state(node, cache)[0], account_of("accreditor"))
+    assert node.asked == 6
+
+
+def test_a_ledger_that_goes_on_meanwhile_is_noticed(node: Node) -> None:
+    node.goes_on_after = 2
+    state, _ = proved_state(node, ProofCache())
+    with pytest.raises(HeaderMoved, match="from height"):
+        find_account(state, account_of("accreditor"))
+
+
+def test_a_forged_entry_is_not_believed(node: Node) -> None:
+    node.forged = b"another"
+    state, _ = proved_state(node, ProofCache())
+    with pytest.raises(BadProof):
+        find_account(state, account_of("accreditor"))
+
+
+def test_a_header_of_other_validators_is_not_believed(node: Node) -> None:
+    stranger = replace(GENESIS.validators[0], key=key_of("somebody").public)
+    other = EmbeddedLedger(
+        None,
+        replace(GENESIS, validators=(stranger,)),
+        key_of("somebody"),
+        SteppingClock(0, 10**9),
+        SeededRandomness(1, "ledger"),
+    )
+    other.advance()
+    node.prove = other.prove  # type: ignore[method-assign]
+    with pytest.raises(BadHeader):
+        proved_state(node, ProofCache())
+    other.close()
