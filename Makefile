@@ -22,7 +22,7 @@ check: setup ## format, lint, types, floors, Rust
 	@.venv/bin/ruff format --check src tests tools
 	@.venv/bin/ruff check src tests tools
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
 	@$(RUN) tools.third_party --check
 	@cd rust && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings && cargo test --locked --quiet
 
@@ -34,6 +34,9 @@ fix: setup   ## let the tools mend what they can
 
 vectors: setup ## write tests/vectors, docs/entries.md and docs/entries.cddl again; review the difference
 	@$(RUN) tools.vectors
+	@.venv/bin/python tests/vectors/make_zip215.py
+	@.venv/bin/python tests/vectors/vdaf/make_noise.py
+	@.venv/bin/python tests/vectors/policy/make_credibility.py
 
 wheel: setup ## a wheel with the native module, the runtime, the cohort and the programs inside
 	@VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin build --release --locked --out dist

@@ -50,13 +50,12 @@ def python_part() -> str:
 
 
 def licence_of(facts: PackageMetadata) -> str:
-    expression = facts.get("License-Expression")
-    if expression:
-        return str(expression)
+    if "License-Expression" in facts:
+        return facts["License-Expression"]
     classifiers = [
         value.split(" :: ")[-1] for value in facts.get_all("Classifier") or [] if value.startswith("License ::")
     ]
-    licence = str(facts.get("License") or "").strip().split("\n")[0]
+    licence = facts["License"].strip().split("\n")[0] if "License" in facts else ""
     return ", ".join(classifiers) or licence or "see the distribution"
 
 

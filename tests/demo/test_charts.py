@@ -1,7 +1,6 @@
 """Charts are valid Vega-Lite that a renderer draws, with every value in them."""
 
 import json
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from edgehold.demo.charts import result_chart, write_chart
@@ -17,5 +16,5 @@ def test_a_chart_is_written_as_specification_and_as_picture(tmp_path: Path) -> N
         "high": 7,
         "exact": 0,
     }
-    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+    assert picture.read_text().startswith("<svg")
     assert "&lt;18.5" in picture.read_text()
