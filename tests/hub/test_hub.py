@@ -10,7 +10,16 @@ import pytest
 from hub_world import OPEN, SCHEDULE, World, account_of, bundle
 from msgspec.structs import replace
 
-from edgehold.errors import LedgerBehind, NotAnAdult, NotAsked, NothingSent, PanelNotOpen, TooLate, UnknownTask
+from edgehold.errors import (
+    LedgerBehind,
+    NoService,
+    NotAnAdult,
+    NotAsked,
+    NothingSent,
+    PanelNotOpen,
+    TooLate,
+    UnknownTask,
+)
 from edgehold.hub.hub import STORE_FILE, Hub
 from edgehold.hub.journal import RunState
 from edgehold.ledger.state import find_revocation, find_root, get_configuration
@@ -20,9 +29,9 @@ from edgehold.sandbox.manifest import parse_manifest
 from edgehold.sandbox.program import Program, make_program
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.ids import Digest, PanelId, SlotKey, TaskId
-from edgehold.wire.service import Request, Upload
-from edgehold.wire.task import TaskConfiguration
+from edgehold.wire.ids import Digest, PanelId, Signature, SlotKey, TaskId
+from edgehold.wire.service import Answer, Done, ListPart, Receipted, Request, Upload
+from edgehold.wire.task import SettleTask, TaskConfiguration
 
 PERSONS = ("ada", "bea", "cleo")
 
@@ -403,16 +412,24 @@ def test_an_answer_that_is_no_receipt_is_none(world: World, answer: bytes) -> No
     assert only_run(hub)[0] is RunState.MISSED
 
 
-def test_a_receipt_for_another_report_or_by_another_key_is_none(world: World) -> None:
-    hubs, panel = enrolled(world, *PERSONS)
+@pytest.mark.parametrize("wrong", ["report", "signature"])
+def test_a_receipt_for_another_report_or_by_another_key_is_none(world: World, wrong: str) -> None:
+    (hub, *_), panel = enrolled(world, *PERSONS)
     world.open_task(panel)
-    world.tick(hubs[0], count=5)
-    receipt = hubs[0]._journal.runs(RunState.SENT)[0].receipt
-    world.lines["leader"].answer = lambda message: encode(receipt)
-    for _ in range(3):
-        hubs[1].follow()
-        world.ledger.advance()
-    assert [line.receipt for line in hubs[1].history()] in ([None], [])
+    honest = world.lines["leader"].answer
+
+    def lying(message: bytes) -> bytes:
+        answer = decode(honest(message), Answer)
+        if isinstance(answer, Receipted) and wrong == "report":
+            answer = replace(answer, receipt=replace(answer.receipt, digest=Digest(bytes(32))))
+        elif isinstance(answer, Receipted):
+            answer = replace(answer, signature=Signature(bytes(64)))
+        return encode(answer)
+
+    world.lines["leader"].answer = lying  # type: ignore[method-assign]
+    world.tick(hub, count=8)
+    assert only_run(hub)[0] is RunState.MISSED
+    assert hub.history()[0].receipt is None
 
 
 # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -490,6 +507,65 @@ def test_a_hub_that_withdrew_is_missing_from_the_next_task(world: World) -> None
     world.tick(*hubs, count=6)
     assert len(hubs[0].history()) == 1
     assert len(uploads(world)) == 4
+
+
+def closed(world: World) -> tuple[list[Hub], TaskId]:
+    """Three hubs whose batch is closed."""
+    hubs, task = all_sent(world)
+    world.tick(*hubs, count=SCHEDULE.revoke + SCHEDULE.close)
+    return hubs, task
+
+
+def test_the_helper_gives_the_lists_where_the_leader_does_not(world: World) -> None:
+    hubs, task = closed(world)
+    world.lines["leader"].cut = True
+    check = hubs[0].check_batch(task)
+    assert check is not None
+    assert check.included
+
+
+@pytest.mark.parametrize(
+    "answer", [encode(ListPart(parts=1, leaves=())), encode(ListPart(parts=0, leaves=())), encode(Done()), b""]
+)
+def test_lists_that_are_not_the_signed_ones_prove_nothing(world: World, answer: bytes) -> None:
+    hubs, task = closed(world)
+    for name in ("leader", "helper"):
+        world.lines[name].answer = lambda message: answer  # type: ignore[method-assign]
+    with pytest.raises(NoService):
+        hubs[0].check_batch(task)
+    assert hubs[0].history()[0].included is None
+
+
+def test_a_batch_that_is_too_small_counts_nobody(world: World) -> None:
+    (hub, *_), panel = enrolled(world, *PERSONS)
+    task = world.open_task(panel)
+    world.tick(hub, count=20)
+    check = hub.check_batch(task)
+    assert check is not None
+    assert (check.included, check.evidence) == (False, None)
+    assert hub.history()[0].loss == Fraction(4, 9)
+
+
+def test_a_task_that_ended_without_a_batch_counts_nobody(world: World) -> None:
+    (hub, *_), panel = enrolled(world, *PERSONS)
+    task = world.open_task(panel)
+    world.tick(hub, count=5)
+    world.ledger.advance(20)
+    world.do("customer", SettleTask(task=task))
+    check = hub.check_batch(task)
+    assert check is not None
+    assert (check.included, check.evidence) == (False, None)
+    assert hub.history()[0].loss == Fraction(4, 9)
+
+
+def test_a_hub_is_closed_and_used_again(world: World) -> None:
+    with world.admit("ada") as hub:
+        assert len(hub.store.objects()) == 1
+    assert len(hub.store.objects()) == 1
+    assert hub.policy == OPEN
+    hub.close()
+    with world.open_hub("ada") as again:
+        assert again.account == hub.account
 
 
 # ── the ledger ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ PANEL = PanelId(digest("panel"))
 
 def make_keys(number: int = 0) -> HubKeys:
     """A hub's keys that lie in no folder."""
-    seeds = [digest(f"{name} of hub {number}") for name in ("hub", "seal", "storage", "slots", "sampling")]
+    seeds = [digest(f"{name} of hub {number}") for name in ("hub", "storage", "slots", "sampling")]
     return HubKeys(KeyFile(*seeds, owner_key=SigningKey(digest("owner")).public, minor=False), SigningKey(seeds[0]))
 
 

@@ -7,11 +7,10 @@ from typing import TypeVar
 from edgehold.crypto.blind import blind, finalize
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_root
-from edgehold.errors import BadPanelKeys, BadToken, EnrolmentError, NoService, PanelNotOpen, all_errors
+from edgehold.errors import BadPanelKeys, BadSignature, EnrolmentError, NoService, all_errors
 from edgehold.hub.journal import Journal
 from edgehold.hub.keys import HubKeys
 from edgehold.ledger.ids import possession_message
-from edgehold.ledger.state import State, find_panel
 from edgehold.ports import Peer
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import LeafOpening
@@ -30,6 +29,7 @@ from edgehold.wire.enrolment import (
     Visit,
 )
 from edgehold.wire.ids import AccountId, Digest, Modulus, NetworkId, PanelId, SlotKey
+from edgehold.wire.panel import DeclarePanel
 
 T = TypeVar("T", AccountAsked, PanelKeys, Enrolled)
 
@@ -58,7 +58,8 @@ def ask_panel_keys(issuer: Peer, panel: PanelId) -> tuple[Modulus, ...]:
 
 def enrol(
     issuer: Peer,
-    state: State,
+    network: NetworkId,
+    declared: DeclarePanel,
     journal: Journal,
     keys: HubKeys,
     account: AccountId,
@@ -67,18 +68,15 @@ def enrol(
 ) -> None:
     """Enrol into a panel: one visit, all slots.
 
-    1. The panel is open on the ledger; the issuer's slot verification keys are those under its root there.
+    1. The issuer's slot verification keys are those under the root that it declared on the ledger.
     2. The slot keys and what blinds them follow from the slot seed, so that a broken-off visit is repeated as it was.
     3. The issuer signs all of them or none; every token is checked before it is kept.
 
-    Raises `PanelNotOpen`, `BadPanelKeys`, `EnrolmentError` as the issuer says it, `NoService`.
+    Raises `BadPanelKeys`, `EnrolmentError` as the issuer says it, `NoService`.
     """
     # 1
-    entry = find_panel(state, panel)
-    if entry is None:
-        raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
     moduli = ask_panel_keys(issuer, panel)
-    if len(moduli) != entry.descriptor.slots or tree_root(moduli) != entry.descriptor.keys_root:
+    if len(moduli) != declared.slots or tree_root(moduli) != declared.keys_root:
         raise BadPanelKeys(f"{len(moduli)} keys of panel {panel.hex()} are not those under its root")
     # 2
     slot_keys = [SlotKey(keys.slot_key(panel, slot).public) for slot in range(len(moduli))]
@@ -87,7 +85,7 @@ def enrol(
         for slot, (modulus, slot_key) in enumerate(zip(moduli, slot_keys, strict=True))
     ]
     visit = Visit(
-        network=state.network.id,
+        network=network,
         panel=panel,
         account=account,
         opening=opening,
@@ -103,7 +101,7 @@ def enrol(
             (modulus, finalize(modulus, signed, one.secret, slot_key))
             for modulus, signed, one, slot_key in zip(moduli, answer.signatures, hidden, slot_keys, strict=True)
         ]
-    except BadToken as error:
+    except BadSignature as error:
         raise BadPanelKeys(f"panel {panel.hex()}: {error}") from error
     journal.add_panel(panel, tokens)
 

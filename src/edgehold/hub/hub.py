@@ -26,6 +26,7 @@ from edgehold.errors import (
     NotAnAdult,
     NotAsked,
     NothingSent,
+    PanelNotOpen,
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
@@ -37,7 +38,7 @@ from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
 from edgehold.hub.store import Store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.ids import account_id
-from edgehold.ledger.state import State, find_revocation, find_root, get_account, get_panel, get_task
+from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
 from edgehold.policy.decide import Ask, Decision, Granted, Refused, debit_for, explain, make_record
 from edgehold.policy.policy import Mode, Policy, minor, opening_budget
@@ -54,9 +55,19 @@ from edgehold.wire.ids import AccountId, Digest, PanelId, Signature, SlotKey, Ta
 from edgehold.wire.panel import SlotCredential
 from edgehold.wire.report import decode_report
 from edgehold.wire.root import CommitRoot
-from edgehold.wire.service import Answer, Done, GetLists, ListPart, Receipted, Request, RevokeReport, Upload
+from edgehold.wire.service import (
+    LEAVES_IN_PART,
+    Answer,
+    Done,
+    GetLists,
+    ListPart,
+    Receipted,
+    Request,
+    RevokeReport,
+    Upload,
+)
 from edgehold.wire.sharing import Grant, Nonce
-from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
+from edgehold.wire.task import Outcome, ReportDropped, ReportIgnored, Revoke
 from edgehold.wire.tx import Body, Envelope
 
 STORE_FILE = "store.sqlite"
@@ -231,10 +242,21 @@ class Hub:
         if self.keys.minor:
             raise NotAnAdult(f"hub {self.account.hex()} was made for a minor")
         state, _ = self._look()
-        schema = get_panel(state, panel).descriptor.schemas[0]
-        root = find_root(state, self.account)
-        opening = open_leaf(self.store, find_dataset(self.store, schema).id, root.root if root else Digest(bytes(32)))
-        enrolment.enrol(issuer, state, self._journal, self.keys, self.account, panel, opening)
+        entry, root = find_panel(state, panel), find_root(state, self.account)
+        if entry is None:
+            raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
+        dataset = find_dataset(self.store, entry.descriptor.schemas[0])
+        opening = open_leaf(self.store, dataset.id, root.root if root else Digest(bytes(32)))
+        enrolment.enrol(
+            issuer,
+            self._ledger.network,
+            entry.descriptor,
+            self._journal,
+            self.keys,
+            self.account,
+            panel,
+            opening,
+        )
 
     def panels(self) -> list[PanelId]:
         """The panels that this hub answers for."""
@@ -410,7 +432,7 @@ class Hub:
         place, slot_key = find_leaf(accepted, report.report), self._slot_key(run)
         if place is not None:
             if find_revocation(state, task, SlotKey(slot_key.public)) is None:
-                return self._conclude(run, included=True)
+                return self._conclude(run, included=entry.outcome is not Outcome.TOO_FEW)
             ignored = ReportIgnored(task=task, credential=self._credential(run), leaf=open_leaves(accepted, [place])[0])
             return self._conclude(run, included=True, evidence=self._submit(ignored, slot_key))
         if find_leaf(rejected, report.report) is not None:
@@ -439,24 +461,27 @@ class Hub:
         statement = batch.statement
         for account in (run.configuration.leader.account, run.configuration.helper.account):
             try:
-                lists = [self._download_list(account, run.task, accepted=accepted) for accepted in (True, False)]
+                lists = [
+                    self._download_list(account, run.task, accepted=True, size=statement.accepted),
+                    self._download_list(account, run.task, accepted=False, size=statement.rejected),
+                ]
             except (ConnectionError, NoService, Malformed):
                 continue
             if [list_root(leaves) for leaves in lists] == [statement.accepted_root, statement.rejected_root]:
                 return lists[0], lists[1]
         raise NoService(f"neither service gives the lists of task {run.task.hex()} that both signed")
 
-    def _download_list(self, account: AccountId, task: TaskId, *, accepted: bool) -> list[ReportLeaf]:
+    def _download_list(self, account: AccountId, task: TaskId, *, accepted: bool, size: int) -> list[ReportLeaf]:
+        """All parts of one list, of which the ledger says how long it is."""
         leaves: list[ReportLeaf] = []
-        part = 0
-        while True:
+        for part in range(size // LEAVES_IN_PART + 1):
             answer = self._ask(account, GetLists(task=task, accepted=accepted, part=part))
             if not isinstance(answer, ListPart):
                 raise NoService(f"a service answered a question for lists with {answer}")
             leaves.extend(answer.leaves)
-            part += 1
-            if part >= answer.parts:
-                return leaves
+            if len(leaves) >= size:
+                break
+        return leaves
 
     # ── taking back ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -31,7 +31,6 @@ class KeyFile(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What lies in a hub's folder, readable by its owner alone."""
 
     hub_seed: Digest
-    seal_seed: Digest
     storage_key: Digest
     slot_seed: Digest
     sampling_secret: Digest
@@ -72,11 +71,6 @@ class HubKeys:
         """32 bytes that wrap the keys of the store's blobs."""
         return self.file.storage_key
 
-    @property
-    def seal_seed(self) -> bytes:
-        """32 bytes from which the hub's HPKE key follows."""
-        return self.file.seal_seed
-
     def slot_key(self, panel: PanelId, slot: int) -> SigningKey:
         """The one-time key with which this person signs in that slot of that panel."""
         return SigningKey(tagged_hash("slot-key", self.file.slot_seed + panel + slot.to_bytes(2, "big")))
@@ -108,7 +102,6 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
     kit = RecoveryKit(*(Digest(randomness.draw(32)) for _ in range(3)))
     file = KeyFile(
         hub_seed=Digest(randomness.draw(32)),
-        seal_seed=Digest(randomness.draw(32)),
         storage_key=kit.storage_key,
         slot_seed=kit.slot_seed,
         sampling_secret=Digest(randomness.draw(32)),
