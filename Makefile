@@ -22,7 +22,7 @@ check: setup ## format, lint, types, floors, Rust
 	@.venv/bin/ruff format --check src tests tools
 	@.venv/bin/ruff check src tests tools
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 	@$(RUN) tools.third_party --check
 	@cd rust && cargo fmt --check && cargo clippy --locked --quiet --all-targets -- -D warnings && cargo test --locked --quiet
 
