@@ -89,7 +89,9 @@ class BadHeader(CryptoError):
     """A header that the validators who follow from genesis did not sign."""
 
     number = 155
-    remedy = "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
+    remedy = (
+        "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
+    )
 
 
 class CannotBlind(CryptoError):
@@ -1135,7 +1137,9 @@ class ProgramDiffers(SandboxError):
     """The source, runtime or engine at hand is not the one that was published."""
 
     number = 568
-    remedy = "Fetch the program's source again; if runtime or engine differ, install the version that the program names."
+    remedy = (
+        "Fetch the program's source again; if runtime or engine differ, install the version that the program names."
+    )
 
 
 # ── aggregation ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1295,7 +1299,6 @@ class NothingHere(AggregationError):
     remedy = "Ask for parts from 0 on, after the batch was signed; shares after they were posted."
 
 
-
 class OutOfBounds(AggregationError):
     """A measurement that its type does not allow."""
 
@@ -1447,7 +1450,9 @@ class TooFewReports(NoResult):
     """An order ended because fewer people than its least batch answered: nothing was released."""
 
     number = 712
-    remedy = "Choose a leader with a better record (`edgehold catalog`), a lower ε, or wait until more people take part."
+    remedy = (
+        "Choose a leader with a better record (`edgehold catalog`), a lower ε, or wait until more people take part."
+    )
     exit_code = 5
 
 
