@@ -716,6 +716,7 @@ class StateMismatch(EngineError):
 
     number = 403
     remedy = "Restore the folder from a copy; the table was changed from outside, or the disk is failing."
+    exit_code = 8
 
 
 class BrokenLog(EngineError):
@@ -723,6 +724,7 @@ class BrokenLog(EngineError):
 
     number = 404
     remedy = "Restore the folder from a copy; the log was changed from outside, or the disk is failing."
+    exit_code = 8
 
 
 class NotTheValidator(EngineError):
@@ -822,6 +824,7 @@ class WrongHubKey(HubError):
 
     number = 502
     remedy = "Unlock the hub with its own key; the recovery kit holds it."
+    exit_code = 4
 
 
 class UnknownObject(HubError):
@@ -865,6 +868,7 @@ class StoreBusy(HubError):
 
     number = 508
     remedy = "Stop the other command that uses this hub, then try again."
+    exit_code = 7
 
 
 class FolderInUse(HubError):
@@ -879,6 +883,7 @@ class KeysUnusable(HubError):
 
     number = 536
     remedy = "Make the file readable by you alone (`chmod 600`), or restore the hub from its recovery kit."
+    exit_code = 4
 
 
 class LedgerBehind(HubError):
@@ -909,6 +914,7 @@ class TooLate(HubError):
 
     number = 540
     remedy = "Nothing can be changed any more; the history says what the released sum contains."
+    exit_code = 5
 
 
 class NoService(HubError):
@@ -916,6 +922,7 @@ class NoService(HubError):
 
     number = 541
     remedy = "Try again later; what is sent again is byte for byte what was sent."
+    exit_code = 7
 
 
 class EnrolmentError(HubError):
@@ -930,6 +937,7 @@ class NotInvited(EnrolmentError):
 
     number = 543
     remedy = "Use the invitation that the issuer handed out with the record; it opens one account."
+    exit_code = 4
 
 
 class NotAnAdult(EnrolmentError):
@@ -937,6 +945,7 @@ class NotAnAdult(EnrolmentError):
 
     number = 544
     remedy = "Make a new hub and enrol after the eighteenth birthday."
+    exit_code = 5
 
 
 class EnrolledBefore(EnrolmentError):
@@ -944,6 +953,7 @@ class EnrolledBefore(EnrolmentError):
 
     number = 545
     remedy = "Use the slot keys of the first enrolment; the same visit can be repeated with the same request."
+    exit_code = 5
 
 
 class NotTheRecord(EnrolmentError):
@@ -951,6 +961,7 @@ class NotTheRecord(EnrolmentError):
 
     number = 546
     remedy = "Import the record as it was handed out, with its signature file beside it, and commit."
+    exit_code = 5
 
 
 class RootDiffers(EnrolmentError):
@@ -958,6 +969,7 @@ class RootDiffers(EnrolmentError):
 
     number = 547
     remedy = "Commit the hub's root, wait for the next block, then enrol."
+    exit_code = 5
 
 
 class PanelNotOpen(EnrolmentError):
@@ -965,6 +977,7 @@ class PanelNotOpen(EnrolmentError):
 
     number = 548
     remedy = "Choose an open panel; list them with `edgehold catalog`."
+    exit_code = 5
 
 
 class BadPanelKeys(EnrolmentError):
@@ -1001,6 +1014,7 @@ class BudgetExhausted(HubError):
 
     number = 523
     remedy = "Wait for the period that is named, or let the owner raise the budget."
+    exit_code = 5
 
 
 # ── sandbox ───────────────────────────────────────────────────────────────────────────────────────────────────────

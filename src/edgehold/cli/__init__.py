@@ -7,6 +7,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 needs auth, 5 refused by polic
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,9 @@ import click
 
 from edgehold import __version__
 from edgehold.cli.output import show_error
-from edgehold.errors import EdgeholdError
+from edgehold.errors import EdgeholdError, FileUnusable, UsageError
+
+INTERRUPTED = 130
 
 COMMANDS = {
     "demo": ("edgehold.cli.demo", "demo"),
@@ -64,17 +67,31 @@ def edgehold() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def run(words: list[str]) -> int:
+    """Run a command and return its exit code; whatever goes wrong is said in words, or with --json as one object."""
+    as_json = "--json" in words
     try:
         code = edgehold.main(args=words, prog_name="edgehold", standalone_mode=False)
     except EdgeholdError as error:
-        show_error(error, as_json="--json" in words)
-        sys.exit(error.exit_code)
+        show_error(error, as_json=as_json)
+        return error.exit_code
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        if as_json:
+            show_error(UsageError(error.format_message()), as_json=True)
+        else:
+            error.show()
+        return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it is gone
+        return 1
+    except OSError as error:
+        unusable = FileUnusable(f"{error.filename or 'a file'}: {error.strerror or error}")
+        show_error(unusable, as_json=as_json)
+        return unusable.exit_code
+    return code if isinstance(code, int) else 0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 
 import click
 
-import edgehold
 from edgehold.cli.output import emit, json_option, table
 from edgehold.errors import EdgeholdError, NotFound, all_errors
 
@@ -39,10 +36,7 @@ def explain(code: str | None, as_json: bool) -> None:
 
 
 def every_error() -> list[type[EdgeholdError]]:
-    """All error classes of the package, by number."""
-    for module in pkgutil.walk_packages(edgehold.__path__, "edgehold."):
-        if module.name.endswith(".errors"):
-            importlib.import_module(module.name)
+    """All error classes, by number."""
     return sorted(all_errors(), key=lambda kind: kind.number)
 
 

@@ -204,11 +204,10 @@ def init(network: Path, issuer: str, invitation: str | None, minor: bool, folder
 
 def make_hub(network: Path, place: Path, *, minor: bool) -> None:
     """Keys, kit, empty store and journal; the network remembers where they lie."""
-    keys = create_keys(place, SystemRandomness(), minor=minor)
     with (
         open_ledger(network) as ledger,
         Sandbox(prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))) as sandbox,
-        Hub.create(place, keys, surroundings(ledger, sandbox)),
+        Hub.create(place, create_keys(place, SystemRandomness(), minor=minor), surroundings(ledger, sandbox)),
     ):
         remember_network(place, network)
         add_visitor(network, "hubs", place)

@@ -163,7 +163,8 @@ def read_names(network: Path) -> Names:
     }
     for issuer in visiting(network, "issuers"):
         if (issuer / "key").is_file():
-            named[organisation_account(load_key(issuer))] = (issuer.name, issuer.name)
+            title = (issuer / "name").read_text(encoding="utf-8").strip()
+            named[organisation_account(load_key(issuer))] = (title, title)
     return Names(named)
 
 

@@ -16,7 +16,7 @@ KINDS = {
     "histogram": MeasurementType(kind=MeasurementKind.HISTOGRAM, length=2, bound=0, weight=0),
     "multihot": MeasurementType(kind=MeasurementKind.MULTIHOT, length=10, bound=0, weight=4),
 }
-"""What can be planned without a program: the noise depends on nothing else (multihot: ten conditions, four a person)."""
+"""What can be planned without a program: the noise depends on nothing else (multihot: ten labels, four a person)."""
 
 
 @click.command(short_help="The interval to expect from an order.")

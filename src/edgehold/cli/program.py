@@ -10,13 +10,23 @@ import click
 from edgehold.analyses import NAMES, shipped_programs, template
 from edgehold.cli.output import emit, json_option, table
 from edgehold.codecs.events import derive_events, encode_table
-from edgehold.ledger.ids import program_id
 from edgehold.errors import FolderInUse, NotFound
-from edgehold.hub.intake.fhir import read_records
+from edgehold.hub.intake.fhir import check_one_person, read_records
 from edgehold.hub.store import tables_directory
+from edgehold.ledger.ids import program_id
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
-from edgehold.sandbox.program import Failed, Measured, Outcome, Program, load_program, neutral, run_program
+from edgehold.sandbox.manifest import parse_manifest
+from edgehold.sandbox.program import (
+    Failed,
+    Measured,
+    Outcome,
+    Program,
+    load_program,
+    make_program,
+    neutral,
+    run_program,
+)
 
 EVENTS = {
     "time": ("int64", "seconds since 1970-01-01 UTC; the least int64 where it is not known"),
@@ -45,6 +55,7 @@ def new(name: str, folder: Path, as_json: bool) -> None:
       edgehold program test smokers.py --data record.json
     """
     source, manifest = template(name)
+    make_program(source.encode(), parse_manifest(manifest.encode(), f"{name}.toml"))
     files = [folder / f"{name}.py", folder / f"{name}.toml"]
     for file in files:
         if file.exists():
@@ -52,7 +63,6 @@ def new(name: str, folder: Path, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in zip(files, (source, manifest), strict=True):
         file.write_text(text, encoding="utf-8")
-    load_program(files[0])
     emit(as_json, {"files": [str(file) for file in files]}, [f"wrote {file}" for file in files])
 
 
@@ -60,11 +70,11 @@ def new(name: str, folder: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A FHIR R4 bundle (JSON) or NDJSON.")
 @json_option
-def test(name: str, data: Path, as_json: bool) -> None:
+def test(name: str, data: Path, as_json: bool) -> int:
     """Run a program (a file, or the name of a shipped one) on a record, in the same sandbox as a hub does.
 
-    Nothing leaves this machine. Shown is the measurement that would be split into shares, and the neutral one that leaves
-    instead when the program fails.
+    Nothing leaves this machine. Shown is the measurement that would be split into shares, and the neutral one that
+    leaves instead when the program fails; then the exit code is 1.
 
     \b
     Examples:
@@ -74,13 +84,23 @@ def test(name: str, data: Path, as_json: bool) -> None:
     chosen = find_program(name)
     if not data.is_file():
         raise NotFound(f"there is no file {data}")
-    resources = [resource for record in read_records(data) for resource in record.resources]
-    tables = encode_table(derive_events(resources))
+    tables = encode_table(derive_events(read_one_person(data)))
     runtime = prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))
     with Sandbox(runtime) as sandbox, tables_directory(tables) as folder:
         outcome = run_program(sandbox, chosen.source, chosen.descriptor, folder)
     facts = outcome_facts(chosen, outcome)
     emit(as_json, facts, outcome_lines(chosen, facts))
+    return 0 if facts["failed"] is None else 1
+
+
+def read_one_person(data: Path) -> list[dict[str, Any]]:
+    """All resources of a file; raises `IntakeError`, `SeveralPersons`."""
+    persons: set[str] = set()
+    resources: list[dict[str, Any]] = []
+    for record in read_records(data):
+        check_one_person(persons, record)
+        resources += record.resources
+    return resources
 
 
 @program.command(short_help="What a program reads and says.")

@@ -23,7 +23,8 @@ MOST_BYTES = 64 << 20
 def verify(certificate: Path, genesis: Path, as_json: bool) -> None:
     """Check a CERTIFICATE: who signed what, which batch, how much noise, and that the shares give the result.
 
-    Shares that are too large to travel inside are read from NAME.shares beside it. Exit code 8 if anything does not hold.
+    Shares that are too large to travel inside are read from NAME.shares beside it. Exit code 8 if anything does not
+    hold.
 
     \b
     Examples:
