@@ -160,7 +160,7 @@ class Sources:
 
     def _sealed_share(self, task: TaskId, party: Party, posted: PostedShare, configuration: TaskConfiguration) -> bytes:
         for body in self._bodies(posted.at):
-            if isinstance(body, PostShare) and body.sealed_digest == posted.sealed_digest and body.sealed:
+            if isinstance(body, PostShare) and sealed_share_digest(body.sealed) == posted.sealed_digest:
                 return body.sealed
 
         def ask(service: AccountId) -> bytes:
