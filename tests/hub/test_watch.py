@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,20 @@ def test_the_feed_reads_every_block_once(tmp_path: Path) -> None:
     assert feed.read_until == world.ledger.height()
     assert feed.after(world.ledger, world.ledger.height()) == []
     assert feed.after(world.ledger, 0) == [task]
+
+
+def test_hubs_on_many_threads_share_proofs_and_feed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    hubs, panel = four_hubs(world)
+    task = world.open_task(panel)
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(6):
+            list(threads.map(Hub.follow, hubs))
+            for name in ("leader", "helper"):
+                world.nodes[name].step()
+            world.ledger.advance()
+    assert [(line.task, line.state) for hub in hubs for line in hub.history()] == [(task, RunState.SENT)] * 4
+    assert [one for _, one in world.outside.feed.tasks] == [task]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,9 @@ class Departure:
     """Whether the batch counts the report; None as long as it is not known."""
     revoked_at: int | None
     log: str
+    """Why the program gave nothing; empty if it gave a measurement."""
+    trouble: str
+    """Why the last upload got no receipt; empty if none failed."""
 
 
 @dataclass(frozen=True)
@@ -282,13 +285,15 @@ class Hub:
     # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def follow(self) -> None:
-        """Do all that is due: finish what was interrupted, answer the tasks that are new, upload what has its height.
+        """Do all that is due: finish what was interrupted, upload what has its height, answer the tasks that are new.
 
-        Raises `LedgerBehind`, `BadHeader`, `BadProof`, `HeaderMoved`; then nothing was decided.
+        Uploads come first, so that how long a program runs moves none of them. Raises `LedgerBehind`, `BadHeader`,
+        `BadProof`, `HeaderMoved`; then nothing was decided.
         """
         height = self._ledger.height()
         for run in self._journal.runs(RunState.GRANTED):
             self._store(run, neutral(run.configuration.measurement), INTERRUPTED)
+        self._upload_due(height)
         news = self._outside.feed.after(self._ledger, self._followed)
         panels = self._journal.panels()
         if news and panels:
@@ -299,7 +304,6 @@ class Hub:
                     if seen is not None and self._is_asked(seen, height):
                         self._decide(state, header, seen)
         self._followed = height
-        self._upload_due(height)
 
     def inbox(self) -> list[Run]:
         """The tasks that wait for the owner's answer."""
@@ -317,7 +321,7 @@ class Hub:
             self._journal.move_run(task, RunState.DECLINED)
             return
         until = waiting[0].configuration.upload_until
-        if self._ledger.height() > until:
+        if self._ledger.height() >= until:
             self._journal.move_run(task, RunState.DECLINED)
             raise TooLate(f"task {task.hex()} took reports until height {until}")
         state, header = self._look()
@@ -327,9 +331,9 @@ class Hub:
         self._decide(state, header, seen, owner_agrees=True)
 
     def _is_asked(self, seen: SeenTask, height: int) -> bool:
-        """Whether the hub is in the task's sample, and in time."""
+        """Whether the hub is in the task's sample, and a height is left at which its report can leave."""
         configuration = seen.configuration
-        return self.keys.is_sampled(seen.question.task, configuration.sampling) and height <= configuration.upload_until
+        return self.keys.is_sampled(seen.question.task, configuration.sampling) and height < configuration.upload_until
 
     def _decide(self, state: State, header: Digest, seen: SeenTask, *, owner_agrees: bool = False) -> None:
         """Decide by policy, task, ledger and budget; on a grant fix the upload's height, run, and store the report.
@@ -345,7 +349,7 @@ class Hub:
                 verdict = RunState.ASKED
             case Ask() | Granted():
                 verdict = RunState.GRANTED
-                first = min(self._ledger.height() + 1, configuration.upload_until)
+                first = self._ledger.height() + 1
                 upload_at = self.keys.upload_height(seen.question.task, first, configuration.upload_until)
         self._journal.set_decision(verdict, record, configuration, panel=seen.panel, upload_at=upload_at, header=header)
         if verdict is RunState.GRANTED:
@@ -409,6 +413,7 @@ class Hub:
                 included=run.included,
                 revoked_at=run.revoked_at,
                 log=run.log,
+                trouble=run.trouble,
             )
             for run in self._journal.runs(*RunState)
         ]

@@ -82,6 +82,8 @@ class Run:
     revoked_at: int | None
     included: bool | None
     """Whether the batch has the report; None before it was looked for."""
+    trouble: str
+    """Why the last upload got no receipt; empty if none failed."""
 
 
 @dataclass(frozen=True)
@@ -255,24 +257,11 @@ class Journal:
         return sorted(self._runs(f"WHERE state IN ({named})"), key=lambda run: run.record.question.height)
 
     def _runs(self, condition: str, *values: bytes) -> Iterator[Run]:
-        columns = (
-            "task, state, record, configuration, panel, upload_at, log, report, sent_at, receipt, revoked_at, included"
-        )
-        for row in self._database.execute(f"SELECT {columns} FROM runs {condition}", values):  # noqa: S608 — constants
-            (
-                task,
-                state,
-                record,
-                configuration,
-                panel,
-                upload_at,
-                log,
-                report,
-                sent_at,
-                receipt,
-                revoked_at,
-                included,
-            ) = row
+        columns = "task, state, record, configuration, panel, upload_at, log, report, sent_at, receipt"
+        query = f"SELECT {columns}, revoked_at, included, trouble FROM runs {condition}"  # noqa: S608 — constants
+        for row in self._database.execute(query, values):
+            task, state, record, configuration, panel, upload_at, log, report, sent_at, receipt, *rest = row
+            revoked_at, included, trouble = rest
             yield Run(
                 task=TaskId(Digest(task)),
                 state=RunState(state),
@@ -286,6 +275,7 @@ class Journal:
                 receipt=None if receipt is None else decode(receipt, Receipted),
                 revoked_at=revoked_at,
                 included=None if included is None else bool(included),
+                trouble=trouble,
             )
 
     # ── budget ────────────────────────────────────────────────────────────────────────────────────────────────────

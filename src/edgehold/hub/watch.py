@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from threading import Lock
 
 from edgehold.crypto.cose import open1
 from edgehold.errors import BadProof, LedgerBehind
@@ -40,20 +41,25 @@ from edgehold.wire.tx import Envelope
 
 @dataclass
 class Feed:
-    """The tasks of every block that was read, shared by the hubs of one process; a hub alone has its own."""
+    """The tasks of every block that was read, shared by the hubs of one process; a hub alone has its own.
+
+    Safe between threads.
+    """
 
     read_until: int = 0
     tasks: list[tuple[int, TaskId]] = field(default_factory=list)
+    reading: Lock = field(default_factory=Lock)
 
     def after(self, ledger: Ledger, height: int) -> list[TaskId]:
         """The tasks that came to be above a height, in their order, as the node tells them: to be proved each."""
-        latest = ledger.height()
-        if latest > self.read_until:
-            for at, transaction, receipt in ledger.transactions(self.read_until + 1, latest):
-                if receipt.number == 0 and receipt.made is not None and _is_join(transaction):
-                    self.tasks.append((at, TaskId(receipt.made)))
-            self.read_until = latest
-        return [task for at, task in self.tasks if at > height]
+        with self.reading:
+            latest = ledger.height()
+            if latest > self.read_until:
+                for at, transaction, receipt in ledger.transactions(self.read_until + 1, latest):
+                    if receipt.number == 0 and receipt.made is not None and _is_join(transaction):
+                        self.tasks.append((at, TaskId(receipt.made)))
+                self.read_until = latest
+            return [task for at, task in self.tasks if at > height]
 
 
 @dataclass(frozen=True)

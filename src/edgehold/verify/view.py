@@ -7,6 +7,7 @@ its rules do, and believes no node.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 
 from edgehold.errors import HeaderMoved
 from edgehold.ledger.genesis import found_network
@@ -24,12 +25,13 @@ class ProofCache:
     """Headers and entries that were verified in this process already, by header hash.
 
     Whoever believes this process may share it; a hub alone on its machine has its own. Only what a verification
-    accepted is kept, and only for the last header.
+    accepted is kept, and only for the last header. Safe between threads.
     """
 
     header: SignedHeader | None = None
     hash: Digest | None = None
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
+    changing: Lock = field(default_factory=Lock)
 
 
 def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
@@ -40,10 +42,11 @@ def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
     3. All of them against that one header; if the ledger goes on meanwhile, `HeaderMoved`.
     """
     signed, _, _ = ledger.prove(entry_key(Collection.PARAMETERS))
-    if cache.hash is None or signed != cache.header:
-        header = verify_header(signed, ledger.genesis.chain, order_validators(ledger.genesis.validators))
-        cache.header, cache.hash, cache.entries = signed, hash_header(header), {}
-    entries = cache.entries
+    with cache.changing:
+        if cache.hash is None or signed != cache.header:
+            header = verify_header(signed, ledger.genesis.chain, order_validators(ledger.genesis.validators))
+            cache.header, cache.hash, cache.entries = signed, hash_header(header), {}
+        digest, entries = cache.hash, cache.entries
 
     def read(key: bytes) -> bytes | None:
         if key not in entries:
@@ -55,4 +58,4 @@ def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
         return entries[key]
 
     network = found_network(ledger.genesis)
-    return State(read=read, height=signed.header.height, header_hash=lambda height: None, network=network), cache.hash
+    return State(read=read, height=signed.header.height, header_hash=lambda height: None, network=network), digest
