@@ -48,7 +48,8 @@ from edgehold.demo.world import Resident, World, read_cohort
 from edgehold.errors import BadCertificate, EdgeholdError
 from edgehold.hub.sharing import fetch_record
 from edgehold.hub.store import Store
-from edgehold.policy.budget import epsilon_of_rho
+from edgehold.policy.accuracy import half_width
+from edgehold.policy.budget import epsilon_of_rho, rho_of_epsilon, sigma_for
 from edgehold.policy.credibility import PPM
 from edgehold.policy.policy import Policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
@@ -60,6 +61,7 @@ from edgehold.wire.credibility import EVIDENCE_UNIT, Prior
 from edgehold.wire.purpose import Purpose
 
 BAR = 50
+HISTOGRAM_D_SQUARED = 2
 WIDTH = 100
 
 
@@ -263,7 +265,7 @@ def why(world: World, name: str) -> str:
     standing, prior = standing_of(world, world.account(name))
     words = {Prior.ACCREDITED: "accredited", Prior.VERIFIED: "verified", Prior.UNKNOWN: "unknown"}[prior]
     if standing.suspended_at is not None:
-        return f"{words}; suspended at height {standing.suspended_at} by proof: it signed two lists"
+        return f"{words}; suspended at height {standing.suspended_at}: it signed two lists"
     if standing.accepted == 0:
         return f"{words}; a newcomer: nothing is known of it yet"
     return f"{words}; {standing.accepted / EVIDENCE_UNIT:.1f} accepted orders count, {standing.bad // EVIDENCE_UNIT} faults"
@@ -357,32 +359,37 @@ def fourth_act(world: World, script: Script, exact: ExactAnswers, teller: Teller
             tick()
     reports = [report_on(world, one, one.asked.program, exact) for one in placed]
     teller.text(
-        f"Three customers, three programs, ε {script.epsilon:g} each. With 400 people a smaller ε would drown the answer: at ε 0.5 "
-        "a cell of 30 people would be known to ± 34 only. Ten thousand people need no more than ε 0.1."
+        f"Three customers, three programs, ε {script.epsilon:g} each. Why so much, with {len(world.residents)} people? The noise "
+        f"does not shrink with the crowd: a histogram's cell is known to ± {cell_width(script.epsilon)} here, and would be to "
+        f"± {cell_width(0.5)} at ε 0.5, more than most cells hold. Many thousand people need no more than that."
     )
     for report in reports:
         show_result(report, world, teller)
     return reports
 
 
+def cell_width(epsilon: float) -> int:
+    """Half of the 95 % interval of a histogram's cell."""
+    return half_width(sigma_for(rho_of_epsilon(epsilon), HISTOGRAM_D_SQUARED))
+
+
 def show_result(report: Report, world: World, teller: Teller) -> None:
     """A result's cells: value, interval, exact answer."""
     facts = report.facts(world)
     teller.say("")
-    teller.say(f"  {report.program.manifest.title}")
+    teller.text(report.program.manifest.title)
     if report.verdict is None or report.exact is None:
         teller.say(f"    no result: {report.row.status.value} {report.row.reason or ''}")
         return
     teller.say(f"    {facts['customer']}, {facts['batch']} reports; 95 % interval, exact answer of the same people")
     inside = 0
-    for label, value, (low, high), truth in zip(
-        report.program.manifest.measurement.labels, facts["result"], facts["interval"], report.exact, strict=True
-    ):
-        inside += low <= truth <= high
-        bar = "▇" * max(0, round(30 * value / max(*facts["result"], 1)))
-        teller.say(
-            f"    {label:<40} {value:>5}  [{low:>4}, {high:>4}]  exact {truth:>4} {' ' if low <= truth <= high else '!'} {bar}"
-        )
+    largest = max([1, *facts["result"]])
+    labels = report.program.manifest.measurement.labels
+    for label, value, (low, high), truth in zip(labels, facts["result"], facts["interval"], report.exact, strict=True):
+        holds = low <= truth <= high
+        inside += holds
+        mark, bar = " " if holds else "!", "▇" * max(0, round(14 * value / largest))
+        teller.say(f"    {label:<43} {value:>5}  [{low:>4}, {high:>4}]  exact {truth:>4} {mark} {bar}".rstrip())
     teller.say(f"    {inside} of {len(report.exact)} intervals hold the exact answer")
 
 
