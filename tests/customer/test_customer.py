@@ -24,7 +24,7 @@ from service_world import Run, account_of, counts, digest, key_of
 
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.customer.orders import OrderStatus
-from edgehold.errors import NotAccreditor, NotFound, WrongNetwork
+from edgehold.errors import BadCertificate, Malformed, NotAccreditor, NotFound, WrongNetwork
 from edgehold.ledger.ids import order_id
 from edgehold.ledger.transition import open_envelope
 from edgehold.verify.certificate import verify_certificate
@@ -68,8 +68,13 @@ def test_anybody_verifies_the_file_with_nothing_but_genesis(tmp_path: Path) -> N
     assert row.certificate is not None
     assert row.shares is None
     assert len(row.certificate) < 10_000
-    verdict = verify_certificate(row.certificate, market.world.ledger.genesis)
-    assert verdict.order == row.placed
+    genesis = market.world.ledger.genesis
+    assert verify_certificate(row.certificate, genesis).order == row.placed
+    for place in range(0, len(row.certificate), 61):
+        changed = bytearray(row.certificate)
+        changed[place] ^= 1 + place % 255
+        with pytest.raises((Malformed, BadCertificate)):
+            verify_certificate(bytes(changed), genesis)
 
 
 @pytest.mark.parametrize("measurement", [BESIDE, NOT_CARRIED])
@@ -418,6 +423,12 @@ def no_program(market: Market, run: Run) -> Odd:
     return Odd(ledger, read=lambda key: None if key[0] == Collection.PROGRAM else ledger.read(key))
 
 
+def no_task(market: Market, run: Run) -> Odd:
+    """A node that lost the tasks."""
+    ledger = market.world.ledger
+    return Odd(ledger, read=lambda key: None if key[0] == Collection.TASK else ledger.read(key))
+
+
 def no_header(market: Market, run: Run) -> Odd:
     """A node without headers."""
     return Odd(market.world.ledger, header=lambda height: None)
@@ -459,6 +470,7 @@ def a_false_proof(market: Market, run: Run) -> Odd:
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
+        (no_task, "no task"),
         (no_program, "no program"),
         (no_header, "is not there yet"),
         (no_blocks, "no closing of task"),

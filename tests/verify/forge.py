@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from edgehold.crypto.blind import BlindSigner, blind, blind_sign, finalize, make_issuer_keys
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.merkle import MemoryTable, MerkleMap, tree_path, tree_paths, tree_root
+from edgehold.crypto.merkle import MemoryTable, MerkleMap, hash_key, hash_value, tree_path, tree_paths, tree_root
 from edgehold.crypto.signatures import SigningKey
 from edgehold.ledger.ids import (
     account_id,
@@ -143,10 +143,10 @@ def forge(
     slots: int = 8,
     measurement: MeasurementType = HISTOGRAM,
     values: Sequence[int] | None = None,
-    entries: int = 50,
+    crowd: int = 3,
     **lies: Lie,
 ) -> Forged:
-    """A certificate over so many reports and panels, in a state with so many other entries.
+    """A certificate over so many reports and panels, in a state where the task shares its bucket with a crowd.
 
     Lies may be told about: program, panel, order, leader, helper (attestations), configuration, drawing, leaf,
     statement, batch, shares, task, state, certificate.
@@ -181,9 +181,9 @@ def forge(
     )
     shares = say("shares", split(measurement, values or [reports] + [0] * (output_length(measurement) - 1)))
     entry = say("task", make_task(configuration, Batch(statement=statement, closed_at=closed_at), shares))
-    tree = MerkleMap(MemoryTable())
     key = entry_key(Collection.TASK, task)
-    tree.update({digest(f"entry {number}"): b"entry" for number in range(entries)} | {key: encode(entry)})
+    tree = MerkleMap(crowded(key, crowd))
+    tree.update({key: encode(entry)})
     signed = [key_of(name).sign(statement_message(statement)) for name in ("leader", "helper")]
     inside = travel_inside(configuration)
     certificate = Certificate(
@@ -368,6 +368,16 @@ def split(measurement: MeasurementType, values: Sequence[int]) -> tuple[bytes, b
     hidden = [int.from_bytes(digest(f"share {place}"), "big") for place in range(len(values))]
     rest = [value - one for value, one in zip(values, hidden, strict=True)]
     return encode_share(measurement, hidden), encode_share(measurement, rest)
+
+
+def crowded(key: bytes, count: int) -> MemoryTable:
+    """A state with other entries, so many of them in the bucket of this key."""
+    table = MemoryTable()
+    for number in range(count):
+        neighbour = Digest(hash_key(key)[:4] + digest(f"entry {number}")[4:])
+        table.put(neighbour, hash_value(b"entry"), b"", b"entry")
+        table.put(digest(f"entry {number}"), hash_value(b"entry"), b"", b"entry")
+    return table
 
 
 # ── reports ───────────────────────────────────────────────────────────────────────────────────────────────────────

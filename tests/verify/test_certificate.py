@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +30,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from edgehold.errors import BadCertificate, Malformed
+from edgehold.ledger.genesis import write_genesis
 from edgehold.ledger.ids import panel_id
 from edgehold.verify.certificate import (
     ARITHMETIC,
@@ -44,6 +48,7 @@ from edgehold.wire.data import Grade, Kind
 from edgehold.wire.governance import Validator
 from edgehold.wire.ids import Digest, ReportId, Signature, SlotKey, Token
 from edgehold.wire.program import MeasurementKind, MeasurementType
+from edgehold.wire.proof import LargeBucket
 from edgehold.wire.task import Outcome
 
 LONG = MeasurementType(kind=MeasurementKind.HISTOGRAM, length=300, bound=0, weight=0)
@@ -85,8 +90,14 @@ def test_a_result_that_was_accepted_or_not_contested_stands(outcome: Outcome) ->
     assert check(forge(task=with_fields(outcome=outcome, settled_at=120)))
 
 
-def test_four_panels_in_a_state_with_large_buckets_verify() -> None:
+def test_four_panels_with_all_their_slots_verify() -> None:
     assert check(forge(panels=4, slots=256))
+
+
+def test_a_task_in_a_crowded_bucket_is_proved_by_its_own_entry() -> None:
+    forged = forge(crowd=100)
+    assert isinstance(forged.certificate.task_proof.bucket, LargeBucket)
+    assert check(forged)
 
 
 def test_a_service_may_carry_every_attestation_there_is() -> None:
@@ -128,7 +139,7 @@ def refused(data: bytes, detached: bytes | None = None) -> bool:
 
 
 def test_no_byte_of_a_certificate_can_be_changed() -> None:
-    data = HONEST.data
+    data = forge(reports=3).data
     accepted = []
     for place in range(len(data)):
         changed = bytearray(data)
@@ -174,8 +185,9 @@ def other_values(value: Any) -> Iterator[Any]:
                     yield [*value[:place], other, *value[place + 1 :]]
 
 
-def test_no_field_can_have_another_value() -> None:
-    forged = forge(reports=12, panels=2, leader=lambda truth: (*truth, replace(truth[0], claim=Claim.VERIFIED)))
+@pytest.mark.parametrize("crowd", [3, 100])
+def test_no_field_can_have_another_value(crowd: int) -> None:
+    forged = forge(reports=12, panels=2, crowd=crowd, leader=lambda _: TWO_CLAIMS)
     parts = msgspec.to_builtins(forged.certificate, builtin_types=(bytes,))
     told = 0
     for other in other_values(parts):
@@ -458,11 +470,40 @@ def test_other_shares_beside_the_file_are_refused() -> None:
         verify_certificate(forged.data, GENESIS, b"")
 
 
+# ── offline ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OFFLINE = """
+import sys
+from pathlib import Path
+
+def no_network(event, arguments):
+    if event.startswith("socket."):
+        raise OSError(event)
+
+sys.addaudithook(no_network)
+from edgehold.ledger.genesis import read_genesis
+from edgehold.verify.certificate import verify_certificate
+
+certificate, genesis = (Path(name).read_bytes() for name in sys.argv[1:])
+print(verify_certificate(certificate, read_genesis(genesis)).values)
+parties = ("hub", "service", "customer", "issuer", "engine", "server", "cli", "demo")
+assert not [name for name in sys.modules if name.startswith(tuple(f"edgehold.{party}" for party in parties))]
+"""
+
+
+def test_two_files_are_enough_without_network_or_parties(tmp_path: Path) -> None:
+    (tmp_path / "result.cert").write_bytes(HONEST.data)
+    (tmp_path / "genesis.cbor").write_bytes(write_genesis(GENESIS))
+    command = [sys.executable, "-c", OFFLINE, str(tmp_path / "result.cert"), str(tmp_path / "genesis.cbor")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[20, 0, 0, 0, 0]\n", "")
+
+
 # ── how large ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_size_hardly_depends_on_the_number_of_reports() -> None:
-    """100,000 reports of 4 panels with 256 slots each, and as many shares inside as fit."""
+    """100,000 reports of 4 panels with 256 slots each, in a state of 1,000,000 entries, and all the shares that fit."""
     widest = MeasurementType(kind=MeasurementKind.HISTOGRAM, length=128, bound=0, weight=0)
     forged = forge(reports=100_000, panels=4, slots=256, measurement=widest)
     assert check(forged).batch == 100_000

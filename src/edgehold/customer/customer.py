@@ -133,10 +133,13 @@ class Customer:
         return verify_certificate(row.certificate, self._ledger.genesis, row.shares)
 
     def step(self) -> None:
-        """Look at the ledger and do what is due for each open order."""
+        """Look at the ledger and do what is due for each open order; what cannot be had now keeps no other waiting."""
         for row in self._store.rows():
             if row.status.is_open:
-                self._advance(row)
+                try:
+                    self._advance(row)
+                except Unavailable as error:
+                    self._store.keep_reason(row.order, f"{error.code}: {error}")
 
     # ── one order ─────────────────────────────────────────────────────────────────────────────────────────────────
 
