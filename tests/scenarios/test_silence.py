@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
@@ -127,7 +128,7 @@ def test_a_sample_of_half_is_about_half_of_the_people_over_many_tasks(world: Sce
     drawn = [[sampled(hub, task) for task in tasks] for hub in hubs]
     everything = sum(map(sum, drawn)) / (len(hubs) * len(tasks))
     assert 0.47 < everything < 0.53
-    for one, other in zip(drawn, drawn[1:], strict=False):
+    for one, other in pairwise(drawn):
         agreeing = sum(mine == theirs for mine, theirs in zip(one, other, strict=True)) / len(tasks)
         assert 0.4 < agreeing < 0.6, "one person's draw says nothing of another's"
 

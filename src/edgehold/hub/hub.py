@@ -493,8 +493,8 @@ class Hub:
     def revoke(self, task: TaskId) -> Digest | None:
         """End the permit for a task: both services are told; if one does not answer, the ledger is.
 
-        Returns the digest of the ledger's envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum
-        contains the report).
+        At the last height one answer has to do, since the next block is too late. Returns the digest of the ledger's
+        envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum contains the report).
         """
         run = self._journal.run(task)
         if run.state not in (RunState.STORED, RunState.SENT):
@@ -512,10 +512,12 @@ class Hub:
             token=credential.token,
             signature=slot_key.sign(tagged_hash("revoke-report", task + credential.key)),
         )
-        self._journal.set_revoked(task, height)
         services = (run.configuration.leader.account, run.configuration.helper.account)
         answered = [self._is_done(service, message) for service in services]
-        if all(answered):
+        if height == until and not any(answered):
+            raise TooLate(f"task {task.hex()}: neither service answers, and the next block is after height {until}")
+        self._journal.set_revoked(task, height)
+        if all(answered) or height == until:
             return None
         return self._submit(Revoke(task=task, credential=credential), slot_key)
 
