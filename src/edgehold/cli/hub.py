@@ -726,7 +726,8 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
     \b
     Examples:
       edgehold hub share DATASET --with dr-lindqvist --until 100000 --hub demo-out/hubs/0001
-      edgehold hub share DATASET --with dr-lindqvist --until 100000 --out mine.json --hub demo-out/hubs/0001
+      edgehold hub share DATASET --with dr-lindqvist --until 100000 --out mine.json \\
+        --hub demo-out/hubs/0001
     """
     with opened(folder) as (own, ledger, names):
         one = find_id(dataset, [one.id for one in own.store.objects()], "dataset")

@@ -126,7 +126,7 @@ def init(network: Path, name: str, sponsor: str, folder: Path | None, as_json: b
     \b
     Examples:
       edgehold issuer init --network demo-out --name "Hillside Clinic"
-      edgehold issuer init --network demo-out --name "Lakeside Laboratory" --sponsor accreditor-south --issuer lab --json
+      edgehold issuer init --network demo-out --name Lakeside --sponsor accreditor-south --issuer lab
     """
     place = folder or default_issuer()
     if sponsor not in require_network(network).organisations:
@@ -262,7 +262,8 @@ def declare(
 
     \b
     Examples:
-      edgehold issuer panel declare --scheme riverbend-adults --period 2 --slots 4 --issuer demo-out/organisations/riverbend
+      edgehold issuer panel declare --scheme riverbend-adults --period 2 --slots 4 \\
+        --issuer demo-out/organisations/riverbend
     """
     with in_world(folder) as (own, _, world):
         name = own.declare_panel(
@@ -333,7 +334,8 @@ def enrol(name: str, hubs: tuple[Path, ...], folder: Path | None, as_json: bool)
 
     \b
     Examples:
-      edgehold issuer enrol --panel OPENPANEL --hub demo-out/hubs/0001 --issuer demo-out/organisations/riverbend
+      edgehold issuer enrol --panel OPENPANEL --hub demo-out/hubs/0001 --hub demo-out/hubs/0002 \\
+        --issuer demo-out/organisations/riverbend
     """
     done: list[str] = []
     failed: list[tuple[Path, EdgeholdError]] = []

@@ -129,7 +129,7 @@ def show(name: str | None, as_json: bool) -> None:
         f"  id       {facts['id']}",
         f"  reads    {facts['reads']}",
         f"  says     {facts['kind']} of {len(facts['labels'])}: {', '.join(facts['labels'])}",
-        f"  limits   {facts['limits']}",
+        f"  limits   {limits_words(facts['limits'])}",
         "",
         *(f"  {line}" for line in chosen.source.decode().splitlines()),
     ]
@@ -183,6 +183,12 @@ def program_facts(chosen: Program) -> dict[str, Any]:
             "deadline_ms": limits.deadline_ms,
         },
     }
+
+
+def limits_words(limits: dict[str, int]) -> str:
+    """What a run may use, for people."""
+    memory, output = limits["memory_bytes"] // 2**20, limits["output_bytes"] // 2**10
+    return f"{limits['fuel']:,} units of fuel, {memory} MiB, {output} KiB said, {limits['deadline_ms'] / 1000:g} s"
 
 
 def outcome_facts(chosen: Program, outcome: Outcome) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgehold.cli.output import emit, json_option
-from edgehold.errors import BadCertificate, NotFound
+from edgehold.cli.output import WIDTH, emit, json_option
+from edgehold.errors import BadCertificate, Malformed, NotFound
 from edgehold.ledger.genesis import read_genesis
-from edgehold.verify.certificate import Check, Verdict, verify_certificate
+from edgehold.verify.certificate import NEVER_SHOWN, Check, Verdict, verify_certificate
 
 MOST_BYTES = 64 << 20
 """Of any file read here; detached shares of the longest vector are smaller."""
@@ -33,7 +34,11 @@ def verify(certificate: Path, genesis: Path, as_json: bool) -> None:
     """
     document = read_genesis(read_file(genesis))
     beside = certificate.with_suffix(".shares")
-    verdict = verify_certificate(read_file(certificate), document, read_file(beside) if beside.exists() else None)
+    data, shares = read_file(certificate), read_file(beside) if beside.exists() else None
+    try:
+        verdict = verify_certificate(data, document, shares)
+    except Malformed as error:
+        raise BadCertificate(f"{certificate}: {error}") from error
     emit(as_json, verdict_facts(verdict), [f"{certificate} holds.", "", *verdict_lines(verdict)])
 
 
@@ -74,7 +79,10 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict for people: the four groups, then the result."""
     lines = []
     for group, sayings in groups(verdict.checks).items():
-        lines += [f"  {group}:", *(f"    {'✗' if group == 'never shown' else '✓'} {says}" for says in sayings)]
+        mark = "✗" if group == NEVER_SHOWN else "✓"
+        lines.append(f"  {group}:")
+        for says in sayings:
+            lines += textwrap.wrap(says, WIDTH, initial_indent=f"    {mark} ", subsequent_indent="      ")
     shown = ", ".join(f"{value} ± {verdict.half_width}" for value in verdict.values[:12])
     more = "" if len(verdict.values) <= 12 else f" … ({len(verdict.values)} values)"
     return [*lines, f"  result (95 % intervals): {shown}{more}"]

@@ -1,0 +1,108 @@
+"""Every example of every --help runs, and every command speaks JSON."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from cli_story import DEMO, ONE, Edgehold
+
+from edgehold.cli import edgehold as whole
+
+REFUSED = {
+    "issuer panel close OPENPANEL": 5,  # nobody enrolled: a panel of none hides nobody
+}
+"""Examples whose point is a refusal, by how they begin, with their exit code."""
+
+NEEDS = {
+    "hub import": "hub init --network demo-out",
+    "hub init": None,
+    "program test": "program new smokers",
+    "order new": "program new smokers",
+}
+"""What a user has done before the examples of a command."""
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group, with the words that call it."""
+    if not isinstance(group, click.Group):
+        yield " ".join(path), group
+        return
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        yield from commands(found, (*path, name))
+
+
+COMMANDS = dict(commands(whole))
+
+
+def examples(command: click.Command) -> list[str]:
+    """The lines below "Examples:" without the name of the program."""
+    shown = (command.help or "").partition("Examples:")[2]
+    return re.findall(r"^ *edgehold (.+)$", re.sub(r"\\\n *", "", shown), re.MULTILINE)
+
+
+def filled(example: str, edgehold: Edgehold) -> list[str]:
+    """An example with ids of the story in place of the words in capitals."""
+    panels = edgehold("catalog", "--json").json["panels"]
+    orders = edgehold("order", "status", "--json").json["orders"]
+    history = edgehold("hub", "history", "--hub", ONE, "--json").json
+    waiting = edgehold("hub", "inbox", "--hub", ONE, "--json").json["waiting"]
+    ids = {
+        "PANEL": next(one["panel"] for one in panels if not one["open"])[:12],
+        "OPENPANEL": next(one["panel"] for one in panels if one["open"])[:12],
+        "ORDER": next(one["order"] for one in orders if one["status"] == "accepted")[:12],
+        "SHARE": history["shares"][0]["share"][:12],
+        "WAITING": waiting[0]["task"][:12] if waiting else "WAITING",
+        "DATASET": edgehold("hub", "show", "--hub", ONE, "--json").json["datasets"][0]["id"][:8],
+    }
+    return [ids.get(word, word) for word in shlex.split(example)]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_every_example_runs_and_says_the_same_as_json(name: str, here: Path, edgehold: Edgehold) -> None:
+    found = examples(COMMANDS[name])
+    assert found, f"edgehold {name} --help has no example"
+    before = NEEDS.get(name)
+    if before:
+        assert edgehold(*before.split()).code == 0
+    for example in found:
+        words = filled(example, edgehold) if re.search(r"\b[A-Z]{5,}\b", example) else shlex.split(example)
+        wanted = next((code for start, code in REFUSED.items() if example.startswith(start)), 0)
+        ran = edgehold(*words)
+        if name == "hub answer" and example.startswith("hub answer WAITING no"):
+            assert ran.code == 6  # the yes before it was the answer
+            continue
+        assert ran.code == wanted, (example, ran)
+        if "--json" in words:
+            json.loads(ran.out)
+        elif wanted:
+            assert "EH" in ran.err
+        else:
+            assert all(len(line) <= 150 for line in ran.out.splitlines())
+
+
+def test_the_demo_s_first_example_is_the_one_that_these_tests_live_in() -> None:
+    assert examples(COMMANDS["demo"])[0] == DEMO
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_json_and_help(name: str, edgehold: Edgehold) -> None:
+    options = [option for parameter in COMMANDS[name].params for option in parameter.opts]
+    assert "--json" in options
+    shown = edgehold(*name.split(), "--help")
+    assert shown.code == 0
+    assert "Examples:" in shown.out
+    assert all(len(line) <= 100 for line in shown.out.splitlines()), shown.out
+
+
+def test_a_group_lists_its_commands(edgehold: Edgehold) -> None:
+    shown = edgehold("--help")
+    assert shown.code == 0
+    for name in COMMANDS:
+        assert name.split()[0] in shown.out
