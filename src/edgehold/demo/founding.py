@@ -7,16 +7,13 @@ rules. The earlier period is run fast, that is all.
 from __future__ import annotations
 
 import json
+import tempfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import msgspec
-from msgspec import Struct
 
 from edgehold.demo import cast
 from edgehold.demo.parties import Dice, Direct, make_key
@@ -33,8 +30,9 @@ from edgehold.demo.world import (
 )
 from edgehold.errors import FolderInUse
 from edgehold.hub.hub import Hub
+from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.keys import create_keys
-from edgehold.issuer.issuer import is_adult
+from edgehold.issuer.issuer import is_adult, read_patient
 from edgehold.ledger.ids import possession_message
 from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemClock
@@ -45,26 +43,6 @@ from edgehold.wire.ids import Digest
 
 FAR = 2**40
 """A height that does not come: the end of the demo's attestations."""
-
-
-class Patient(Struct, rename="camel"):
-    """A resource of which only the person's id and birth date are looked at."""
-
-    resource_type: str
-    id: str = ""
-    birth_date: str = ""
-
-
-class Entry(Struct):
-    """One entry of a bundle."""
-
-    resource: Patient
-
-
-class Bundle(Struct):
-    """A bundle of which only the patient is looked at."""
-
-    entry: list[Entry]
 
 
 @dataclass(frozen=True)
@@ -118,19 +96,14 @@ def repeat(bundles: Iterable[bytes], people: int) -> Iterable[bytes]:
 
 def renamed(bundle: bytes, generation: int) -> bytes:
     """The same record under another patient id."""
-    old = patient_of(bundle).id
+    old, _ = read_patient(bundle)
     return bundle.replace(old.encode(), f"{generation:04x}{old[4:]}".encode())
 
 
 def is_grown(bundle: bytes) -> bool:
     """Whether the person of a bundle is an adult."""
-    return is_adult(date.fromisoformat(patient_of(bundle).birth_date), TODAY)
-
-
-def patient_of(bundle: bytes) -> Patient:
-    """The person of a bundle, and nothing else of it."""
-    entries = msgspec.json.decode(bundle, type=Bundle).entry
-    return next(entry.resource for entry in entries if entry.resource.resource_type == "Patient")
+    _, born = read_patient(bundle)
+    return is_adult(born, TODAY)
 
 
 def save_facts(world: World) -> None:
@@ -166,33 +139,52 @@ def settle_people(world: World, tick: Callable[[], None]) -> Received:
     """Every person receives a signed record, makes a hub, imports, gets an account and posts a root."""
     adults = world.facts["adults"]
     cohort = Path(world.facts["cohort"]) if world.facts["cohort"] else None
-    invitations = []
-    received = kept = 0
-    mailbox = world.folder / "mailbox"
-    mailbox.mkdir(mode=0o700)
     bundles = islice(repeat(read_cohort(cohort), len(adults)), len(adults))
-    for number, (bundle, adult) in enumerate(zip(bundles, adults, strict=True), start=1):
-        signed = world.issuer.sign_record(bundle, TODAY)
-        record = mailbox / "record.json"
-        record.write_bytes(bundle)
-        record.with_name("record.json.jws").write_bytes(signed.signature)
-        folder = world.hub_folder(number)
-        keys = create_keys(folder, world.dice.of(f"keys of hub {number}"), minor=not adult)
-        hub = Hub.create(folder, keys, world.surroundings(number))
-        imported = hub.import_file(record)
-        received += imported.bytes_received
-        kept += imported.bytes_kept
-        world.residents.append(Resident(number=number, adult=adult, hub=hub))
-        invitations.append(signed.invitation)
-        tick()
-    for file in mailbox.iterdir():
-        file.unlink()
-    mailbox.rmdir()
+    invitations: list[Invitation] = []
+    received = kept = 0
+
+    def hand_out() -> Iterator[Handed]:
+        for number, (bundle, adult) in enumerate(zip(bundles, adults, strict=True), start=1):
+            signed = world.issuer.sign_record(bundle, TODAY)
+            invitations.append(signed.invitation)
+            yield Handed(number=number, adult=adult, record=bundle, signature=signed.signature)
+
+    with tempfile.TemporaryDirectory(dir=world.folder) as mailbox:
+        for resident, imported in world.in_parallel(lambda handed: move_in(world, Path(mailbox), handed), hand_out()):
+            world.residents.append(resident)
+            received += imported.bytes_received
+            kept += imported.bytes_kept
+            tick()
     open_hub_accounts(world, invitations)
     for place, resident in enumerate(world.adults):
         resident.hub.set_policy(cast.policy_of(place, world.genesis.parameters.least_batch))
     post_roots(world)
     return Received(people=len(adults), adults=sum(adults), received=received, kept=kept)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What the clinic hands to one person."""
+
+    number: int
+    adult: bool
+    record: bytes
+    signature: bytes
+
+
+def move_in(world: World, mailbox: Path, handed: Handed) -> tuple[Resident, Imported]:
+    """One person makes a hub and imports the record with its signature."""
+    record = mailbox / f"{handed.number}.json"
+    beside = record.with_name(record.name + ".jws")
+    record.write_bytes(handed.record)
+    beside.write_bytes(handed.signature)
+    folder = world.hub_folder(handed.number)
+    keys = create_keys(folder, world.dice.of(f"keys of hub {handed.number}"), minor=not handed.adult)
+    hub = Hub.create(folder, keys, world.surroundings(handed.number))
+    imported = hub.import_file(record)
+    record.unlink()
+    beside.unlink()
+    return Resident(number=handed.number, adult=handed.adult, hub=hub), imported
 
 
 def open_hub_accounts(world: World, invitations: list[Invitation]) -> None:

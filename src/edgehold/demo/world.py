@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
@@ -54,6 +55,10 @@ SEEDED_START = 1_795_000_000_000_000_000
 
 CREDITS = 1_000_000_000
 THREADS = 2
+AT_A_TIME = 64
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -69,21 +74,22 @@ FILES_OF_A_HUB = 8
 """Open files of one open hub: two databases with their logs, and some room."""
 
 
-def allow_files(people: int) -> None:
-    """Let this process hold the files of so many hubs open; raises `Unavailable` if the system does not allow it."""
+def may_open(people: int) -> bool:
+    """Ask the system to let this process hold the files of so many hubs open; whether it does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 512 + FILES_OF_A_HUB * people
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise Unavailable(f"{people} open hubs need {wanted} open files, this system allows {hard} (ulimit -Hn)")
+        return False
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return True
 
 
 class World:
     """An open world. Close it to let go of its files."""
 
     def __init__(self, folder: Path, facts: dict[str, Any], sandbox: Sandbox) -> None:
-        allow_files(len(facts["adults"]))
+        self._keep_open = may_open(len(facts["adults"]))
         self.folder = folder
         self.facts = facts
         self.dice = Dice(facts["seed"], facts.get("openings", 0))
@@ -223,8 +229,19 @@ class World:
 
     def for_each_hub(self, act: Callable[[Resident], object]) -> None:
         """Do something at every hub, on both cores; the first error ends it."""
-        for _ in self._pool.map(act, self.residents):
+
+        def visit(resident: Resident) -> None:
+            act(resident)
+            if not self._keep_open:
+                resident.hub.close()
+
+        for _ in self.in_parallel(visit, iter(self.residents)):
             pass
+
+    def in_parallel(self, act: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
+        """Act on items on both cores, a few at a time; the results come in the items' order."""
+        while batch := list(islice(items, AT_A_TIME)):
+            yield from self._pool.map(act, batch)
 
     # ── opening ───────────────────────────────────────────────────────────────────────────────────────────────────
 

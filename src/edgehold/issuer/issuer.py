@@ -6,11 +6,13 @@ an enrolment visit is made of stands in `issuer.panel`.
 
 from __future__ import annotations
 
-import json
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
+
+import msgspec
+from msgspec import Struct
 
 from edgehold.crypto.blind import make_issuer_keys
 from edgehold.crypto.cose import sign1
@@ -80,11 +82,11 @@ class Issuer:
         follows from Patient.birthDate and `today`. Raises `NotFhir` if the bundle has not one
         Patient with both.
         """
-        patient = _read_patient(record)
+        reference, born = read_patient(record)
         signature = sign_detached(record, self.account, self._key.sign)
-        adult = is_adult(_birth_date(patient), today)
+        adult = is_adult(born, today)
         invitation = self._register.add_record(
-            person or patient["id"],
+            person or reference,
             adult=adult,
             invitation=Invitation(self._randomness.draw(16)),
             signature=signature_digest(signature),
@@ -183,24 +185,41 @@ def is_adult(born: date, today: date) -> bool:
     return years >= ADULT_YEARS
 
 
-def _read_patient(record: bytes) -> dict[str, str]:
+class Patient(Struct, rename="camel"):
+    """A resource of which only the person's id and birth date are looked at."""
+
+    resource_type: str
+    id: str | None = None
+    birth_date: str | None = None
+
+
+class _Entry(Struct):
+    resource: Patient
+
+
+class _Bundle(Struct):
+    entry: list[_Entry]
+
+
+def read_patient(record: bytes) -> tuple[str, date]:
+    """Id and birth date of the one person of a FHIR bundle; raises `NotFhir` if there is not exactly one with both."""
     try:
-        entries = json.loads(record)["entry"]
-        patients = [entry["resource"] for entry in entries if entry["resource"]["resourceType"] == "Patient"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        entries = msgspec.json.decode(record, type=_Bundle).entry
+    except (msgspec.DecodeError, RecursionError) as error:
         raise NotFhir(f"the record is not a bundle of resources: {type(error).__name__}") from error
+    patients = [entry.resource for entry in entries if entry.resource.resource_type == "Patient"]
     if len(patients) != 1:
         raise NotFhir(f"the record has {len(patients)} Patient resources, not one")
     patient = patients[0]
-    if not all(isinstance(patient.get(name), str) for name in ("id", "birthDate")):
+    if patient.id is None or patient.birth_date is None:
         raise NotFhir("the Patient has no id or birthDate")
-    return {name: patient[name] for name in ("id", "birthDate")}
+    return patient.id, _birth_date(patient.birth_date)
 
 
-def _birth_date(patient: dict[str, str]) -> date:
+def _birth_date(text: str) -> date:
     """A FHIR date; a year or month alone counts as its last day, so that nobody is taken for older than they are."""
     try:
-        year, month, day = (int(part) for part in [*patient["birthDate"].split("-"), "0", "0"][:3])
+        year, month, day = (int(part) for part in [*text.split("-"), "0", "0"][:3])
         month = month or 12
         return date(year, month, day or monthrange(year, month)[1])
     except ValueError as error:
