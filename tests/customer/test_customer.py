@@ -25,17 +25,16 @@ from service_world import Run, account_of, counts, digest, key_of
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.customer.orders import OrderStatus
 from edgehold.errors import BadCertificate, Malformed, NotAccreditor, NotFound, WrongNetwork
-from edgehold.ledger.ids import order_id
 from edgehold.ledger.transition import open_envelope
 from edgehold.verify.certificate import verify_certificate
-from edgehold.wire.account import Attest, Claim, WithdrawAttestation
+from edgehold.wire.account import Attest, Claim, Transfer, WithdrawAttestation
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.ids import NetworkId, OrderId
 from edgehold.wire.order import Order, PlaceOrder
 from edgehold.wire.program import MeasurementKind, MeasurementType
 from edgehold.wire.service import Answer, GetLists, GetShare, ListPart
-from edgehold.wire.task import AcceptResult, DisputeResult, Outcome
+from edgehold.wire.task import AcceptResult, DisputeResult, Outcome, Task, TaskConfiguration
 
 BESIDE = MeasurementType(kind=MeasurementKind.HISTOGRAM, length=300, bound=0, weight=0)
 """Its shares are too large for the certificate."""
@@ -98,6 +97,19 @@ def test_two_orders_of_one_customer_go_side_by_side(tmp_path: Path) -> None:
         run.upload_all(PLACES[:15])
     assert [market.finish(run).status for run in runs] == [OrderStatus.ACCEPTED] * 2
     assert [row.order for row in market.customer.orders()] == [first, second]
+
+
+def test_what_else_stands_in_the_same_blocks_does_not_matter(tmp_path: Path) -> None:
+    market = Market(tmp_path)
+    run = market.ordered(PLACES[:15])
+    ledger = market.world.ledger
+    for number in range(1, 15):
+        body = Transfer(account_of("customer"), number)
+        ledger.submit(
+            sign_transaction(key_of("treasurer"), ledger.network, account_of("treasurer"), ledger.height() + 5, body)
+        )
+        market.tick()
+    assert status_of(market, run) is OrderStatus.ACCEPTED
 
 
 def test_attestations_that_were_withdrawn_or_renewed_since_the_join_are_found_in_the_log(tmp_path: Path) -> None:
@@ -264,10 +276,14 @@ def test_a_state_that_lags_behind_its_receipts_has_nothing_sent_twice(tmp_path: 
     run.finish()
     ledger = market.world.ledger
     market.customer.step()
-    key = entry_key(Collection.TASK, run.task)
-    before = ledger.read(key)
+    keys = (
+        entry_key(Collection.PARAMETERS),
+        entry_key(Collection.ORDER, run.configuration.order),
+        entry_key(Collection.TASK, run.task),
+    )
+    before = {key: ledger.prove(key) for key in keys}
     ledger.advance()
-    market.ledger = wire = Wire(Odd(ledger, read=lambda asked: before if asked == key else ledger.read(asked)))
+    market.ledger = wire = Wire(Odd(ledger, prove=before.__getitem__))
     market.reopen().step()
     assert wire.sent == []
     assert status_of(market, run) is OrderStatus.CERTIFIED
@@ -377,56 +393,89 @@ def test_services_that_cannot_be_reached_are_waited_for_and_the_task_is_settled(
     assert market.finish(run).status is OrderStatus.UNCONTESTED
 
 
-def test_a_task_of_another_order_is_not_taken_for_ours(tmp_path: Path) -> None:
-    """A node shows the task of another order, to whose key the customer holds no secret."""
-    market = Market(tmp_path)
-    run = market.ordered(PLACES[:15])
-    order = market.place()
-    market.tick()
-    run.finish()
-    shown(market, order, run)
-    market.customer.step()
-    row = market.customer.order(order)
-    assert row.status is OrderStatus.PLACED
-    assert "the key that fits" in str(row.reason)
-
-
-def test_the_task_of_somebody_who_copied_the_order_is_not_taken_for_ours(tmp_path: Path) -> None:
-    market = Market(tmp_path)
-    order = market.place()
-    placed = market.customer.order(order).placed
-    market.world.do("treasurer", placed)
-    copied = market.run_of(order_id(account_of("treasurer"), placed), customer=False)
-    copied.upload_all(PLACES[:15])
-    copied.finish()
-    shown(market, order, copied)
-    market.customer.step()
-    row = market.customer.order(order)
-    assert (row.status, row.certificate) == (OrderStatus.PLACED, None)
-    assert f"not of {order.hex()}" in str(row.reason)
-
-
-def shown(market: Market, order: OrderId, run: Run) -> None:
-    """From now on the customer's node shows this task as the one that came of its order."""
+def forged_proof(market: Market, run: Run, *, first: int, of: Collection, forge: Any) -> Odd:
+    """A node that changes what it proves of one collection from the first, or the second, time on."""
     ledger = market.world.ledger
-    entry = market.world.read(Order, Collection.ORDER, order)
-    assert entry is not None
-    value = encode(replace(entry, task=run.task))
-    ours = entry_key(Collection.ORDER, order)
-    market.ledger = Odd(ledger, read=lambda key: value if key == ours else ledger.read(key))
-    market.reopen()
+    asked = 0
+
+    def prove(key: bytes) -> Any:
+        nonlocal asked
+        signed, value, proof = ledger.prove(key)
+        if key[0] != of:
+            return signed, value, proof
+        asked += 1
+        return signed, forge(value) if asked >= first else value, proof
+
+    return Odd(ledger, prove=prove)
+
+
+def another_task(market: Market, run: Run) -> Odd:
+    """A node that shows another task for the order."""
+
+    def lie(value: bytes) -> bytes:
+        return encode(replace(decode(value, Order), task=digest("another")))
+
+    return forged_proof(market, run, first=1, of=Collection.ORDER, forge=lie)
+
+
+def another_share(market: Market, run: Run) -> Odd:
+    """A node that would have the customer dispute an honest share, and reveal its key."""
+
+    def lie(value: bytes) -> bytes:
+        entry = decode(value, Task)
+        return encode(replace(entry, helper_share=replace(entry.helper_share, share_digest=digest("x"))))
+
+    return forged_proof(market, run, first=1, of=Collection.TASK, forge=lie)
+
+
+def another_key(market: Market, run: Run) -> Odd:
+    """A node that shows a configuration with another key."""
+
+    def lie(value: bytes) -> bytes:
+        return encode(replace(decode(value, TaskConfiguration), seal_key=digest("x")))
+
+    return forged_proof(market, run, first=1, of=Collection.CONFIGURATION, forge=lie)
+
+
+def an_old_task(market: Market, run: Run) -> Odd:
+    """A node that shows the task as it was before its close, for the certificate only."""
+
+    def lie(value: bytes) -> bytes:
+        return encode(replace(decode(value, Task), batch=None))
+
+    return forged_proof(market, run, first=2, of=Collection.TASK, forge=lie)
+
+
+def no_task(market: Market, run: Run) -> Odd:
+    """A node that does not know the task, for the certificate only."""
+    return forged_proof(market, run, first=2, of=Collection.TASK, forge=lambda value: None)
+
+
+def another_outcome(market: Market, run: Run) -> Odd:
+    """A node that shows the task with another outcome, for the certificate only."""
+
+    def lie(value: bytes) -> bytes:
+        return encode(replace(decode(value, Task), outcome=Outcome.ACCEPTED))
+
+    return forged_proof(market, run, first=2, of=Collection.TASK, forge=lie)
+
+
+def a_block_between(market: Market, run: Run) -> Odd:
+    """A node whose ledger goes on while it is read."""
+    ledger = market.world.ledger
+
+    def prove(key: bytes) -> Any:
+        if key[0] == Collection.TASK:
+            ledger.advance()
+        return ledger.prove(key)
+
+    return Odd(ledger, prove=prove)
 
 
 def no_program(market: Market, run: Run) -> Odd:
     """A node that lost the programs."""
     ledger = market.world.ledger
     return Odd(ledger, read=lambda key: None if key[0] == Collection.PROGRAM else ledger.read(key))
-
-
-def no_task(market: Market, run: Run) -> Odd:
-    """A node that lost the tasks."""
-    ledger = market.world.ledger
-    return Odd(ledger, read=lambda key: None if key[0] == Collection.TASK else ledger.read(key))
 
 
 def no_header(market: Market, run: Run) -> Odd:
@@ -439,44 +488,19 @@ def no_blocks(market: Market, run: Run) -> Odd:
     return Odd(market.world.ledger, transactions=lambda first, last: iter(()))
 
 
-def an_old_proof(market: Market, run: Run) -> Odd:
-    """A node that proves the task as it was before its close."""
-    ledger = market.world.ledger
-
-    def prove(key: bytes) -> Any:
-        signed, _, proof = ledger.prove(key)
-        return signed, encode(replace(run.entry(), batch=None)), proof
-
-    return Odd(ledger, prove=prove)
-
-
-def no_proof(market: Market, run: Run) -> Odd:
-    """A node that does not know the task."""
-    ledger = market.world.ledger
-    return Odd(ledger, prove=lambda key: (ledger.prove(key)[0], None, ledger.prove(key)[2]))
-
-
-def a_false_proof(market: Market, run: Run) -> Odd:
-    """A node that proves the task with another outcome."""
-    ledger = market.world.ledger
-
-    def prove(key: bytes) -> Any:
-        signed, _, proof = ledger.prove(key)
-        return signed, encode(replace(run.entry(), outcome=Outcome.ACCEPTED)), proof
-
-    return Odd(ledger, prove=prove)
-
-
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
-        (no_task, "no task"),
         (no_program, "no program"),
         (no_header, "is not there yet"),
         (no_blocks, "no closing of task"),
-        (an_old_proof, "no closed batch"),
-        (no_proof, "not a Task"),
-        (a_false_proof, "does not show this value"),
+        (another_task, "does not show this value"),
+        (another_share, "does not show this value"),
+        (another_key, "does not show this value"),
+        (an_old_task, "no closed batch"),
+        (no_task, "not a Task"),
+        (another_outcome, "does not show this value"),
+        (a_block_between, "from height"),
     ],
 )
 def test_a_node_that_lacks_or_forges_something_is_no_reason_to_end_an_order(

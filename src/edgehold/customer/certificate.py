@@ -72,10 +72,6 @@ class Sources:
     ledger: Ledger
     peers: Mapping[AccountId, Peer]
 
-    def configuration(self, task: TaskId) -> TaskConfiguration:
-        """The task's configuration as the ledger keeps it."""
-        return self.read(TaskConfiguration, Collection.CONFIGURATION, task)
-
     def sealed_shares(self, task: TaskId, posted: PostedShares, configuration: TaskConfiguration) -> SealedShares:
         """Both sealed shares: from the block that posted them, or from either service. Raises `Unavailable`."""
         return SealedShares(
@@ -84,10 +80,14 @@ class Sources:
         )
 
     def make(
-        self, task: TaskId, placed: PlaceOrder, leader_share: bytes, helper_share: bytes
+        self,
+        task: TaskId,
+        configuration: TaskConfiguration,
+        placed: PlaceOrder,
+        leader_share: bytes,
+        helper_share: bytes,
     ) -> tuple[bytes, bytes | None]:
-        """A certificate's bytes, and those of the shares if they lie beside it. Raises `Unavailable`."""
-        configuration = self.configuration(task)
+        """A certificate's bytes, and those of the shares if they lie beside it. Raises `Unavailable`, `Malformed`."""
         state_header, value, proof = self.ledger.prove(entry_key(Collection.TASK, task))
         entry = decode(value or b"", Task)
         batch = closed(task, entry)

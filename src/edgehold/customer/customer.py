@@ -1,8 +1,9 @@
 """The customer: orders an analysis, waits, opens two shares, verifies, accepts or disputes.
 
 A customer is a state machine over its own store: `step` looks at the ledger and does what is due, and can be stopped
-and called again anywhere. It believes nobody: a result counts when its certificate verifies against genesis. It
-disputes only what the ledger's own rule would not let pass, for a dispute reveals the order's private key.
+and called again anywhere. It believes nobody: it reads the ledger by proof, and a result counts when its certificate
+verifies against genesis. It disputes only what the ledger's own rule would not let pass, for a dispute reveals the
+order's private key.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.customer.certificate import Sources, open_both, posted_by_both
 from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
-from edgehold.errors import BadCertificate, Groundless, Malformed, NotFound, Unavailable, WrongPrivateKey
+from edgehold.errors import BadCertificate, BadProof, Groundless, HeaderMoved, Malformed, NotFound, Unavailable
 from edgehold.ledger.ids import account_id, envelope_digest, order_id
 from edgehold.ledger.rules.orders import last_height_for_a_task
 from edgehold.ledger.shares import PostedShares, judge_shares
+from edgehold.ledger.state import State, find_order, get_configuration, get_task
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.verify.certificate import Verdict, verify_certificate
+from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.account import Role
-from edgehold.wire.codec import decode
-from edgehold.wire.entry import Collection, entry_key
+from edgehold.wire.entry import Collection
 from edgehold.wire.governance import Parameters
 from edgehold.wire.ids import AccountId, Credits, Digest, OrderId, PanelId, ProgramId, TaskId
-from edgehold.wire.order import SAMPLING_ONE, Order, PlaceOrder, Schedule
+from edgehold.wire.order import SAMPLING_ONE, PlaceOrder, Schedule
 from edgehold.wire.purpose import Purpose
 from edgehold.wire.task import (
     MAX_SEALED_SHARE,
@@ -85,6 +87,7 @@ class Customer:
         self._randomness = randomness
         self._sources = Sources(ledger, peers)
         self._store = OrderStore(folder)
+        self._proofs = ProofCache()
         self.account = account_id(Role.ORGANISATION, key.public)
 
     def close(self) -> None:
@@ -133,28 +136,28 @@ class Customer:
         return verify_certificate(row.certificate, self._ledger.genesis, row.shares)
 
     def step(self) -> None:
-        """Look at the ledger and do what is due for each open order; what cannot be had now keeps no other waiting."""
-        for row in self._store.rows():
-            if row.status.is_open:
-                try:
-                    self._advance(row)
-                except Unavailable as error:
-                    self._store.keep_reason(row.order, f"{error.code}: {error}")
+        """Look at the ledger and do what is due for each open order; what one lacks keeps no other waiting.
+
+        Raises `BadHeader` if the ledger's last header is not signed as genesis says.
+        """
+        state, _ = proved_state(self._ledger, self._proofs)
+        for row in self._store.open_rows():
+            try:
+                self._advance(row, state)
+            except (Unavailable, HeaderMoved, BadProof) as error:
+                self._store.keep_reason(row.order, f"{error.code}: {error}")
 
     # ── one order ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _advance(self, row: OrderRow) -> None:
-        value = self._ledger.read(entry_key(Collection.ORDER, row.order))
-        if value is None:
+    def _advance(self, row: OrderRow, state: State) -> None:
+        order = find_order(state, row.order)
+        if order is None:
             self._follow_placing(row)
-            return
-        order = decode(value, Order)
-        if order.task is not None:
-            task = self._sources.read(Task, Collection.TASK, order.task)
-            self._advance_task(row, order.task, task)
+        elif order.task is not None:
+            self._advance_task(row, order.task, state)
         elif order.withdrawn_at is not None or order.settled_at is not None:
             self._store.move(row.order, OrderStatus.NOT_TAKEN)
-        elif self._ledger.height() > last_height_for_a_task(order):
+        elif state.height > last_height_for_a_task(order):
             self._send(row, SettleOrder(order=row.order))
 
     def _follow_placing(self, row: OrderRow) -> None:
@@ -165,26 +168,29 @@ class Customer:
         else:
             self._send(row, row.placed)
 
-    def _advance_task(self, row: OrderRow, task: TaskId, entry: Task) -> None:
-        waits = False
+    def _advance_task(self, row: OrderRow, task: TaskId, state: State) -> None:
+        entry = get_task(state, task)
         posted = posted_by_both(entry)
+        waits = False
         if posted and row.status is OrderStatus.PLACED and entry.outcome in (None, Outcome.UNCONTESTED):
-            waits = self._collect(row, task, entry, posted)
+            may_dispute = entry.outcome is None and state.height < entry.accept_until
+            waits = self._collect(row, task, get_configuration(state, task), posted, may_dispute=may_dispute)
             row = self.order(row.order)
         if entry.outcome is not None:
             if not waits:
                 self._store.move(row.order, ENDED[entry.outcome])
-        elif self._ledger.height() > waits_until(entry, posted):
+        elif state.height > waits_until(entry, posted):
             self._send(row, SettleTask(task=task))
         elif row.status is OrderStatus.CERTIFIED:
             self._send(row, AcceptResult(task=task))
         elif row.status is OrderStatus.DISPUTED:
             self._send(row, open_envelope(row.sent, self._ledger.network).envelope.body)
 
-    def _collect(self, row: OrderRow, task: TaskId, entry: Task, posted: PostedShares) -> bool:
+    def _collect(
+        self, row: OrderRow, task: TaskId, configuration: TaskConfiguration, posted: PostedShares, *, may_dispute: bool
+    ) -> bool:
         """Dispute two shares that cannot be right, else keep the certificate. Whether something needed is not there."""
         try:
-            configuration = self._sources.configuration(task)
             sealed = self._sources.sealed_shares(task, posted, configuration)
             dispute = DisputeResult(
                 task=task,
@@ -194,29 +200,23 @@ class Customer:
             )
             objection = objection_to(configuration, posted, dispute)
             if objection:
-                self._object(row, entry, dispute, objection)
+                self._object(row, dispute, objection, may_dispute=may_dispute)
             else:
-                self._certify(row, task, *open_both(SealKeyPair(row.seal_seed), posted, sealed))
-        except (Unavailable, BadCertificate, Malformed, WrongPrivateKey) as error:
+                shares = open_both(SealKeyPair(row.seal_seed), posted, sealed)
+                certificate, beside = self._sources.make(task, configuration, row.placed, *shares)
+                verify_certificate(certificate, self._ledger.genesis, beside)
+                self._store.keep_certificate(row.order, certificate, beside)
+        except (Unavailable, BadCertificate, Malformed) as error:
             self._store.keep_reason(row.order, f"{error.code}: {error}")
             return isinstance(error, Unavailable)
         return False
 
-    def _certify(self, row: OrderRow, task: TaskId, leader: bytes, helper: bytes) -> None:
-        """Keep the certificate once it verifies as it would for anybody, and is of this order."""
-        certificate, beside = self._sources.make(task, row.placed, leader, helper)
-        verdict = verify_certificate(certificate, self._ledger.genesis, beside)
-        if verdict.configuration.order != row.order:
-            raise BadCertificate(f"it is of order {verdict.configuration.order.hex()}, not of {row.order.hex()}")
-        self._store.keep_certificate(row.order, certificate, beside)
-
-    def _object(self, row: OrderRow, entry: Task, dispute: DisputeResult, objection: str) -> None:
-        """Reveal the order's private key, while that still helps: the ledger's rule opens both shares itself."""
-        in_time = entry.outcome is None and self._ledger.height() < entry.accept_until
-        if in_time and len(dispute.leader_sealed) <= MAX_SEALED_SHARE:
+    def _object(self, row: OrderRow, dispute: DisputeResult, objection: str, *, may_dispute: bool) -> None:
+        """Reveal the order's private key, if that still helps: the ledger's rule opens both shares itself."""
+        if may_dispute and len(dispute.leader_sealed) <= MAX_SEALED_SHARE:
             self._store.dispute(row.order, objection, self._signed(dispute))
         else:
-            why = "its shares are too large for the ledger" if in_time else "it is too late"
+            why = "its shares are too large for the ledger" if may_dispute else "it is too late"
             self._store.keep_reason(row.order, f"not disputed, {why}: {objection}")
 
     # ── the ledger ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,10 @@ class OrderStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """Whether something may still happen."""
-        return self in (OrderStatus.PLACED, OrderStatus.CERTIFIED, OrderStatus.DISPUTED)
+        return self in OPEN
+
+
+OPEN = (OrderStatus.PLACED, OrderStatus.CERTIFIED, OrderStatus.DISPUTED)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,10 @@ class OrderStore:
         """All orders, the oldest first."""
         return self._select("ORDER BY number")
 
+    def open_rows(self) -> list[OrderRow]:
+        """The orders to which something may still happen, the oldest first."""
+        return self._select("WHERE status IN (?, ?, ?) ORDER BY number", *(status.value for status in OPEN))
+
     def keep_sent(self, order: OrderId, transaction: bytes) -> None:
         """Keep a transaction before it is sent, so that what is sent again is byte for byte the same."""
         self._set(order, "sent", transaction)
@@ -138,7 +145,7 @@ class OrderStore:
     def _set(self, order: OrderId, column: str, value: bytes | str) -> None:
         self._database.execute(f'UPDATE orders SET {column} = ? WHERE "order" = ?', (value, order))  # noqa: S608
 
-    def _select(self, condition: str, *arguments: Digest) -> list[OrderRow]:
+    def _select(self, condition: str, *arguments: Digest | str) -> list[OrderRow]:
         rows = self._database.execute(f"SELECT {COLUMNS} FROM orders {condition}", arguments)  # noqa: S608
         return [
             OrderRow(OrderId(Digest(row[0])), decode(row[1], PlaceOrder), row[2], OrderStatus(row[3]), *row[4:])
