@@ -33,7 +33,7 @@ from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.ids import NetworkId, OrderId
 from edgehold.wire.order import Order, PlaceOrder
 from edgehold.wire.program import MeasurementKind, MeasurementType
-from edgehold.wire.service import Answer, GetLists, GetShare, ListPart
+from edgehold.wire.service import Answer, GetLists, GetShare, ListPart, Receipted
 from edgehold.wire.task import AcceptResult, DisputeResult, Outcome, Task, TaskConfiguration
 
 BESIDE = MeasurementType(kind=MeasurementKind.HISTOGRAM, length=300, bound=0, weight=0)
@@ -97,6 +97,19 @@ def test_two_orders_of_one_customer_go_side_by_side(tmp_path: Path) -> None:
         run.upload_all(PLACES[:15])
     assert [market.finish(run).status for run in runs] == [OrderStatus.ACCEPTED] * 2
     assert [row.order for row in market.customer.orders()] == [first, second]
+
+
+def test_an_order_reaches_two_panels(tmp_path: Path) -> None:
+    market = Market(tmp_path, panels=("panel", "other panel"))
+    run = market.run_of(market.place(panels=("panel", "other panel")))
+    for panel in (0, 1):
+        for person in range(8):
+            assert isinstance(run.upload(run.report(person, panel, panel=panel)), Receipted)
+    row = market.finish(run)
+    verdict = market.customer.verdict(run.configuration.order)
+    assert (row.status, verdict.batch) == (OrderStatus.ACCEPTED, 16)
+    exact = [value - noise for value, noise in zip(verdict.values, noise_of(run), strict=True)]
+    assert exact == [8, 8, 0, 0, 0]
 
 
 def test_what_else_stands_in_the_same_blocks_does_not_matter(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from msgspec.structs import replace
 from edgehold.errors import BadCertificate, Malformed
 from edgehold.ledger.genesis import write_genesis
 from edgehold.ledger.ids import panel_id
+from edgehold.vdaf.field import output_length
 from edgehold.verify.certificate import (
     ARITHMETIC,
     BOTH_HONEST,
@@ -83,6 +84,23 @@ def test_batches_of_any_length_open_eight_leaves_or_all(reports: int) -> None:
     forged = forge(reports=reports)
     assert check(forged).batch == reports
     assert len(forged.certificate.leaves) == min(reports, 8)
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        MeasurementType(MeasurementKind.COUNT, 1, 0, 0),
+        MeasurementType(MeasurementKind.SUM, 1, 7, 0),
+        MeasurementType(MeasurementKind.HISTOGRAM, 2, 0, 0),
+        MeasurementType(MeasurementKind.MULTIHOT, 6, 0, 2),
+        MeasurementType(MeasurementKind.SUMVEC, 3, 7, 0),
+        MeasurementType(MeasurementKind.L1BOUND, 4, 7, 0),
+    ],
+    ids=lambda measurement: measurement.kind.value,
+)
+def test_results_of_every_kind_verify(measurement: MeasurementType) -> None:
+    values = list(range(output_length(measurement)))
+    assert check(forge(measurement=measurement, values=values)).values == values
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.UNCONTESTED])
@@ -224,6 +242,12 @@ def test_a_certificate_holds_under_its_own_genesis_only() -> None:
     ):
         with pytest.raises(BadCertificate):
             verify_certificate(HONEST.data, genesis)
+
+
+def test_networks_of_one_chain_name_and_the_same_validators_are_not_told_apart() -> None:
+    """A limit: headers, as CometBFT signs them, name the chain only."""
+    other = replace(GENESIS, parameters=replace(GENESIS.parameters, period=999))
+    assert verify_certificate(HONEST.data, other)
 
 
 # ── lies that ledger and services sign along ──────────────────────────────────────────────────────────────────────
