@@ -1,4 +1,4 @@
-"""What a signed batch shows: which leaves are drawn, that one opens, that a report id is in neither list."""
+"""Which reports of a closed batch a certificate has to open: nobody chooses them, a header draws them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from edgehold.wire.order import PlaceOrder
 from edgehold.wire.program import PublishProgram
 from edgehold.wire.task import Outcome, PostedShare, Task, TaskConfiguration, TaskPanel, TaskParty
 
-CERTIFICATE_LIMIT = 64 * 1024
+CERTIFICATE_LIMIT = 128 * 1024
 """Bytes. At 100,000 reports, 4 panels and one validator a certificate stays below 20 kB; votes of many validators and
 attestations by many accreditors make it longer."""
 
