@@ -11,11 +11,9 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
-from scenario_world import ScenarioWorld, copy_scenario, found_scenario, open_scenario  # noqa: E402
+from scenario_world import SEED, ScenarioWorld, copy_scenario, found_scenario, open_scenario  # noqa: E402
 
 from edgehold.service.node import ServiceNode  # noqa: E402
-
-SEED = 20261124
 
 
 @pytest.fixture(scope="session")

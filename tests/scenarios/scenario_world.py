@@ -55,7 +55,7 @@ from edgehold.wire.batch import ReportLeaf
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection, entry_key
-from edgehold.wire.ids import OrderId, PanelId, TaskId
+from edgehold.wire.ids import Digest, OrderId, PanelId, TaskId
 from edgehold.wire.order import Order
 from edgehold.wire.purpose import Permission, PermittedUse, Purpose
 from edgehold.wire.service import Answer, GetLists, ListPart, Upload
@@ -63,6 +63,8 @@ from edgehold.wire.service import Request as Message
 from edgehold.wire.task import Party, Task, TaskConfiguration
 
 T = TypeVar("T")
+
+SEED = 20261124
 
 PEOPLE = 14
 MINOR = 12
@@ -130,6 +132,7 @@ class ScenarioWorld(World):
     ) -> None:
         self.kinds = kinds or {}
         self.away: set[int] = set()
+        self.runs = 0
         super().__init__(folder, facts, sandbox())
         self.lines = {name: Line(self.directory.peers[node.account]) for name, node in self.services.items()}
         for name, line in self.lines.items():
@@ -151,6 +154,11 @@ class ScenarioWorld(World):
             peers=self.directory.peers,
             panel_keys=self.issuer,
         )
+
+    def _source(self, digest: Digest) -> bytes | None:
+        """A program's source, which a hub asks for once in each run."""
+        self.runs += 1
+        return super()._source(digest)
 
     def restart_service(self, name: str) -> None:
         """Stop a service where it is, and start it on what it stored."""
