@@ -22,6 +22,7 @@ from edgehold.wire.ids import (
     AccountId,
     Digest,
     Modulus,
+    NetworkId,
     OrderId,
     PanelId,
     ProgramId,
@@ -83,6 +84,7 @@ def configuration(measurement: MeasurementType = COUNT) -> TaskConfiguration:
         enrolled=100,
     )
     return TaskConfiguration(
+        network=NetworkId(digest),
         order=OrderId(digest),
         customer=AccountId(digest),
         program=ProgramId(digest),

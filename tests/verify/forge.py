@@ -21,6 +21,7 @@ from edgehold.crypto.signatures import SigningKey
 from edgehold.ledger.ids import (
     account_id,
     attestations_digest,
+    network_id,
     order_id,
     panel_id,
     program_id,
@@ -289,6 +290,7 @@ def configure(
     close = revoke + plan.close
     share = close + plan.share
     return TaskConfiguration(
+        network=network_id(GENESIS),
         order=order_id(account_of("customer"), order),
         customer=account_of("customer"),
         program=order.program,

@@ -244,10 +244,11 @@ def test_a_certificate_holds_under_its_own_genesis_only() -> None:
             verify_certificate(HONEST.data, genesis)
 
 
-def test_networks_of_one_chain_name_and_the_same_validators_are_not_told_apart() -> None:
-    """A limit: headers, as CometBFT signs them, name the chain only."""
+def test_networks_of_one_chain_name_and_the_same_validators_are_told_apart() -> None:
+    """Headers, as CometBFT signs them, name the chain only; the task's configuration names the network."""
     other = replace(GENESIS, parameters=replace(GENESIS.parameters, period=999))
-    assert verify_certificate(HONEST.data, other)
+    with pytest.raises(BadCertificate, match="network"):
+        verify_certificate(HONEST.data, other)
 
 
 # ── lies that ledger and services sign along ──────────────────────────────────────────────────────────────────────

@@ -13,7 +13,15 @@ from edgehold.crypto.merkle import check_path, verify_presence
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
 from edgehold.ledger.genesis import found_network
-from edgehold.ledger.ids import attestations_digest, order_id, panel_id, program_id, statement_message, task_id
+from edgehold.ledger.ids import (
+    attestations_digest,
+    network_id,
+    order_id,
+    panel_id,
+    program_id,
+    statement_message,
+    task_id,
+)
 from edgehold.ledger.rules.programs import is_well_bounded
 from edgehold.ledger.shares import ALLOWANCE, is_possible, noised_share_digest
 from edgehold.ledger.state import is_live
@@ -139,6 +147,7 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     rules is not believed because it signs.
     """
     configuration, order = certificate.configuration, certificate.order
+    same("network", configuration.network, network_id(genesis))
     check_record(certificate)
     check_order(order, configuration)
     check_program(certificate.program, configuration)

@@ -14,6 +14,7 @@ from edgehold.wire.ids import (
     Counter,
     Digest,
     Height,
+    NetworkId,
     OrderId,
     PanelId,
     ProgramId,
@@ -158,6 +159,7 @@ class TaskParty(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 class TaskConfiguration(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Entry: everything a task is; its digest (tag "task") is the task id. Heights are absolute and inclusive."""
 
+    network: NetworkId
     order: OrderId
     customer: AccountId
     program: ProgramId

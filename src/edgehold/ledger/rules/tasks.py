@@ -136,6 +136,7 @@ def configure(
     close_until = revoke_until + asked.schedule.close
     share_until = close_until + asked.schedule.share
     return TaskConfiguration(
+        network=state.network.id,
         order=tx.order,
         customer=order.customer,
         program=asked.program,
