@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar, assert_never
 
 from edgehold.aggregation.batch import BatchLists, make_lists
-from edgehold.aggregation.collect import noise_commitment, sealed_share_digest
+from edgehold.aggregation.collect import noise_commitment
 from edgehold.aggregation.task import serve_task
 from edgehold.crypto.cose import open1, sign1
 from edgehold.crypto.hash import tagged_hash
@@ -36,7 +36,7 @@ from edgehold.errors import (
 )
 from edgehold.ledger.draw import drawn_helper
 from edgehold.ledger.genesis import found_network
-from edgehold.ledger.ids import account_id, envelope_digest
+from edgehold.crypto.names import account_id, envelope_digest
 from edgehold.ledger.state import State
 from edgehold.ports import Ledger, PanelKeys, Peer, Randomness
 from edgehold.service.aggregator import Aggregator, Helper, Leader
@@ -44,7 +44,7 @@ from edgehold.service.storage import Secrets, Storage, StoredTask, Submission
 from edgehold.vdaf.prio3 import VERIFY_KEY_BYTES
 from edgehold.verify.header import hash_header
 from edgehold.wire.account import Role
-from edgehold.wire.batch import ReportLeaf
+from edgehold.wire.batch import ReportLeaf, SignedBatch
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.ids import AccountId, Digest, OrderId, PublicKey, SealKey, SlotKey, TaskId
@@ -173,8 +173,19 @@ class ServiceNode:
             case Revoke(task=task):
                 if self._storage.find_task(task) is not None:
                     self._storage.revoke(task, SlotKey(PublicKey(envelope.sender)))
+            case CloseBatch():
+                self._compare_close(envelope.body)
             case _:
                 pass
+
+    def _compare_close(self, close: CloseBatch) -> None:
+        """The batch on the ledger against what the other aggregator signed here: two lists for one round are evidence."""
+        stored = self._storage.find_task(close.statement.task)
+        signed = self._storage.find_signed(close.statement.task, close.statement.round)
+        if stored is None or signed is None or signed[1] is None or signed[1].statement == close.statement:
+            return
+        signature = close.helper_signature if stored.party is Party.LEADER else close.leader_signature
+        self._storage.keep_conflict(stored.task, signed[1], SignedBatch(close.statement, signature))
 
     def _open(self, task: TaskId, order: OrderId) -> None:
         """A task came of an order; if this node has a part in it, it begins to serve."""
@@ -222,10 +233,12 @@ class ServiceNode:
     # ── one task, one step ────────────────────────────────────────────────────────────────────────────────────────
 
     def _advance(self, stored: StoredTask) -> None:
+        # Lists are signed at a height up to which every revocation was read, and the task is looked at afterwards: so
+        # nothing that stood on the ledger by this height is missed, however fast heights pass.
+        height = self._storage.followed()
         task = self._read(Task, Collection.TASK, stored.task)
         if task is None:
             return
-        height = self._ledger.height()
         self._report_conflict(stored)
         if task.outcome is not None:
             self._destroy(stored)
@@ -233,6 +246,7 @@ class ServiceNode:
         elif task.batch is not None:
             self._release(stored, task, height)
         elif height > task.close_until:
+            self._destroy(stored)  # without a batch nothing is ever released
             self._settle(stored)
         elif isinstance(aggregator := self._aggregator(stored.task), Leader):
             self._lead(stored, aggregator, height)
@@ -450,7 +464,8 @@ class ServiceNode:
                 self._helper(task).reject_leaves(leaves, told=True)
                 return Done()
             case BatchProposal(batch=batch):
-                return BatchAnswer(batch=self._helper(task).answer_proposal(height, batch))
+                self._follow()
+                return BatchAnswer(batch=self._helper(task).answer_proposal(self._storage.followed(), batch))
             case KeepShare(sealed=sealed):
                 self._keep_share(stored, sealed)
                 return Done()
