@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 
 import click
 
-from edgehold.cli.output import emit, json_option, table
+from edgehold.cli.output import WIDTH, cut, emit, json_option, table
 from edgehold.errors import EdgeholdError, NotFound, all_errors
 
 
@@ -24,7 +25,7 @@ def explain(code: str | None, as_json: bool) -> None:
     """
     known = every_error()
     if code is None:
-        rows = [[kind_code(kind), kind.__name__, first_sentence(kind)] for kind in known]
+        rows = [[kind_code(kind), kind.__name__, cut(first_sentence(kind), 67)] for kind in known]
         emit(as_json, {"errors": [facts(kind) for kind in known]}, table(rows, ["code", "name", "what"]))
         return
     wanted = code.upper().removeprefix("EH")
@@ -63,6 +64,11 @@ def describe(kind: type[EdgeholdError]) -> list[str]:
     found = facts(kind)
     return [
         f"{found['code']} {found['name']} (a kind of {found['family']}; exit code {found['exit_code']})",
-        f"  what   {found['what']}",
-        f"  do     {found['remedy']}",
+        *wrapped("what", str(found["what"])),
+        *wrapped("do", str(found["remedy"])),
     ]
+
+
+def wrapped(heading: str, text: str) -> list[str]:
+    """A heading and its text, in lines that fit."""
+    return textwrap.wrap(text, WIDTH, initial_indent=f"  {heading:<6} ", subsequent_indent=" " * 9)

@@ -746,7 +746,10 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
             "until": until,
             "fetched": None,
         }
-        says = [f"shared with {names.title(account)} until height {until} ({when(ledger, until)}): {name.hex()}"]
+        says = [
+            f"shared with {names.title(account)} until height {until} ({when(ledger, until)})",
+            f"  tell them its name: {name.hex()}",
+        ]
         if out is not None:
             record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name)
             out.write_bytes(record.record)

@@ -29,13 +29,13 @@ from edgehold.cli.network import (
 from edgehold.cli.output import default_issuer, emit, json_option, progress
 from edgehold.codecs.events import SCHEMA
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import possession_message
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.parties import Direct, load_key, make_key, organisation_account
 from edgehold.demo.world import World, secret_file
 from edgehold.errors import EdgeholdError, FolderInUse, NoIssuer, NotFound, PanelSizeOutOfRange, all_errors
 from edgehold.issuer.issuer import Issuer, SignedRecord
 from edgehold.issuer.register import Register
-from edgehold.ledger.ids import possession_message
 from edgehold.ledger.state import find_account
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger
@@ -142,8 +142,11 @@ def init(network: Path, name: str, sponsor: str, folder: Path | None, as_json: b
     facts = {"issuer": str(place), "name": name, "account": account.hex(), "sponsor": sponsor, "opened_at": height}
     says = [
         f"{name} is in {place}: keep its keys safe, they sign records",
-        f"account {account.hex()} is open since height {height}, sponsored by {sponsor}",
-        f'next, an accreditor attests it: edgehold issuer attest "{name}" --claim issuer --until HEIGHT --as {sponsor}',
+        f"  account {account.hex()}",
+        f"  open since height {height}, sponsored by {sponsor}",
+        "next, an accreditor attests it:",
+        f'  edgehold issuer attest "{name}" --claim issuer --until HEIGHT \\',
+        f"    --as {sponsor} --dir {network}",
     ]
     emit(as_json, facts, says)
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from edgehold.cli.network import Names, dir_option, find_id, is_hex, open_ledger, read_names, state_of, when
-from edgehold.cli.output import emit, json_option, table
+from edgehold.cli.output import cut, emit, json_option, table
+from edgehold.cli.program import programs_in
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import NotFound
 from edgehold.ledger.state import (
@@ -31,7 +32,7 @@ from edgehold.wire.credibility import Prior
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.ids import AccountId, Digest, PanelId, ProgramId
 
-ONE_OPERATOR = "one validator signs every block: this ledger has one operator, who must be trusted for order"
+ONE_OPERATOR = "by one validator: this ledger has one operator, who must be trusted for order"
 
 SINGLE = (
     Collection.ACCOUNT,
@@ -89,16 +90,11 @@ def log(first: int | None, last: int | None, count: int, folder: Path, as_json: 
             )
             lines += [
                 f"{height:>6}  {when(opened, height)}  {names.title(envelope.sender)}",
-                f"        {short(describe(envelope.body))}",
-                f"        {short(describe_receipt(receipt))}",
+                f"        {cut(describe(envelope.body), 91)}",
+                f"        {cut(describe_receipt(receipt), 91)}",
             ]
     lines.append(f"{len(shown)} of {len(found)} transactions of heights {first or 1} to {min(last or top, top)}")
     emit(as_json, {"transactions": facts, "height": top}, lines)
-
-
-def short(line: str, width: int = 91) -> str:
-    """A line that fits; `--json` has all of it."""
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 @ledger.command(short_help="One entry, one block, or what there is.")
@@ -149,7 +145,8 @@ def ledger_lines(facts: dict[str, Any], opened: EmbeddedLedger) -> list[str]:
     parameters = facts["parameters"]
     named = [f"{name.replace('_', ' ')} {value}" for name, value in parameters.items() if name != "is"]
     return [
-        f"chain {facts['chain']}, network {facts['network']}",
+        f"chain {facts['chain']}",
+        f"  network   {facts['network']}",
         f"  height    {facts['height']} ({when(opened, facts['height'])}), period {facts['period']}",
         f"  entries   {facts['entries']:,} under root {facts['root']}",
         f"  signed    {ONE_OPERATOR if facts['validators'] == 1 else str(facts['validators']) + ' validators'}",
@@ -188,7 +185,7 @@ def block_lines(facts: dict[str, Any]) -> list[str]:
         f"  state before it {facts['state_before']}",
     ]
     for one in facts["transactions"]:
-        lines += [f"  {one['sender']}: {short(one['says'], 80)}", f"    {short(one['receipt'], 90)}"]
+        lines += [f"  {one['sender']}: {cut(one['says'], 80)}", f"    {cut(one['receipt'], 90)}"]
     return lines if facts["transactions"] else [*lines, "  no transactions"]
 
 
@@ -297,7 +294,8 @@ def catalog(folder: Path, as_json: bool) -> None:
         names, state = read_names(folder), state_of(opened)
         made = list(made_ids(opened))
         panels = [facts for one in made if (facts := panel_facts(state, PanelId(one), names))]
-        programs = [facts for one in made if (facts := program_facts(state, ProgramId(one), names))]
+        known = {name: one.manifest.name for name, one in programs_in(folder).items()}
+        programs = [facts for one in made if (facts := program_facts(state, ProgramId(one), names, known))]
         services = [facts for account in names.by_account if (facts := service_facts(state, account, names))]
     emit(as_json, {"panels": panels, "programs": programs, "services": services}, [
         *panel_lines(panels), "", *program_lines(programs), "", *service_lines(services)
@@ -341,7 +339,7 @@ def panel_lines(panels: list[dict[str, Any]]) -> list[str]:
     return table(rows, ["panel", "issuer", "scheme", "kinds", "grade", "persons", "tasks left"])
 
 
-def program_facts(state: State, program: ProgramId, names: Names) -> dict[str, Any] | None:
+def program_facts(state: State, program: ProgramId, names: Names, known: dict[bytes, str]) -> dict[str, Any] | None:
     """One published program, if the id is one."""
     entry = find_program(state, program)
     if entry is None:
@@ -349,6 +347,7 @@ def program_facts(state: State, program: ProgramId, names: Names) -> dict[str, A
     about = entry.descriptor
     return {
         "program": program.hex(),
+        "name": known.get(program),
         "publisher": names.title(entry.publisher),
         "reads": about.schema,
         "kind": about.measurement.kind.value,
@@ -362,16 +361,16 @@ def program_facts(state: State, program: ProgramId, names: Names) -> dict[str, A
 def program_lines(programs: list[dict[str, Any]]) -> list[str]:
     rows = [
         [
-            one["program"][:16],
+            one["name"] or one["program"][:16],
             one["publisher"],
-            one["reads"],
             f"{one['kind']} of {one['length']}",
+            one["reads"],
             one["sensitivity"],
-            f"{one['approvals']} for, {one['objections']} against",
+            f"{one['approvals']} : {one['objections']}",
         ]
         for one in programs
     ]
-    return table(rows, ["program", "publisher", "reads", "result", "sensitivity", "reviews"])
+    return table(rows, ["program", "publisher", "result", "reads", "outcome", "reviews"])
 
 
 def service_facts(state: State, account: AccountId, names: Names) -> dict[str, Any] | None:
@@ -403,7 +402,7 @@ def service_lines(services: list[dict[str, Any]]) -> list[str]:
             str(one["sponsor"]),
             str(one["tasks"]),
             str(one["acceptances"]),
-            "" if one["suspended_at"] is None else f"suspended at height {one['suspended_at']} by proof",
+            "" if one["suspended_at"] is None else f"suspended since {one['suspended_at']}",
         ]
         for one in sorted(services, key=lambda one: -one["score"])
     ]

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import click
 
-from edgehold.analyses import shipped_programs
 from edgehold.cli.ledger import made_ids
 from edgehold.cli.network import (
     Names,
@@ -26,7 +25,8 @@ from edgehold.cli.network import (
     when,
 )
 from edgehold.cli.output import emit, json_option, progress
-from edgehold.cli.program import find_program
+from edgehold.cli.program import find_program, programs_in
+from edgehold.crypto.names import program_id
 from edgehold.customer.customer import QUICK
 from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
 from edgehold.demo import cast
@@ -42,7 +42,6 @@ from edgehold.errors import (
     UsageError,
     all_errors,
 )
-from edgehold.ledger.ids import program_id
 from edgehold.ledger.state import find_order, find_panel, find_task
 from edgehold.ledger.state import find_program as find_published
 from edgehold.policy.accuracy import interval, noise_sd
@@ -308,12 +307,6 @@ def opened_store(folder: Path) -> Iterator[OrderStore]:
         yield store
 
 
-def programs_in(folder: Path) -> dict[bytes, Program]:
-    """The shipped programs and those added to a folder, by their ids."""
-    added = [find_program(str(path)) for path in sorted((folder / "programs").glob("*.py"))]
-    return {program_id(one.descriptor): one for one in (*shipped_programs().values(), *added)}
-
-
 def programs_by_id(world: World) -> dict[bytes, Program]:
     """The programs of an open world, by their ids."""
     return {program_id(one.descriptor): one for one in world.programs().values()}
@@ -350,7 +343,7 @@ def status_facts(
 
 def status_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
     """Where an order stands, for people."""
-    placed = "not on the ledger yet" if facts["placed_at"] is None else f"placed {when(ledger, facts['placed_at'])}"
+    placed = "not on the ledger yet" if facts["placed_at"] is None else when(ledger, facts["placed_at"])
     epsilon = "" if facts["epsilon"] is None else f", ε {facts['epsilon']:.2f}"
     lines = [
         f"{facts['order'][:16]}  {facts['status']:<12} {facts['program']} for {facts['customer']}{epsilon}, {placed}"

@@ -44,6 +44,11 @@ def show_error(error: EdgeholdError, *, as_json: bool) -> None:
     click.echo(f"  → {error.remedy}", err=True)
 
 
+def cut(text: str, width: int = WIDTH) -> str:
+    """A text that fits; --json has all of it."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def table(rows: list[list[str]], headings: list[str]) -> list[str]:
     """Lines of a table with aligned columns; a column of numbers is aligned to the right."""
     cells = [headings, *rows]

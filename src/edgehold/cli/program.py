@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgehold.analyses import NAMES, shipped_programs, template
-from edgehold.cli.output import emit, json_option, table
+from edgehold.cli.output import WIDTH, emit, json_option, table
 from edgehold.codecs.events import derive_events, encode_table
+from edgehold.crypto.names import program_id
 from edgehold.errors import FolderInUse, NotFound
 from edgehold.hub.intake.fhir import check_one_person, read_records
 from edgehold.hub.store import tables_directory
-from edgehold.ledger.ids import program_id
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.manifest import parse_manifest
@@ -24,9 +25,9 @@ from edgehold.sandbox.program import (
     Program,
     load_program,
     make_program,
-    neutral,
     run_program,
 )
+from edgehold.vdaf.prio3 import neutral
 
 EVENTS = {
     "time": ("int64", "seconds since 1970-01-01 UTC; the least int64 where it is not known"),
@@ -115,20 +116,18 @@ def show(name: str | None, as_json: bool) -> None:
       edgehold program show bmi
     """
     if name is None:
-        rows = [[each, shipped_programs()[each].manifest.title] for each in NAMES]
-        emit(
-            as_json,
-            {"programs": [program_facts(shipped_programs()[each]) for each in NAMES]},
-            table(rows, ["name", "what"]),
-        )
+        known = [program_facts(one) for one in shipped_programs().values()]
+        emit(as_json, {"programs": known}, [line for one in known for line in (one["name"], *wrapped(one["title"]))])
         return
     chosen = find_program(name)
     facts = program_facts(chosen)
     text = [
-        f"{facts['name']}: {facts['title']}",
+        facts["name"],
+        *wrapped(facts["title"]),
         f"  id       {facts['id']}",
         f"  reads    {facts['reads']}",
-        f"  says     {facts['kind']} of {len(facts['labels'])}: {', '.join(facts['labels'])}",
+        f"  says     {facts['kind']} of {len(facts['labels'])}:",
+        *(f"             {label}" for label in facts["labels"]),
         f"  limits   {limits_words(facts['limits'])}",
         "",
         *(f"  {line}" for line in chosen.source.decode().splitlines()),
@@ -166,6 +165,12 @@ def find_program(name: str) -> Program:
     return load_program(Path(name))
 
 
+def programs_in(folder: Path) -> dict[bytes, Program]:
+    """The shipped programs and those added to a folder, by their ids."""
+    added = [load_program(path) for path in sorted((folder / "programs").glob("*.py"))]
+    return {program_id(one.descriptor): one for one in (*shipped_programs().values(), *added)}
+
+
 def program_facts(chosen: Program) -> dict[str, Any]:
     manifest = chosen.manifest
     limits = manifest.run_limits
@@ -183,6 +188,11 @@ def program_facts(chosen: Program) -> dict[str, Any]:
             "deadline_ms": limits.deadline_ms,
         },
     }
+
+
+def wrapped(text: str) -> list[str]:
+    """A text in lines that fit."""
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def limits_words(limits: dict[str, int]) -> str:
