@@ -80,6 +80,7 @@ class OrderStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "orders.db").touch(mode=0o600)  # readable by its owner only, whatever the umask
         self._database = apsw.Connection(str(folder / "orders.db"))
         self._database.pragma("journal_mode", "wal")
         self._database.pragma("synchronous", 2)

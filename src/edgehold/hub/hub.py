@@ -13,12 +13,13 @@ from pathlib import Path
 
 from msgspec.structs import replace as changed
 
-from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence, receipt_digest
+from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
-from edgehold.crypto.cose import sign1
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
+from edgehold.crypto.names import account_id, receipt_message
 from edgehold.crypto.signatures import SigningKey, verify
+from edgehold.crypto.transactions import sign_transaction
 from edgehold.errors import (
     BadSignature,
     Malformed,
@@ -37,14 +38,14 @@ from edgehold.hub.keys import HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
 from edgehold.hub.store import Store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
-from edgehold.ledger.ids import account_id
 from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
 from edgehold.policy.decide import Ask, Decision, Granted, Refused, debit_for, explain, make_record
 from edgehold.policy.policy import Mode, Policy, minor, opening_budget
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.sandbox.host import Sandbox
-from edgehold.sandbox.program import Measurement, neutral
+from edgehold.sandbox.program import Measurement
+from edgehold.vdaf.prio3 import neutral
 from edgehold.verify.view import ProofCache
 from edgehold.wire.account import Role
 from edgehold.wire.batch import Batch, ReportLeaf
@@ -68,7 +69,7 @@ from edgehold.wire.service import (
 )
 from edgehold.wire.sharing import Grant, Nonce
 from edgehold.wire.task import Outcome, ReportDropped, ReportIgnored, Revoke
-from edgehold.wire.tx import Body, Envelope
+from edgehold.wire.tx import Body
 
 STORE_FILE = "store.sqlite"
 JOURNAL_FILE = "journal.sqlite"
@@ -376,7 +377,7 @@ class Hub:
         for run in self._journal.runs(RunState.STORED):
             if height > run.configuration.upload_until:
                 self._journal.move_run(run.task, RunState.MISSED)
-            elif height >= run.upload_at and run.report is not None:
+            elif height >= run.upload_at and run.report is not None and run.revoked_at is None:
                 try:
                     self._journal.set_sent(run.task, height, self._upload(run, run.report))
                 except (ConnectionError, NoService, BadSignature, Malformed) as error:
@@ -392,7 +393,7 @@ class Hub:
         expected = (run.task, permit.report, permit.permit.slot_key, report_digest(report))
         if (receipt.task, receipt.report, receipt.slot_key, receipt.digest) != expected:
             raise NoService("the leader's receipt is for another report")
-        verify(leader.key, receipt_digest(receipt), answer.signature)
+        verify(leader.key, receipt_message(receipt), answer.signature)
         return answer
 
     # ── afterwards ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -504,6 +505,8 @@ class Hub:
             raise TooLate(
                 f"task {task.hex()} could be revoked until height {until}; a released sum contains the report"
             )
+        if height < until:
+            self._journal.set_revoked(task, height)  # before anybody is told: a report still here never leaves
         credential, slot_key = self._credential(run), self._slot_key(run)
         message = RevokeReport(
             task=task,
@@ -531,12 +534,14 @@ class Hub:
     def erase(self, dataset: ObjectId | None = None) -> list[ObjectId]:
         """Destroy keys and salts of one dataset, or of all, and say which; with the next `commit` its leaf is gone.
 
+        The words of programs that failed go too: they may repeat what the programs read.
         Raises `UnknownObject`, `ErasedObject`.
         """
         found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
         erased = [dataset] if dataset is not None else found
         for one in erased:
             self.store.erase(one, self._outside.randomness)
+        self._journal.forget_logs()
         return erased
 
     def _is_done(self, service: AccountId, message: Request) -> bool:
@@ -582,9 +587,9 @@ class Hub:
     def _submit(self, body: Body, slot_key: SigningKey | None = None) -> Digest:
         """Send an entry, signed by the hub key or, for whatever concerns a task, by its slot key."""
         sender = Digest(slot_key.public) if slot_key else self.account
-        network = self._ledger.network
-        envelope = Envelope(network=network, sender=sender, expires=self._ledger.height() + EXPIRY, body=body)
-        return self._ledger.submit(sign1(slot_key or self.keys.signing, encode(envelope), network))
+        expires = self._ledger.height() + EXPIRY
+        key = slot_key or self.keys.signing
+        return self._ledger.submit(sign_transaction(key, self._ledger.network, sender, expires, body))
 
     def _ask(self, service: AccountId, message: Request) -> Answer:
         answer: Answer = decode(self._outside.services(service).send(encode(message)), Answer)

@@ -100,9 +100,12 @@ class Journal:
     """The journal's file. Every method that writes is one durable transaction when it returns."""
 
     def __init__(self, path: Path) -> None:
+        if str(path) != ":memory:":
+            path.touch(mode=0o600)  # readable by its owner only, whatever the umask
         self._database = apsw.Connection(str(path))
         self._database.set_busy_timeout(5_000)
         self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("PRAGMA secure_delete=ON")
         self._database.execute("PRAGMA trusted_schema=OFF")
         if not self._database.execute("SELECT count(*) FROM sqlite_schema").get:
             with self._database:
@@ -216,6 +219,10 @@ class Journal:
     def note(self, task: TaskId, words: str) -> None:
         """Keep for the owner why an upload got no receipt; the last such reason stays."""
         self._database.execute("UPDATE runs SET trouble = ? WHERE task = ?", (words[:400], task))
+
+    def forget_logs(self) -> None:
+        """Overwrite what programs said when they failed."""
+        self._database.execute("UPDATE runs SET log = '' WHERE log != ''")
 
     def set_revoked(self, task: TaskId, height: int) -> None:
         """Note that the permit was revoked."""

@@ -37,6 +37,9 @@ class KeyFile(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     owner_key: PublicKey
     minor: bool
 
+    def __repr__(self) -> str:
+        return "KeyFile(…)"
+
 
 class RecoveryKit(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the owner keeps offline: the owner key, and what no backup can be read or revoked without."""
@@ -44,6 +47,9 @@ class RecoveryKit(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     owner_seed: Digest
     storage_key: Digest
     slot_seed: Digest
+
+    def __repr__(self) -> str:
+        return "RecoveryKit(…)"
 
 
 @dataclass(frozen=True, repr=False)

@@ -57,6 +57,7 @@ class Register:
 
     def __init__(self, path: Path, storage_key: bytes) -> None:
         self._key = storage_key
+        path.touch(mode=0o600)  # readable by its owner only, whatever the umask
         self.database = apsw.Connection(str(path))
         self.database.execute("PRAGMA journal_mode=WAL")
         self.database.execute("PRAGMA synchronous=FULL")

@@ -120,6 +120,7 @@ class Storage:
 
     def __init__(self, path: Path) -> None:
         self._lock = RLock()
+        path.touch(mode=0o600)  # readable by its owner only, whatever the umask
         self._db = apsw.Connection(str(path))
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000"):
             self._db.execute(f"PRAGMA {pragma}")
