@@ -16,9 +16,9 @@ from edgehold.aggregation.batch import (
     open_leaves,
     prove_absence,
     sign_statement,
-    statement_digest,
 )
 from edgehold.crypto.merkle import check_path
+from edgehold.crypto.names import statement_message
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.errors import Malformed
 from edgehold.wire.batch import ReportLeaf
@@ -116,4 +116,4 @@ def test_a_statement_names_round_roots_and_totals() -> None:
         list_root(some_lists.rejected),
     )
     key = SigningKey(bytes(32))
-    verify(key.public, statement_digest(statement), sign_statement(key, statement).signature)
+    verify(key.public, statement_message(statement), sign_statement(key, statement).signature)

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from edgehold.aggregation.collect import noise_commitment, noised_share_digest, open_share, sealed_share_digest
+from edgehold.aggregation.collect import noise_commitment, open_share
 from edgehold.aggregation.report import make_report
-from edgehold.aggregation.task import Phase, neutral, phase, report_size, serve_task, task_id
+from edgehold.aggregation.task import Phase, phase, report_size, serve_task
 from edgehold.crypto.merkle import tree_root
+from edgehold.crypto.names import noised_share_digest, sealed_share_digest, task_id
 from edgehold.crypto.seal import SealKeyPair, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import OutOfBounds, PanelKeysDiffer, ShareDiffers
 from edgehold.ledger.shares import noised_share_digest as ledger_noised_share_digest
 from edgehold.ledger.shares import sealed_share_digest as ledger_sealed_share_digest
-from edgehold.vdaf.prio3 import Measurement
+from edgehold.vdaf.prio3 import Measurement, neutral
 from edgehold.wire.data import Grade
 from edgehold.wire.ids import (
     AccountId,

@@ -21,7 +21,8 @@ from edgehold.analyses import FOLDER, shipped_programs
 from edgehold.codecs.events import derive_events, encode_table
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.person import Person
-from edgehold.sandbox.program import Measured, Measurement, load_program, neutral, run_program
+from edgehold.sandbox.program import Measured, Measurement, load_program, run_program
+from edgehold.vdaf.prio3 import neutral
 
 ROOT = Path(__file__).resolve().parents[2]
 COHORT = ROOT / "src" / "edgehold" / "shipped" / "cohort" / "synthea_400_ma.ndjson.zst"

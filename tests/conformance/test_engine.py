@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgehold.crypto.cose import sign1
+from edgehold.crypto.names import account_id, network_id
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
@@ -27,7 +28,6 @@ from edgehold.errors import (
     UnknownAccount,
     WrongNetwork,
 )
-from edgehold.ledger.ids import account_id, network_id
 from edgehold.ports import Ledger
 from edgehold.verify.header import order_validators, verify_header, verify_next_header
 from edgehold.verify.inclusion import verify_answer

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from edgehold.crypto.names import account_id
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.ledger.ids import account_id
 from edgehold.wire.account import Account, Role, Transfer
 from edgehold.wire.codec import decode
 from edgehold.wire.entry import Collection, entry_key

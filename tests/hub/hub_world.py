@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edgehold.crypto.cose import open1, sign1
+from edgehold.crypto.names import account_id, possession_message, program_id
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
@@ -21,7 +22,6 @@ from edgehold.hub.hub import Hub, Surroundings
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import Issuer, SignedRecord
 from edgehold.issuer.register import Register
-from edgehold.ledger.ids import account_id, possession_message, program_id
 from edgehold.policy.policy import LeastCredibility, Policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from edgehold.crypto.cose import open1, sign1
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import account_id
 from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import (
@@ -22,7 +23,6 @@ from edgehold.errors import (
 )
 from edgehold.hub.hub import Hub
 from edgehold.hub.sharing import PARCEL, SharedRecord, fetch_record
-from edgehold.ledger.ids import account_id
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.account import Role
 from edgehold.wire.codec import decode, encode

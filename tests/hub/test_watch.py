@@ -11,11 +11,11 @@ from hub_world import OPEN, World, account_of, digest, key_of
 from msgspec.structs import replace
 
 from edgehold.aggregation.report import report_digest
+from edgehold.crypto.names import receipt_message
 from edgehold.errors import BadHeader, BadProof, HeaderMoved
 from edgehold.hub.hub import Hub
 from edgehold.hub.journal import RunState
 from edgehold.hub.watch import Feed, prior_of, see_task
-from edgehold.ledger.ids import receipt_message
 from edgehold.ledger.state import State, get_account, get_configuration, get_standing
 from edgehold.service.node import ServiceNode
 from edgehold.verify.view import ProofCache, proved_state

@@ -45,6 +45,7 @@ from small_world import (
 )
 
 from edgehold.crypto.cose import sign1
+from edgehold.crypto.names import sealed_share_digest
 from edgehold.errors import (
     AccountExists,
     AlreadyProven,
@@ -130,7 +131,6 @@ from edgehold.errors import (
 )
 from edgehold.ledger.draw import LONGEST_JOIN
 from edgehold.ledger.rules.governance import LARGEST_PANEL
-from edgehold.ledger.shares import sealed_share_digest
 from edgehold.ledger.state import get_task
 from edgehold.wire.account import Claim, Role, Transfer, WithdrawAttestation
 from edgehold.wire.codec import encode

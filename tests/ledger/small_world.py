@@ -17,17 +17,19 @@ from edgehold.crypto.blind import BlindSigner, blind, blind_sign, finalize, make
 from edgehold.crypto.cose import sign1
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path, tree_root
+from edgehold.crypto.names import (
+    account_id,
+    noised_share_digest,
+    possession_message,
+    receipt_message,
+    sealed_share_digest,
+    statement_message,
+)
 from edgehold.crypto.seal import SealKeyPair, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.ledger.draw import drawn_helper
 from edgehold.ledger.genesis import found_network, initial_state
-from edgehold.ledger.ids import (
-    account_id,
-    possession_message,
-    receipt_message,
-    statement_message,
-)
-from edgehold.ledger.shares import noised_share_digest, sealed_share_digest, share_aad, share_info
+from edgehold.ledger.shares import share_aad, share_info
 from edgehold.ledger.state import State, get_configuration, get_order, get_task
 from edgehold.ledger.transition import execute
 from edgehold.vdaf.field import encode_share

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 from small_world import ACCREDITOR, FUNDS, GENESIS, GOVERNOR, OTHER_ACCREDITOR, PARAMETERS, TREASURER, World
 
+from edgehold.crypto.names import network_id
 from edgehold.errors import BadGenesis, Malformed
 from edgehold.ledger.genesis import found_network, initial_state, read_genesis, show_genesis, write_genesis
-from edgehold.ledger.ids import network_id
 from edgehold.ledger.state import get_account, get_aggregators
 from edgehold.wire.account import Role
 from edgehold.wire.governance import Genesis

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from small_world import ACCREDITOR, CUSTOMER, GENESIS, HELPER, LEADER, STRANGER_TASK, World, digest, story_until
 
+from edgehold.crypto.names import network_id
 from edgehold.errors import UnknownTask
-from edgehold.ledger.ids import network_id
 from edgehold.ledger.state import (
     ENTRY_TYPES,
     Changes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from small_world import CUSTOMER, LEADER, story_until
 
-from edgehold.ledger.ids import task_id
+from edgehold.crypto.names import task_id
 from edgehold.ledger.state import get_account, get_configuration, get_order, get_task
 from edgehold.wire.task import AcceptResult, Outcome
 

@@ -33,9 +33,9 @@ from edgehold.sandbox.program import (
     check_measurement,
     load_program,
     make_program,
-    neutral,
     run_program,
 )
+from edgehold.vdaf.prio3 import neutral
 from edgehold.wire.program import MeasurementKind, MeasurementType
 
 COUNT = MeasurementType(MeasurementKind.COUNT, 1, 0, 0)

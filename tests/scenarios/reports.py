@@ -6,8 +6,9 @@ from typing import TypedDict
 
 from scenario_world import ScenarioWorld
 
-from edgehold.aggregation.report import make_report, permit_digest, share_digest
+from edgehold.aggregation.report import make_report
 from edgehold.aggregation.task import input_share_info, prio3_for, vdaf_context
+from edgehold.crypto.names import input_share_digest, permit_message
 from edgehold.crypto.seal import ENCAPSULATED, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
@@ -65,13 +66,13 @@ def out_of_bounds(world: ScenarioWorld, number: int, task: TaskId) -> bytes:
     report = ReportId(dice.draw(16))
     public, (leader, helper) = vdaf.shard(vdaf_context(task), 0, report, dice.draw(vdaf.random_length))
     shares = [encode_input_share(bytes([leader[0] ^ 1]) + leader[1:]), encode_input_share(helper)]
-    digests = [share_digest(share) for share in shares]
+    digests = [input_share_digest(share) for share in shares]
     permit = Permit(task=task, report=report, leader_share=digests[0], helper_share=digests[1])
     metadata = ReportMetadata(
         report=report,
         time=configuration.opened_at,
         permit=PermitExtension(
-            permit=credential["slot_key"].sign(permit_digest(permit)),
+            permit=credential["slot_key"].sign(permit_message(permit)),
             panel=0,
             slot_key=SlotKey(credential["slot_key"].public),
             token=credential["token"],

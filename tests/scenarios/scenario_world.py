@@ -18,6 +18,7 @@ import apsw
 from msgspec.structs import replace
 
 from edgehold.aggregation.collect import party_noise
+from edgehold.crypto.names import program_id
 from edgehold.customer.customer import QUICK, Request
 from edgehold.customer.orders import OrderRow
 from edgehold.demo import cast
@@ -42,7 +43,6 @@ from edgehold.demo.world import (
 )
 from edgehold.hub.hub import Departure, Hub
 from edgehold.hub.journal import RunState
-from edgehold.ledger.ids import program_id
 from edgehold.policy.policy import LeastCredibility, Policy
 from edgehold.ports import Peer
 from edgehold.sandbox.compiled import default_cache, prepare_runtime

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from reports import credential_of, out_of_bounds, report_of
 from scenario_world import HELPER, LEADER, ScenarioWorld, truth
 
-from edgehold.aggregation.batch import receipt_digest
 from edgehold.aggregation.report import report_digest
+from edgehold.crypto.names import receipt_message
 from edgehold.crypto.signatures import SigningKey
 from edgehold.customer.orders import OrderStatus
 from edgehold.errors import (
@@ -108,7 +108,7 @@ class CarelessLeader(Leader):
         if self._storage.find_report(self.task, leaf.report) is None:
             self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
         receipt = UploadReceipt(task=self.task, report=leaf.report, slot_key=leaf.slot_key, digest=digest)
-        return Receipted(receipt=receipt, signature=self._key.sign(receipt_digest(receipt)))
+        return Receipted(receipt=receipt, signature=self._key.sign(receipt_message(receipt)))
 
 
 class CarelessNode(ServiceNode):

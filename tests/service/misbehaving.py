@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from edgehold.aggregation.batch import make_lists, make_statement, receipt_digest, sign_statement
+from edgehold.aggregation.batch import make_lists, make_statement, sign_statement
 from edgehold.aggregation.report import read_upload, report_digest
+from edgehold.crypto.names import receipt_message
 from edgehold.service.aggregator import Helper, Leader
 from edgehold.service.node import ServiceNode
 from edgehold.service.storage import StoredTask
@@ -65,7 +66,7 @@ class DroppingLeader(Leader):
         leaf = read_upload(self.served, height, data).metadata.leaf()
         self.dropped = data
         receipt = UploadReceipt(self.task, leaf.report, leaf.slot_key, report_digest(data))
-        return Receipted(receipt=receipt, signature=self._key.sign(receipt_digest(receipt)))
+        return Receipted(receipt=receipt, signature=self._key.sign(receipt_message(receipt)))
 
 
 class TwoFacedLeader(Leader):

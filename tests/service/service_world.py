@@ -18,11 +18,11 @@ from edgehold.aggregation.report import make_report
 from edgehold.crypto.blind import BlindSigner, blind, blind_sign, finalize, make_issuer_keys
 from edgehold.crypto.cose import sign1
 from edgehold.crypto.merkle import tree_root
+from edgehold.crypto.names import account_id, panel_id, possession_message
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.ledger.ids import account_id, panel_id, possession_message
 from edgehold.ledger.shares import share_aad, share_info
 from edgehold.service.aggregator import revocation_digest
 from edgehold.service.node import ServiceNode

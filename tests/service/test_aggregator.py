@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from service_world import Run, World, account_of, counts, key_of
 
 from edgehold.aggregation.batch import make_lists, make_statement, sign_statement
-from edgehold.aggregation.report import permit_digest, share_digest
 from edgehold.aggregation.task import input_share_info, prio3_for, vdaf_context
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import input_share_digest, permit_message
 from edgehold.crypto.seal import ENCAPSULATED, seal
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
@@ -84,13 +84,13 @@ def hostile_report(run: Run, person: int, *, leader: int = 0, helper: int = 0, c
         for payload, change in zip(payloads, (leader, helper), strict=True)
     ]
     shares = [bytes(cut) + share[cut:] if cut else share for share in shares]
-    digests = [share_digest(share) for share in shares]
+    digests = [input_share_digest(share) for share in shares]
     permit = Permit(run.task, report, *digests)
     metadata = ReportMetadata(
         report=report,
         time=configuration.opened_at,
         permit=PermitExtension(
-            permit=run.key(person).sign(permit_digest(permit)),
+            permit=run.key(person).sign(permit_message(permit)),
             panel=0,
             slot_key=SlotKey(run.key(person).public),
             token=run.token(person),

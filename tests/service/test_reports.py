@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from service_world import PERSONS, SLOTS, Run, World, counts, key_of, slot_key, tokens
 
 from edgehold.aggregation.report import make_report
-from edgehold.aggregation.task import task_id
+from edgehold.crypto.names import task_id
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     BadPermit,

@@ -17,18 +17,18 @@ from msgspec.structs import replace
 from edgehold.crypto.blind import BlindSigner, blind, blind_sign, finalize, make_issuer_keys
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import MemoryTable, MerkleMap, hash_key, hash_value, tree_path, tree_paths, tree_root
-from edgehold.crypto.signatures import SigningKey
-from edgehold.ledger.ids import (
+from edgehold.crypto.names import (
     account_id,
     attestations_digest,
     network_id,
+    noised_share_digest,
     order_id,
     panel_id,
     program_id,
     statement_message,
     task_id,
 )
-from edgehold.ledger.shares import noised_share_digest
+from edgehold.crypto.signatures import SigningKey
 from edgehold.vdaf.field import encode_share, output_length
 from edgehold.verify.batch import drawn_indices
 from edgehold.verify.certificate import travel_inside

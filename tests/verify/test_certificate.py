@@ -29,9 +29,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from edgehold.crypto.names import panel_id
 from edgehold.errors import BadCertificate, Malformed
 from edgehold.ledger.genesis import write_genesis
-from edgehold.ledger.ids import panel_id
 from edgehold.vdaf.field import output_length
 from edgehold.verify.certificate import (
     ARITHMETIC,

@@ -11,11 +11,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_paths, tree_root
+from edgehold.crypto.names import statement_message
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import Malformed
-from edgehold.wire.batch import Absence, BatchStatement, LeafOpening, ReportLeaf, SignedBatch, UploadReceipt
+from edgehold.wire.batch import Absence, BatchStatement, LeafOpening, ReportLeaf, SignedBatch
 from edgehold.wire.codec import encode
 from edgehold.wire.ids import Digest, ReportId, TaskId
 
@@ -66,19 +66,9 @@ def list_root(leaves: Sequence[ReportLeaf]) -> Digest:
     return tree_root([encode(leaf) for leaf in leaves])
 
 
-def statement_digest(statement: BatchStatement) -> Digest:
-    """What an aggregator's signature over a statement signs."""
-    return tagged_hash("batch-statement", encode(statement))
-
-
 def sign_statement(key: SigningKey, statement: BatchStatement) -> SignedBatch:
     """Sign a statement; a node keeps what it signed and never signs another for the same round."""
-    return SignedBatch(statement=statement, signature=key.sign(statement_digest(statement)))
-
-
-def receipt_digest(receipt: UploadReceipt) -> Digest:
-    """What the leader's signature over an upload receipt signs."""
-    return tagged_hash("upload-receipt", encode(receipt))
+    return SignedBatch(statement=statement, signature=key.sign(statement_message(statement)))
 
 
 def open_leaves(leaves: Sequence[ReportLeaf], indices: Sequence[int]) -> list[LeafOpening]:

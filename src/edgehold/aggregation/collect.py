@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import noised_share_digest, sealed_share_digest
 from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.errors import ShareDiffers
 from edgehold.ports import Randomness
@@ -39,16 +40,6 @@ def party_noise(
 def add_noise(configuration: TaskConfiguration, aggregate_share: bytes, noise: Sequence[int]) -> bytes:
     """The noised share: what is posted, sealed, and opened by the customer."""
     return add_vector(configuration.measurement, aggregate_share, noise)
-
-
-def noised_share_digest(share: bytes) -> Digest:
-    """What the ledger keeps of a noised share's plaintext."""
-    return tagged_hash("noised-share", share)
-
-
-def sealed_share_digest(sealed: bytes) -> Digest:
-    """What the ledger keeps of a sealed share."""
-    return tagged_hash("sealed-share", sealed)
 
 
 def make_posting(

@@ -16,11 +16,11 @@ from edgehold.aggregation.task import (
     phase,
     prio3_for,
     share_sizes,
-    task_id,
     vdaf_context,
 )
 from edgehold.crypto.blind import verify_token
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import input_share_digest, permit_message, task_id
 from edgehold.crypto.seal import ENCAPSULATED, OVERHEAD, SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import (
@@ -40,7 +40,6 @@ from edgehold.errors import (
 from edgehold.ports import Randomness
 from edgehold.vdaf.prio3 import Measurement
 from edgehold.wire.batch import Permit
-from edgehold.wire.codec import encode
 from edgehold.wire.ids import Digest, ReportId, Signature, SlotKey, TaskId, Token
 from edgehold.wire.report import (
     HpkeCiphertext,
@@ -78,8 +77,8 @@ def make_report(
     random = randomness.draw(vdaf.random_length)
     public_share, (leader, helper) = vdaf.shard(vdaf_context(task), measurement, report, random)
     leader_share, helper_share = encode_input_share(leader), encode_input_share(helper)
-    leader_digest, helper_digest = share_digest(leader_share), share_digest(helper_share)
-    permit = permit_digest(Permit(task=task, report=report, leader_share=leader_digest, helper_share=helper_digest))
+    leader_digest, helper_digest = input_share_digest(leader_share), input_share_digest(helper_share)
+    permit = permit_message(Permit(task=task, report=report, leader_share=leader_digest, helper_share=helper_digest))
     metadata = ReportMetadata(
         report=report,
         time=configuration.opened_at,
@@ -103,16 +102,6 @@ def make_report(
             helper=_ciphertext(for_helper),
         )
     )
-
-
-def share_digest(plaintext: bytes) -> Digest:
-    """What a permit and a leaf say of one plaintext input share."""
-    return tagged_hash("input-share", plaintext)
-
-
-def permit_digest(permit: Permit) -> Digest:
-    """What the slot key signs."""
-    return tagged_hash("permit", encode(permit))
 
 
 def report_digest(data: bytes) -> Digest:
@@ -178,7 +167,7 @@ def permit_claim(task: TaskId, metadata: ReportMetadata) -> tuple[SlotKey, bytes
         leader_share=permit.leader_share,
         helper_share=permit.helper_share,
     )
-    return permit.slot_key, permit_digest(signed), permit.permit
+    return permit.slot_key, permit_message(signed), permit.permit
 
 
 def open_input_share(
@@ -199,7 +188,7 @@ def open_input_share(
     except CannotOpen as error:
         raise ShareUnreadable(f"report {metadata.report.hex()}: the {party.value}'s share does not open") from error
     permitted = metadata.permit.leader_share if party is Party.LEADER else metadata.permit.helper_share
-    if share_digest(plaintext) != permitted:
+    if input_share_digest(plaintext) != permitted:
         raise ShareDiffers(f"report {metadata.report.hex()}: the {party.value}'s share is not the permitted one")
     try:
         return decode_input_share(plaintext)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 
-from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_root
+from edgehold.crypto.names import task_id
 from edgehold.crypto.seal import OVERHEAD
 from edgehold.errors import PanelKeysDiffer
-from edgehold.vdaf.prio3 import NONCE_BYTES, Prio3, make_prio3
-from edgehold.wire.codec import encode
+from edgehold.vdaf.prio3 import NONCE_BYTES, Prio3, make_prio3, neutral
 from edgehold.wire.ids import Digest, Modulus, PublicKey, ReportId, Signature, SlotKey, TaskId, Token
-from edgehold.wire.program import MeasurementKind, MeasurementType
+from edgehold.wire.program import MeasurementType
 from edgehold.wire.report import (
     HpkeCiphertext,
     PermitExtension,
@@ -64,11 +63,6 @@ class ServedTask:
         return vdaf_context(self.task)
 
 
-def task_id(configuration: TaskConfiguration) -> TaskId:
-    """The name of a task: the digest of everything it is."""
-    return TaskId(tagged_hash("task", encode(configuration)))
-
-
 def phase(configuration: TaskConfiguration, height: int) -> Phase:
     """The phase in which a transaction or message at this height falls."""
     ends = (
@@ -114,17 +108,6 @@ def serve_task(configuration: TaskConfiguration, panel_keys: Sequence[Sequence[M
 def prio3_for(measurement: MeasurementType) -> Prio3:
     """The Prio3 instance of a measurement type, made once; raises `BadMeasurement` for bounds that make no type."""
     return make_prio3(measurement)
-
-
-def neutral(measurement: MeasurementType) -> int | list[int]:
-    """What a hub reports that has nothing to say: nothing, or in a histogram the last bucket, "n/a"."""
-    match measurement.kind:
-        case MeasurementKind.COUNT | MeasurementKind.SUM:
-            return 0
-        case MeasurementKind.HISTOGRAM:
-            return measurement.length - 1
-        case _:
-            return [0] * measurement.length
 
 
 @cache

@@ -59,6 +59,9 @@ def edgehold() -> None:
       edgehold demo --hubs 40 --dir demo-out
       edgehold verify demo-out/certificates/bmi.cert --genesis demo-out/genesis.cbor
 
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 partly done, 4 keys or invitation do not open, 5 refused by policy, budget or
+    rule, 6 not found, 7 busy, 8 does not verify, 130 interrupted.
+
     Every command has --json and examples in its --help. `edgehold explain CODE` says what an error means.
     Completion: eval "$(_EDGEHOLD_COMPLETE=bash_source edgehold)" (or zsh_source, fish_source).
     """

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from edgehold.aggregation.batch import list_root, open_leaves
 from edgehold.crypto.merkle import tree_path, tree_root
+from edgehold.crypto.names import attestations_digest, sealed_share_digest
 from edgehold.crypto.seal import SealKeyPair, open_sealed
 from edgehold.errors import Malformed, Unavailable
 from edgehold.ledger.genesis import found_network
-from edgehold.ledger.ids import attestations_digest
-from edgehold.ledger.shares import PostedShares, sealed_share_digest, share_aad, share_info
+from edgehold.ledger.shares import PostedShares, share_aad, share_info
 from edgehold.ledger.state import State, is_live, live_attestations
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger, Peer

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from edgehold.crypto.names import account_id, envelope_digest, order_id
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.customer.certificate import Sources, open_both, posted_by_both
 from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
 from edgehold.errors import BadCertificate, BadProof, Groundless, HeaderMoved, Malformed, NotFound, Unavailable
-from edgehold.ledger.ids import account_id, envelope_digest, order_id
 from edgehold.ledger.rules.orders import last_height_for_a_task
 from edgehold.ledger.shares import PostedShares, judge_shares
 from edgehold.ledger.state import State, find_order, get_configuration, get_task

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from edgehold.crypto.names import possession_message
 from edgehold.demo import cast
 from edgehold.demo.parties import Dice, Direct, make_key
 from edgehold.demo.world import (
@@ -33,7 +34,6 @@ from edgehold.hub.hub import Hub
 from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import is_adult, read_patient
-from edgehold.ledger.ids import possession_message
 from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemClock
 from edgehold.wire.account import Attest, OpenAccount, Role, Transfer

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from edgehold.crypto.names import program_id
 from edgehold.customer.customer import Request
 from edgehold.customer.orders import OrderRow
 from edgehold.demo import cast
@@ -18,15 +19,13 @@ from edgehold.demo.world import Resident, World
 from edgehold.hub.hub import Departure
 from edgehold.hub.journal import RunState
 from edgehold.ledger.genesis import found_network
-from edgehold.ledger.ids import program_id
 from edgehold.ledger.state import State, get_configuration, get_order, get_standing, live_attestations
 from edgehold.policy.accuracy import interval, noise_sd
 from edgehold.policy.budget import rho_of_epsilon, sigma_for, squared_sensitivity
-from edgehold.policy.credibility import PPM, score
+from edgehold.policy.credibility import PPM, prior_of, score
 from edgehold.policy.decide import Refused
 from edgehold.sandbox.program import Program
 from edgehold.verify.certificate import Verdict
-from edgehold.wire.account import Claim
 from edgehold.wire.credibility import Prior, Standing
 from edgehold.wire.ids import AccountId, OrderId, PanelId, TaskId
 from edgehold.wire.purpose import Purpose
@@ -118,15 +117,7 @@ def task_of(world: World, placed: Placed) -> TaskId | None:
 def standing_of(world: World, service: AccountId) -> tuple[Standing, Prior]:
     """The evidence and the prior from which a service's score follows."""
     state = state_of(world)
-    claims = {attestation.claim for attestation in live_attestations(state, service)}
-    prior = (
-        Prior.ACCREDITED
-        if Claim.ACCREDITED in claims
-        else Prior.VERIFIED
-        if Claim.VERIFIED in claims
-        else Prior.UNKNOWN
-    )
-    return get_standing(state, service), prior
+    return get_standing(state, service), prior_of(live_attestations(state, service))
 
 
 def score_of(world: World, service: AccountId) -> int:

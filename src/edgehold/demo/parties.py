@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 
+from edgehold.crypto.names import account_id
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import KeysUnusable, Unavailable
-from edgehold.ledger.ids import account_id
 from edgehold.ports import Peer, Randomness
 from edgehold.system import SystemRandomness
 from edgehold.wire.account import Role

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import apsw
 
+from edgehold.crypto.names import network_id
 from edgehold.crypto.signatures import SigningKey, verify_many
 from edgehold.engine.blocks import MAX_BLOCK
 from edgehold.engine.chain import Answered, Chain, Verified
 from edgehold.engine.machine import LedgerMachine, StateMachine
 from edgehold.engine.storage import Storage
 from edgehold.errors import BadSignature, BrokenLog, EngineHalted, NotTheValidator, QueueFull
-from edgehold.ledger.ids import network_id
 from edgehold.ports import Clock, Randomness
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import SignedHeader

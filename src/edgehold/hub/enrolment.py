@@ -7,10 +7,10 @@ from typing import TypeVar
 from edgehold.crypto.blind import blind, finalize
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_root
+from edgehold.crypto.names import possession_message
 from edgehold.errors import BadPanelKeys, BadSignature, EnrolmentError, NoService, all_errors
 from edgehold.hub.journal import Journal
 from edgehold.hub.keys import HubKeys
-from edgehold.ledger.ids import possession_message
 from edgehold.ports import Peer
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import LeafOpening

@@ -19,7 +19,8 @@ from edgehold.hub.store import Store, StoredObject, tables_directory
 from edgehold.hub.watch import SeenTask
 from edgehold.ledger.state import State, find_root, get_account
 from edgehold.sandbox.host import Sandbox
-from edgehold.sandbox.program import Failed, Measurement, neutral, run_program
+from edgehold.sandbox.program import Failed, Measurement, run_program
+from edgehold.vdaf.prio3 import neutral
 from edgehold.wire.data import Grade
 from edgehold.wire.ids import AccountId, Digest
 

@@ -11,9 +11,9 @@ from fractions import Fraction
 from threading import Lock
 
 from edgehold.crypto.cose import open1
+from edgehold.crypto.names import task_id
 from edgehold.errors import BadProof, LedgerBehind
 from edgehold.hub.journal import LAST_SEEN, LAST_SEEN_HEADER, Journal
-from edgehold.ledger.ids import task_id
 from edgehold.ledger.state import (
     State,
     get_account,
@@ -26,12 +26,12 @@ from edgehold.ledger.state import (
     live_attestations,
 )
 from edgehold.policy.budget import rho_of, squared_sensitivity
+from edgehold.policy.credibility import prior_of
 from edgehold.policy.decide import Question, Service
 from edgehold.ports import Ledger
 from edgehold.verify.view import ProofCache, proved_state
-from edgehold.wire.account import Attestation, Claim
+from edgehold.wire.account import Claim
 from edgehold.wire.codec import decode
-from edgehold.wire.credibility import Prior
 from edgehold.wire.ids import AccountId, Digest, PanelId, TaskId
 from edgehold.wire.program import PublishProgram
 from edgehold.wire.purpose import Asker
@@ -134,14 +134,6 @@ def see_task(state: State, task: TaskId, panels: Iterable[PanelId], journal: Jou
             acceptance_cap=state.parameters.acceptance_cap,
         ),
     )
-
-
-def prior_of(live: Iterable[Attestation]) -> Prior:
-    """What attestations make of a service before any evidence."""
-    claims = {attestation.claim for attestation in live}
-    if Claim.ACCREDITED in claims:
-        return Prior.ACCREDITED
-    return Prior.VERIFIED if Claim.VERIFIED in claims else Prior.UNKNOWN
 
 
 def _check_panel(state: State, panel: TaskPanel) -> None:

@@ -15,14 +15,14 @@ import msgspec
 from msgspec import Struct
 
 from edgehold.crypto.blind import make_issuer_keys
-from edgehold.crypto.cose import sign1
 from edgehold.crypto.jws import sign_detached
 from edgehold.crypto.merkle import tree_root
+from edgehold.crypto.names import account_id, panel_id
 from edgehold.crypto.signatures import SigningKey
+from edgehold.crypto.transactions import sign_transaction
 from edgehold.errors import EdgeholdError, NotFhir, NotInvited, PanelNotOpen
 from edgehold.issuer.panel import Desk, enrol
 from edgehold.issuer.register import Register
-from edgehold.ledger.ids import account_id, panel_id
 from edgehold.ports import Ledger, Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.account import OpenAccount, Role
@@ -41,7 +41,7 @@ from edgehold.wire.enrolment import (
 )
 from edgehold.wire.ids import AccountId, Digest, Modulus, PanelId
 from edgehold.wire.panel import ClosePanel, DeclarePanel
-from edgehold.wire.tx import Body, Envelope
+from edgehold.wire.tx import Body
 
 ADULT_YEARS = 18
 
@@ -174,9 +174,8 @@ class Issuer:
         return AccountAsked(envelope=self._submit(opening))
 
     def _submit(self, body: Body) -> Digest:
-        network = self._ledger.network
-        envelope = Envelope(network=network, sender=self.account, expires=self._ledger.height() + EXPIRY, body=body)
-        return self._ledger.submit(sign1(self._key, encode(envelope), network))
+        expires = self._ledger.height() + EXPIRY
+        return self._ledger.submit(sign_transaction(self._key, self._ledger.network, self.account, expires, body))
 
 
 def is_adult(born: date, today: date) -> bool:

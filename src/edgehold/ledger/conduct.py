@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgehold.crypto.names import evidence_id
 from edgehold.errors import AlreadyProven
-from edgehold.ledger.ids import evidence_id
 from edgehold.ledger.state import Changes, State, find_counted, find_evidence, get_account, get_standing
 from edgehold.policy.credibility import faded, with_acceptance, with_named_evidence, with_pair_mark
 from edgehold.wire.credibility import Fault, Standing

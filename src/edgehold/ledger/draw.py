@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import order_id
 from edgehold.errors import HeaderForgotten, JoinTooEarly, JoinTooLate, NotRequested
-from edgehold.ledger.ids import order_id
 from edgehold.ledger.state import State, get_aggregators, get_standing, live_attestations
 from edgehold.policy.credibility import is_suspended
 from edgehold.wire.account import Claim

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from edgehold.crypto.names import account_id, network_id
 from edgehold.errors import BadGenesis, BadParameters
-from edgehold.ledger.ids import account_id, network_id
 from edgehold.ledger.rules.governance import require_consistent
 from edgehold.ledger.state import Changes, Network, flatten
 from edgehold.ledger.words import show

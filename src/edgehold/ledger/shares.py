@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import noised_share_digest, sealed_share_digest, statement_message
 from edgehold.crypto.seal import OVERHEAD, SealKeyPair, open_sealed
 from edgehold.errors import BadShare, CannotOpen, Groundless, NotThePostedShare, SealKeyUnusable, WrongPrivateKey
-from edgehold.ledger.ids import statement_message
 from edgehold.vdaf.field import add_shares, decode_share, share_size
 from edgehold.wire.batch import BatchStatement
 from edgehold.wire.codec import encode
@@ -34,16 +33,6 @@ def share_info(party: Party) -> bytes:
 def share_aad(statement: BatchStatement) -> bytes:
     """The HPKE aad of both sealed shares: the task and the digest that both aggregators signed."""
     return encode([statement.task, statement_message(statement)])
-
-
-def sealed_share_digest(sealed: bytes) -> Digest:
-    """By this the ledger names a sealed share."""
-    return tagged_hash("sealed-share", sealed)
-
-
-def noised_share_digest(share: bytes) -> Digest:
-    """By this the ledger names a noised share before anybody has opened it."""
-    return tagged_hash("noised-share", share)
 
 
 def is_carried(measurement: MeasurementType) -> bool:

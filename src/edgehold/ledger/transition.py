@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from edgehold.crypto.cose import open1, signed_bytes
+from edgehold.crypto.names import envelope_digest
 from edgehold.crypto.signatures import verify
 from edgehold.errors import BadSignature, EdgeholdError, Expired, ExpiresTooFar, Malformed, Refusal, WrongNetwork
-from edgehold.ledger.ids import envelope_digest
 from edgehold.ledger.rules.accounts import attest, open_account, transfer, withdraw_attestation
 from edgehold.ledger.rules.data import commit_root
 from edgehold.ledger.rules.evidence import report_conflict, report_dropped, report_ignored

@@ -8,10 +8,12 @@ Credibility measures correctness and punctuality, never whether two services col
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec.structs import replace
 
+from edgehold.wire.account import Attestation, Claim
 from edgehold.wire.credibility import EVIDENCE_UNIT, MAX_PAIR_MARKS, Fault, PairMark, Prior, Standing
 from edgehold.wire.ids import AccountId
 
@@ -47,6 +49,17 @@ PRIOR_BASE = {Prior.UNKNOWN: 200_000, Prior.VERIFIED: 400_000, Prior.ACCREDITED:
 
 OWN_WEIGHT = 4
 """Own experience of n tasks has the weight n/(n+4)."""
+
+
+# ── what is assumed before any evidence ───────────────────────────────────────────────────────────────────────────
+
+
+def prior_of(live: Iterable[Attestation]) -> Prior:
+    """What attestations make of a service before any evidence."""
+    claims = {attestation.claim for attestation in live}
+    if Claim.ACCREDITED in claims:
+        return Prior.ACCREDITED
+    return Prior.VERIFIED if Claim.VERIFIED in claims else Prior.UNKNOWN
 
 
 # ── how evidence moves a standing ─────────────────────────────────────────────────────────────────────────────────

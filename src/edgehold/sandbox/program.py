@@ -166,16 +166,3 @@ def bounds(measurement: MeasurementType) -> tuple[int, int]:
             return measurement.bound, measurement.bound * measurement.length
         case _:
             assert_never(measurement.kind)
-
-
-def neutral(measurement: MeasurementType) -> Measurement:
-    """What a hub reports that has nothing to say: zero, or in a histogram the last bucket, "n/a"."""
-    match measurement.kind:
-        case MeasurementKind.COUNT | MeasurementKind.SUM:
-            return 0
-        case MeasurementKind.HISTOGRAM:
-            return measurement.length - 1
-        case MeasurementKind.MULTIHOT | MeasurementKind.SUMVEC | MeasurementKind.L1BOUND:
-            return [0] * measurement.length
-        case _:
-            assert_never(measurement.kind)

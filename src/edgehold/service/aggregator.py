@@ -13,9 +13,7 @@ from edgehold.aggregation.batch import (
     intersect,
     make_lists,
     make_statement,
-    receipt_digest,
     sign_statement,
-    statement_digest,
 )
 from edgehold.aggregation.collect import add_noise, make_posting, party_noise
 from edgehold.aggregation.report import (
@@ -30,6 +28,7 @@ from edgehold.aggregation.report import (
 )
 from edgehold.aggregation.task import Phase, ServedTask, phase
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import receipt_message, statement_message
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey, verify, verify_many
 from edgehold.errors import (
@@ -177,7 +176,7 @@ class Aggregator:
         statement = batch.statement
         if (statement.task, statement.round) != (self.task, number):
             raise AnswerDiffers(f"a statement for task {statement.task.hex()}, round {statement.round}")
-        verify(self._other().key, statement_digest(statement), batch.signature)
+        verify(self._other().key, statement_message(statement), batch.signature)
 
     def keep_statement(self, batch: SignedBatch) -> None:
         """Keep what the other aggregator signed in a round this one has signed: of two statements the one that agrees.
@@ -295,7 +294,7 @@ class Leader(Aggregator):
             self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
             known = leaf
         receipt = UploadReceipt(task=self.task, report=known.report, slot_key=known.slot_key, digest=digest)
-        return Receipted(receipt=receipt, signature=self._key.sign(receipt_digest(receipt)))
+        return Receipted(receipt=receipt, signature=self._key.sign(receipt_message(receipt)))
 
     def next_job(self) -> tuple[int, bytes] | None:
         """Begin a job of the oldest reports, up to `MAX_JOB`: its number and bytes; none if none of them could count.

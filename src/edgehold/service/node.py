@@ -17,6 +17,7 @@ from edgehold.aggregation.collect import noise_commitment
 from edgehold.aggregation.task import serve_task
 from edgehold.crypto.cose import open1, sign1
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import account_id, envelope_digest, sealed_share_digest
 from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.errors import (
@@ -36,7 +37,6 @@ from edgehold.errors import (
 )
 from edgehold.ledger.draw import drawn_helper
 from edgehold.ledger.genesis import found_network
-from edgehold.crypto.names import account_id, envelope_digest
 from edgehold.ledger.state import State
 from edgehold.ports import Ledger, PanelKeys, Peer, Randomness
 from edgehold.service.aggregator import Aggregator, Helper, Leader

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from edgehold import _native
 from edgehold.errors import BadMeasurement, BadShare, OutOfBounds
@@ -124,6 +124,19 @@ class Prio3:
     def unshard(self, aggregate_shares: Sequence[bytes]) -> list[int]:
         """The result from the shares of both aggregators; after noise a number can be negative. Raises `BadShare`."""
         return field.add_shares(self.measurement, aggregate_shares)
+
+
+def neutral(measurement: MeasurementType) -> int | list[int]:
+    """What a hub reports that has nothing to say: zero, or in a histogram the last bucket, "n/a"."""
+    match measurement.kind:
+        case MeasurementKind.COUNT | MeasurementKind.SUM:
+            return 0
+        case MeasurementKind.HISTOGRAM:
+            return measurement.length - 1
+        case MeasurementKind.MULTIHOT | MeasurementKind.SUMVEC | MeasurementKind.L1BOUND:
+            return [0] * measurement.length
+        case _:
+            assert_never(measurement.kind)
 
 
 def make_prio3(measurement: MeasurementType) -> Prio3:

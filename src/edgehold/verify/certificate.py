@@ -8,22 +8,23 @@ from fractions import Fraction
 from itertools import pairwise
 
 from edgehold.crypto.blind import verify_token
-from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import check_path, verify_presence
-from edgehold.crypto.signatures import verify as verify_signature
-from edgehold.errors import BadCertificate, CryptoError, Malformed
-from edgehold.ledger.genesis import found_network
-from edgehold.ledger.ids import (
+from edgehold.crypto.names import (
     attestations_digest,
     network_id,
+    noised_share_digest,
     order_id,
     panel_id,
+    permit_message,
     program_id,
     statement_message,
     task_id,
 )
+from edgehold.crypto.signatures import verify as verify_signature
+from edgehold.errors import BadCertificate, CryptoError, Malformed
+from edgehold.ledger.genesis import found_network
 from edgehold.ledger.rules.programs import is_well_bounded
-from edgehold.ledger.shares import ALLOWANCE, is_possible, noised_share_digest
+from edgehold.ledger.shares import ALLOWANCE, is_possible
 from edgehold.ledger.state import is_live
 from edgehold.policy.accuracy import half_width
 from edgehold.policy.budget import DELTA, epsilon_of_rho, rho_of, squared_sensitivity
@@ -335,7 +336,7 @@ def check_permit(opening: LeafOpening, certificate: Certificate, task: TaskId) -
     )
     verify_token(certificate.panels[leaf.panel].modulus, leaf.slot_key, leaf.token)
     permit = Permit(task=task, report=leaf.report, leader_share=leaf.leader_share, helper_share=leaf.helper_share)
-    verify_signature(leaf.slot_key, tagged_hash("permit", encode(permit)), leaf.permit)
+    verify_signature(leaf.slot_key, permit_message(permit), leaf.permit)
 
 
 # ── 5 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

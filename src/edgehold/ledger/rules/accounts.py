@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from edgehold.crypto.names import account_id, possession_message
 from edgehold.crypto.signatures import verify
 from edgehold.errors import (
     AccountExists,
@@ -19,7 +20,6 @@ from edgehold.errors import (
     SelfDealing,
     UnknownAttestation,
 )
-from edgehold.ledger.ids import account_id, possession_message
 from edgehold.ledger.state import (
     Changes,
     State,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgehold.crypto.merkle import check_path
+from edgehold.crypto.names import receipt_message
 from edgehold.crypto.signatures import verify
 from edgehold.errors import (
     BadProof,
@@ -17,7 +18,6 @@ from edgehold.errors import (
 )
 from edgehold.ledger.conduct import prove_fault
 from edgehold.ledger.credential import verify_credential
-from edgehold.ledger.ids import receipt_message
 from edgehold.ledger.rules.tasks import verify_statement
 from edgehold.ledger.state import Changes, State, find_revocation, get_configuration, get_task
 from edgehold.wire.batch import Absence, Batch, LeafOpening

@@ -6,6 +6,7 @@ from math import gcd
 
 from msgspec.structs import replace
 
+from edgehold.crypto.names import order_id
 from edgehold.errors import (
     BadPurpose,
     BatchBelowFloor,
@@ -25,7 +26,6 @@ from edgehold.errors import (
     SelfDealing,
 )
 from edgehold.ledger.draw import LONGEST_JOIN, join_until
-from edgehold.ledger.ids import order_id
 from edgehold.ledger.rules.panels import require_sorted
 from edgehold.ledger.shares import require_usable
 from edgehold.ledger.state import (

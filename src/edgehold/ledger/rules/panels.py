@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from edgehold.crypto.names import panel_id
 from edgehold.errors import NotIssuer, NotSorted, PanelClosed, PanelExists, PanelSizeOutOfRange
-from edgehold.ledger.ids import panel_id
 from edgehold.ledger.state import Changes, State, find_panel, get_panel, require_claim
 from edgehold.wire.account import Claim
 from edgehold.wire.ids import AccountId

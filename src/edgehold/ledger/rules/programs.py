@@ -6,8 +6,8 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from edgehold.crypto.names import program_id
 from edgehold.errors import MeasurementUnfit, NotAttested, ProgramExists, SelfDealing
-from edgehold.ledger.ids import program_id
 from edgehold.ledger.rules.panels import require_sorted
 from edgehold.ledger.state import (
     Changes,

@@ -6,6 +6,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from edgehold.crypto.names import attestations_digest, sealed_share_digest, statement_message, task_id
 from edgehold.crypto.signatures import verify
 from edgehold.errors import (
     AlreadyRevoked,
@@ -34,10 +35,9 @@ from edgehold.errors import (
 from edgehold.ledger import conduct
 from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.draw import drawn_helper
-from edgehold.ledger.ids import attestations_digest, statement_message, task_id
 from edgehold.ledger.payment import ALL, pay
 from edgehold.ledger.rules.orders import get_pending_order
-from edgehold.ledger.shares import PostedShares, is_carried, judge_shares, require_usable, sealed_share_digest
+from edgehold.ledger.shares import PostedShares, is_carried, judge_shares, require_usable
 from edgehold.ledger.state import (
     Changes,
     State,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.wire.account import Attestation, Role
-from edgehold.wire.batch import BatchStatement, UploadReceipt
+from edgehold.wire.batch import BatchStatement, Permit, UploadReceipt
 from edgehold.wire.codec import encode
 from edgehold.wire.governance import Genesis
 from edgehold.wire.ids import (
@@ -87,3 +87,26 @@ def receipt_message(receipt: UploadReceipt) -> Digest:
 def attestations_digest(live: Sequence[Attestation]) -> Digest:
     """What a task's configuration says about an aggregator: its live attestations, sorted by attestor and claim."""
     return tagged_hash("attestations", encode(sorted(live, key=lambda one: (one.attestor, one.claim.value))))
+
+
+def permit_message(permit: Permit) -> Digest:
+    """What a slot key signs: yes to one task, by exactly these two shares."""
+    return tagged_hash("permit", encode(permit))
+
+
+# ── what stands for something larger ──────────────────────────────────────────────────────────────────────────────
+
+
+def input_share_digest(plaintext: bytes) -> Digest:
+    """What a permit and a leaf say of one plaintext input share."""
+    return tagged_hash("input-share", plaintext)
+
+
+def sealed_share_digest(sealed: bytes) -> Digest:
+    """By this the ledger names a sealed share."""
+    return tagged_hash("sealed-share", sealed)
+
+
+def noised_share_digest(share: bytes) -> Digest:
+    """By this the ledger names a noised share before anybody has opened it."""
+    return tagged_hash("noised-share", share)
