@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from hub_world import World
 
+from edgehold.hub.hub import Hub
 from edgehold.hub.journal import RunState
 from edgehold.wire.ids import PanelId
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def enrolled(world: World, *names: str) -> tuple[PanelId, list]:  # type: ignore[type-arg]
+def enrolled(world: World, *names: str) -> tuple[PanelId, list[Hub]]:
     hubs = [world.admit(name) for name in names]
     panel = world.panel()
     for hub in hubs:
@@ -49,7 +50,7 @@ def test_what_was_revoked_before_it_left_never_leaves(world: World, services_ans
 
 
 def test_nobody_else_on_the_machine_reads_a_partys_files(world: World) -> None:
-    panel, (hub, *_) = enrolled(world, "ada", "bea", "cyd")
+    panel, _ = enrolled(world, "ada", "bea", "cyd")
     world.open_task(panel)
     for path in sorted(world.folder.rglob("*")):
         if path.is_file() and path.suffix in (".sqlite", ".sqlite-wal", ".sqlite-shm"):

@@ -196,7 +196,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Executed:
-    """What the transactions of a block came to: those that count, those that nobody signed, and all writes."""
+    """What the transactions of a block came to: those that count, those unsigned or expired, and all writes."""
 
     answered: list[Answered]
     unsigned: list[Answered]
@@ -215,7 +215,8 @@ def execute_block(machine: StateMachine, view: View, requests: Iterable[Verified
         signer = machine.signer(overlaid, request)
         is_signed = signer is not None and (signer == verified_by or has_signed(signer, request))
         receipt, changes = machine.execute(overlaid, request, is_signed)
-        if is_signed:
+        # What expired is public, and its answer may be forgotten: kept again, it could fill the log as often as sent.
+        if is_signed and request.expires >= view.height:
             answered[request.envelope] = request, receipt
             writes.update(changes)
         else:

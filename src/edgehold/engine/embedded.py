@@ -33,6 +33,9 @@ from edgehold.wire.tx import Receipt
 MAX_WAITING = 100_000
 """Transactions that wait for a block."""
 
+MAX_WAITING_BYTES = 64 << 20
+"""Bytes of transactions that wait for a block: anybody may send, and senders that are not known yet wait too."""
+
 MAX_UNSIGNED = 1000
 """Refusals of unsigned transactions that can be asked for."""
 
@@ -64,6 +67,7 @@ class EmbeddedLedger:
         self._randomness = randomness
         self._machine = machine or LedgerMachine(genesis)
         self._waiting: dict[bytes, Verified] = {}
+        self._waiting_bytes = 0
         self._unsigned: dict[Digest, Receipt] = {}
         self._changed = threading.Condition()
         self._halted: str | None = None
@@ -117,10 +121,14 @@ class EmbeddedLedger:
         if bad:
             raise BadSignature(f"{bad} of {len(transactions)} transactions are not signed by their sender")
         with self._running():
-            if len(self._waiting) + len(fresh) > MAX_WAITING:
+            size = self._waiting_bytes + sum(len(request.transaction) for request, _ in fresh)
+            if len(self._waiting) + len(fresh) > MAX_WAITING or size > MAX_WAITING_BYTES:
                 raise QueueFull(f"{len(self._waiting)} transactions are waiting")
             for one in fresh:
-                self._waiting.setdefault(sha256(one[0].transaction).digest(), one)
+                name = sha256(one[0].transaction).digest()
+                if name not in self._waiting:
+                    self._waiting[name] = one
+                    self._waiting_bytes += len(one[0].transaction)
             self._changed.notify_all()
         return [request.envelope for request in requests]
 
@@ -244,4 +252,5 @@ class EmbeddedLedger:
                 break
             taken.append(one)
             del self._waiting[name]
+            self._waiting_bytes -= len(one[0].transaction)
         return taken

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edgehold.errors import UnknownAccount
+from edgehold.errors import BadCredential, UnknownAccount, UnknownTask
+from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.genesis import found_network, initial_state
-from edgehold.ledger.state import State
+from edgehold.ledger.state import State, get_configuration
 from edgehold.ledger.transition import execute, open_envelope, signer_of
 from edgehold.wire.governance import Genesis
-from edgehold.wire.ids import Digest, Height, PublicKey, Signature
-from edgehold.wire.tx import Receipt
+from edgehold.wire.ids import Digest, Height, PublicKey, Signature, SlotKey, TaskId
+from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
+from edgehold.wire.tx import SLOT_SIGNED, Receipt
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,17 @@ class LedgerMachine:
         )
 
     def signer(self, view: View, request: Request) -> PublicKey | None:
-        """The slot key itself, or the key of the sender's account, if there is such an account."""
+        """The key of the sender's account, or the slot key itself if the issuer of one of the task's panels signed it.
+
+        Anybody can make a key; without this everybody could fill the log with what no panel's person said.
+        """
+        state, envelope = self._state(view), request.content
         try:
-            return signer_of(self._state(view), request.content)
-        except UnknownAccount:
+            if isinstance(envelope.body, SLOT_SIGNED):
+                configuration = get_configuration(state, task_of(envelope.body))
+                verify_credential(configuration, envelope.body.credential, SlotKey(PublicKey(envelope.sender)))
+            return signer_of(state, envelope)
+        except (UnknownAccount, UnknownTask, BadCredential):
             return None
 
     def execute(self, view: View, request: Request, signed: bool) -> tuple[Receipt, Mapping[bytes, bytes | None]]:
@@ -103,3 +112,8 @@ class LedgerMachine:
 
     def _state(self, view: View) -> State:
         return State(view.read, view.height, view.header_hash, self._network)
+
+
+def task_of(body: Revoke | ReportDropped | ReportIgnored) -> TaskId:
+    """The task that a body signed by a slot key is about."""
+    return body.receipt.task if isinstance(body, ReportDropped) else body.task

@@ -169,6 +169,8 @@ class Issuer:
         person = self._register.person_invited(asked.invitation)
         if person is None or person.account not in (None, account):
             raise NotInvited("the invitation is unknown or was used for another hub")
+        if self._register.person_of(account) not in (None, person):
+            raise NotInvited("the hub belongs to somebody else")
         self._register.set_account(person.reference, account)
         opening = OpenAccount(role=Role.HUB, key=asked.key, owner_key=asked.owner_key, possession=asked.possession)
         return AccountAsked(envelope=self._submit(opening))

@@ -58,6 +58,7 @@ def place_order(state: State, sender: AccountId, tx: PlaceOrder) -> Changes:
     _require_definite(tx.purpose)
     require_usable(tx.seal_key)
     require_sorted("panels", tx.panels)
+    _require_disjoint(state, tx.panels)
     reachable = sum(_enrolled(state, panel, program.descriptor) for panel in tx.panels)
     if tx.least_batch < state.parameters.least_batch:
         raise BatchBelowFloor(f"{tx.least_batch} reports; the network's floor is {state.parameters.least_batch}")
@@ -100,6 +101,14 @@ def _require_definite(purpose: Purpose) -> None:
         raise PurposeUnfit(
             f"{purpose.permission.name}, {len(purpose.diseases)} diseases, {terms} conditions"
         ) from error
+
+
+def _require_disjoint(state: State, panels: tuple[PanelId, ...]) -> None:
+    """Only the panels of one scheme and period are disjoint; of others, one person could be counted in two."""
+    descriptors = [get_panel(state, panel).descriptor for panel in panels]
+    schemes = {(descriptor.scheme, descriptor.period) for descriptor in descriptors}
+    if len(schemes) > 1:
+        raise PanelUnsuited(f"the panels are of {len(schemes)} schemes and periods, and may share persons")
 
 
 def _enrolled(state: State, panel_id: PanelId, program: PublishProgram) -> int:

@@ -29,6 +29,10 @@ from edgehold.wire.program import (
     ReviewProgram,
 )
 
+MOST_BITS = 1 << 18
+"""Bits of a measurement that is sharded bit by bit: 4 MiB a report, which travels in one message. Beyond it no hub
+could answer, and every hub that said yes would be stuck with it."""
+
 
 def publish_program(state: State, sender: AccountId, tx: PublishProgram) -> Changes:
     """An organisation publishes a program; the id does not depend on who does."""
@@ -56,7 +60,7 @@ def is_well_bounded(measurement: MeasurementType) -> bool:
         case MeasurementKind.MULTIHOT:
             return bound == 0 and 1 <= weight <= length
         case MeasurementKind.SUMVEC | MeasurementKind.L1BOUND:
-            return weight == 0 and bound >= 1
+            return weight == 0 and bound >= 1 and (length + 1) * bound.bit_length() <= MOST_BITS
         case _ as unreachable:
             assert_never(unreachable)
 
