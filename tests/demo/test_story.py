@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgehold.demo.story import Bar, Script, Teller, play
+from edgehold.demo.story import Script, play
+from edgehold.demo.teller import Bar, Teller
 from edgehold.ledger.genesis import read_genesis
 from edgehold.verify.certificate import verify_certificate
 

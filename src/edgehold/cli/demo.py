@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from edgehold.cli.output import Progress, json_option
-from edgehold.demo.story import Script, Teller, play
+from edgehold.demo.story import Script, play
+from edgehold.demo.teller import Teller
 
 
 @click.command(short_help="The main job, end to end, as a story.")
