@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
-from hub_world import World
+from hub_world import ANALYSES, World
+from msgspec.structs import replace
 
 from edgehold.hub.hub import Hub
 from edgehold.hub.journal import RunState
+from edgehold.sandbox.program import load_program
 from edgehold.wire.ids import PanelId
 
 
@@ -62,3 +65,50 @@ def test_keys_do_not_print(world: World) -> None:
     for shown in (repr(hub.keys), repr(hub.keys.file), str(hub.keys.file)):
         assert hub.keys.file.slot_seed.hex() not in shown
         assert repr(hub.keys.file.slot_seed) not in shown
+
+
+def test_a_program_that_asks_for_hours_or_gigabytes_is_not_run(world: World) -> None:
+    panel, (hub, *_) = enrolled(world, "ada", "bea", "cyd")
+    shipped = load_program(ANALYSES / "bmi.py")
+    limits = replace(shipped.manifest.limits, deadline_ms=600_000, memory_bytes=2**32 - 1)
+    greedy = changed(shipped, manifest=replace(shipped.manifest, limits=limits))
+    world.open_task(panel, greedy)
+    for _ in range(6):
+        hub.follow()
+        world.ledger.advance()
+    assert hub.history() == []
+    assert hub.budget().spent == ()
+
+
+def test_erasing_forgets_what_programs_said(world: World) -> None:
+    panel, (hub, *_) = enrolled(world, "ada", "bea", "cyd")
+    shipped = load_program(ANALYSES / "bmi.py")
+    source = b"def main(person):\n    raise ValueError(' '.join(person.events.strings))\n"
+    world.open_task(panel, changed(shipped, source=source))
+    world.tick()
+    hub.follow()
+    assert "LOINC//39156-5" in hub.history()[0].log
+    hub.erase()
+    hub.close()
+    assert hub.history()[0].log == ""
+    for path in (world.folder / "ada").glob("journal.sqlite*"):
+        assert b"LOINC//39156-5" not in path.read_bytes()
+
+
+def test_limit_shown_the_number_of_reports_is_public_and_a_slow_run_can_move_one(world: World) -> None:
+    """What is not promised: a run that lasts longer than the upload phase makes its report miss the phase.
+
+    Heights have no least duration, so that a hub cannot wait out the program's deadline. The deadline is capped, and
+    the owner sees in the history that nothing left.
+    """
+    panel, (hub, *_) = enrolled(world, "ada", "bea", "cyd")
+    task = world.open_task(panel)
+    world.tick()
+    hub.follow()
+    until = hub._journal.run(task).configuration.upload_until
+    while world.ledger.height() <= until:
+        world.ledger.advance()
+    hub.follow()
+    (run,) = hub.history()
+    assert (run.state, run.bytes_left) == (RunState.MISSED, 0)
+    assert run.loss > 0

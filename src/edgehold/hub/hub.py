@@ -44,6 +44,7 @@ from edgehold.policy.decide import Ask, Decision, Granted, Refused, debit_for, e
 from edgehold.policy.policy import Mode, Policy, minor, opening_budget
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.sandbox.host import Sandbox
+from edgehold.sandbox.limits import is_affordable
 from edgehold.sandbox.program import Measurement
 from edgehold.vdaf.prio3 import neutral
 from edgehold.verify.view import ProofCache
@@ -332,9 +333,13 @@ class Hub:
         self._decide(state, header, seen, owner_agrees=True)
 
     def _is_asked(self, seen: SeenTask, height: int) -> bool:
-        """Whether the hub is in the task's sample, and a height is left at which its report can leave."""
+        """Whether the hub is in the sample, could run the program, and has a height left at which a report can leave."""
         configuration = seen.configuration
-        return self.keys.is_sampled(seen.question.task, configuration.sampling) and height < configuration.upload_until
+        return (
+            is_affordable(seen.program)
+            and height < configuration.upload_until
+            and self.keys.is_sampled(seen.question.task, configuration.sampling)
+        )
 
     def _decide(self, state: State, header: Digest, seen: SeenTask, *, owner_agrees: bool = False) -> None:
         """Decide by policy, task, ledger and budget; on a grant fix the upload's height, run, and store the report.
