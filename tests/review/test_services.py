@@ -6,7 +6,8 @@ from pathlib import Path
 
 import apsw
 import pytest
-from service_world import World, account_of
+from msgspec.structs import replace
+from service_world import SCHEDULE, World, account_of
 
 from edgehold.aggregation.batch import make_lists, make_statement, sign_statement
 from edgehold.crypto.merkle import tree_path
@@ -16,6 +17,7 @@ from edgehold.service.node import ServiceNode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection
 from edgehold.wire.ids import Digest, SlotKey
+from edgehold.wire.order import Order, WithdrawOrder
 from edgehold.wire.panel import SlotCredential
 from edgehold.wire.service import BatchAnswer, BatchProposal
 from edgehold.wire.task import Revoke
@@ -104,3 +106,17 @@ def test_a_helper_whose_leader_is_gone_destroys_what_it_holds(tmp_path: Path) ->
         "SELECT output_share, seal_seed FROM report, wanted WHERE wanted.order_id = ?", (run.configuration.order,)
     )
     assert set(rows) == {(None, None)}
+
+
+@pytest.mark.parametrize("impossible", [{"share": 1}, {"close": 1}])
+def test_an_order_that_cannot_be_kept_costs_no_service_its_good_name(
+    tmp_path: Path, impossible: dict[str, int]
+) -> None:
+    world = World(tmp_path)
+    order = world.order(schedule=replace(SCHEDULE, **impossible))
+    world.tick(8)
+    placed = world.read(Order, Collection.ORDER, order)
+    assert placed is not None
+    assert placed.requested_at is None
+    assert world.do("customer", WithdrawOrder(order)) is not None
+    assert (standing(world, "leader"), standing(world, "helper")) == (Standing(), Standing())

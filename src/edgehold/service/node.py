@@ -97,6 +97,12 @@ RESEND = 5
 RETRY = 5
 """Heights after which a node signs a new transaction in place of a refused one, if the matter is still open."""
 
+LEAST_CLOSE = 2
+"""Heights for the lists: one to sign at, one to spare."""
+
+LEAST_SHARE = 2
+"""Heights after the last for a close: noise is seeded by the header after the batch's, and the share is in the next."""
+
 _KEY_INFO = b"edgehold verify key"
 
 
@@ -200,7 +206,7 @@ class ServiceNode:
 
     def _pursue(self, order_id: OrderId, party: Party) -> None:
         order = self._read(Order, Collection.ORDER, order_id)
-        if order is None or order.withdrawn_at is not None or order.settled_at is not None or order.task is not None:
+        if order is None or not is_workable(order):
             self._storage.drop_order(order_id)
         elif party is Party.LEADER:
             deadline = order.placed_at + order.descriptor.schedule.request
@@ -585,6 +591,13 @@ class ServiceNode:
         if not isinstance(answer, kind):
             raise AnswerDiffers(f"{type(answer).__name__} where {kind.__name__} was asked for")
         return answer
+
+
+def is_workable(order: Order) -> bool:
+    """Whether a task may still come of an order, and an honest node can keep its heights: missed ones are blamed on it."""
+    is_pending = order.withdrawn_at is None and order.settled_at is None and order.task is None
+    schedule = order.descriptor.schedule
+    return is_pending and schedule.close >= LEAST_CLOSE and schedule.share >= LEAST_SHARE
 
 
 def posted_share(task: Task, party: Party) -> PostedShare | None:
