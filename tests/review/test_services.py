@@ -12,14 +12,15 @@ from service_world import SCHEDULE, World, account_of
 from edgehold.aggregation.batch import make_lists, make_statement, sign_statement
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.transactions import sign_transaction
-from edgehold.service.aggregator import Leader
+from edgehold.errors import AnswerDiffers
+from edgehold.service.aggregator import Helper, Leader
 from edgehold.service.node import ServiceNode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection
 from edgehold.wire.ids import Digest, SlotKey
 from edgehold.wire.order import Order, WithdrawOrder
 from edgehold.wire.panel import SlotCredential
-from edgehold.wire.service import BatchAnswer, BatchProposal
+from edgehold.wire.service import BatchAnswer, BatchProposal, Done, ListPart
 from edgehold.wire.task import Revoke
 
 PLACES = [person % 5 for person in range(20)]
@@ -47,6 +48,19 @@ class DoubleDealer(ServiceNode):
         message = self._signed(BatchProposal(batch=lie))
         leader.keep_statement(self._ask(leader.configuration.helper.account, message, BatchAnswer).batch)
         return True
+
+
+class EndlessHelper(Helper):
+    """Answers with a list that never ends."""
+
+    def list_part(self, *, accepted: bool, part: int) -> ListPart:
+        return ListPart(parts=2**32, leaves=())
+
+
+class EndlessNode(ServiceNode):
+    """Helps by `EndlessHelper`."""
+
+    helper_kind = EndlessHelper
 
 
 def standing(world: World, name: str) -> Standing:
@@ -120,3 +134,16 @@ def test_an_order_that_cannot_be_kept_costs_no_service_its_good_name(
     assert placed.requested_at is None
     assert world.do("customer", WithdrawOrder(order)) is not None
     assert (standing(world, "leader"), standing(world, "helper")) == (Standing(), Standing())
+
+
+def test_a_helper_whose_list_never_ends_holds_no_leader_up(tmp_path: Path) -> None:
+    world = World(tmp_path, helper_kind=EndlessNode)
+    run = world.open_task()
+    run.upload_all(PLACES)
+    world.tick_to(run.configuration.upload_until + 1)
+    world.nodes["leader"].step()
+    assert run.revoke(3, "helper") == [Done()]
+    world.tick_to(run.configuration.revoke_until + 2)
+    problem = world.nodes["leader"].problem(run.task)
+    assert problem is not None
+    assert problem.startswith(f"EH{AnswerDiffers.number}")

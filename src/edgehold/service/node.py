@@ -336,11 +336,15 @@ class ServiceNode:
         return make_lists(self._fetch_list(leader, accepted=True), self._fetch_list(leader, accepted=False))
 
     def _fetch_list(self, leader: Leader, *, accepted: bool) -> list[ReportLeaf]:
+        """One list of the helper's, which knows no report but from this node: a longer list than ours is no list."""
         helper = leader.configuration.helper.account
+        known = sum(self._storage.count_leaves(leader.task, accepted=kind) for kind in (True, False))
         leaves: list[ReportLeaf] = []
         part, parts = 0, 1
         while part < parts:
             answer = self._ask(helper, encode(GetLists(task=leader.task, accepted=accepted, part=part)), ListPart)
+            if answer.parts > known // LEAVES_IN_PART + 1:
+                raise AnswerDiffers(f"{answer.parts} parts of a list that can have {known} leaves")
             leaves.extend(answer.leaves)
             part, parts = part + 1, answer.parts
         return leaves
