@@ -121,7 +121,7 @@ def test_at_the_last_height_one_answer_does_and_without_any_the_owner_is_told_pl
     for name in cut:
         world.lines[name].cut = True
     if len(cut) == 2:
-        with pytest.raises(TooLate, match="neither service answers"):
+        with pytest.raises(TooLate, match="neither service takes it any more"):
             world.hub(CHANGED).revoke(task)
     else:
         assert world.hub(CHANGED).revoke(task) is None, "the ledger's next block would refuse it"
@@ -132,6 +132,20 @@ def test_at_the_last_height_one_answer_does_and_without_any_the_owner_is_told_pl
     assert line is not None
     assert (line.revoked_at is None) == (len(cut) == 2)
     assert world.sum_of(order) == truth("bmi", FIRST_PANEL if len(cut) == 2 else OTHERS)
+
+
+def test_after_both_have_signed_a_revocation_is_refused_plainly_even_at_the_last_height(world: ScenarioWorld) -> None:
+    order, task = after_uploads(world)
+    world.advance_to(world.configuration(task).revoke_until)
+    for name in (LEADER, HELPER):
+        world.services[name].step()
+    with pytest.raises(TooLate, match="neither service takes it any more"):
+        world.hub(CHANGED).revoke(task)
+    world.finish(order)
+    line = world.line(CHANGED, task)
+    assert line is not None
+    assert line.revoked_at is None
+    assert world.sum_of(order) == truth("bmi", FIRST_PANEL)
 
 
 def test_a_stranger_revokes_nobodys_permit(world: ScenarioWorld) -> None:

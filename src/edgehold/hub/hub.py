@@ -523,7 +523,9 @@ class Hub:
         services = (run.configuration.leader.account, run.configuration.helper.account)
         answered = [self._is_done(service, message) for service in services]
         if height == until and not any(answered):
-            raise TooLate(f"task {task.hex()}: neither service answers, and the next block is after height {until}")
+            raise TooLate(
+                f"task {task.hex()}: neither service takes it any more, and the next block is after height {until}"
+            )
         self._journal.set_revoked(task, height)
         if all(answered) or height == until:
             return None
