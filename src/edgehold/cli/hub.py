@@ -752,6 +752,7 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
         ]
         if out is not None:
             record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name)
+            out.touch(mode=0o600, exist_ok=False)
             out.write_bytes(record.record)
             signer = None if record.issuer is None else names.title(record.issuer)
             facts["fetched"] = {"file": str(out), "bytes": len(record.record), "signed_by": signer}

@@ -227,13 +227,12 @@ def write_signed(file: Path, signed: SignedRecord) -> dict[str, Any]:
         "file": str(file),
         "signature": str(signature),
         "invitation_file": str(invitation),
-        "invitation": signed.invitation.hex(),
         "adult": signed.adult,
     }
 
 
 def signed_lines(facts: dict[str, Any]) -> list[str]:
-    says = [f"{facts['file']}: signed, {facts['signature']}", f"  invitation {facts['invitation']}"]
+    says = [f"{facts['file']}: signed, {facts['signature']}", f"  invitation in {facts['invitation_file']}"]
     if not facts["adult"]:
         says.append("  a minor: the hub is made with `hub init --minor`, and no panel enrols it")
     return says
