@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,7 +62,7 @@ def found(
         raise FolderInUse(f"{folder} is not empty; name another folder or remove it")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     dice = Dice(seed)
-    grown = [is_grown(bundle) for bundle in islice(repeat(read_cohort(cohort), people), people)]
+    grown = [is_grown(bundle) for bundle in bundles_of(cohort, people)]
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
@@ -84,14 +83,14 @@ def found(
     return world
 
 
-def repeat(bundles: Iterable[bytes], people: int) -> Iterable[bytes]:
-    """The bundles, again and again under new identities if there are fewer of them than people."""
-    known: list[bytes] = []
-    for bundle in bundles:
-        known.append(zlib.compress(bundle, 1))
-        yield bundle
-    for number in range(people - len(known)):
-        yield renamed(zlib.decompress(known[number % len(known)]), number // len(known) + 1)
+def bundles_of(cohort: Path | None, people: int) -> Iterator[bytes]:
+    """One bundle for each of so many people; when the cohort ends it begins again, under new identities."""
+    given = generation = 0
+    while given < people:
+        for bundle in islice(read_cohort(cohort), people - given):
+            yield renamed(bundle, generation) if generation else bundle
+            given += 1
+        generation += 1
 
 
 def renamed(bundle: bytes, generation: int) -> bytes:
@@ -139,7 +138,7 @@ def settle_people(world: World, tick: Callable[[], None]) -> Received:
     """Every person receives a signed record, makes a hub, imports, gets an account and posts a root."""
     adults = world.facts["adults"]
     cohort = Path(world.facts["cohort"]) if world.facts["cohort"] else None
-    bundles = islice(repeat(read_cohort(cohort), len(adults)), len(adults))
+    bundles = bundles_of(cohort, len(adults))
     invitations: list[Invitation] = []
     received = kept = 0
 
@@ -218,9 +217,12 @@ def enrol_adults(world: World, tick: Callable[[], None]) -> None:
     ]
     world.ledger.advance()
     issuer = Direct(world.issuer.handle)
-    for resident in world.adults:
+
+    def visit(resident: Resident) -> None:
         for panel in panels:
             resident.hub.enrol(issuer, panel)
+
+    for _ in world.in_parallel(visit, iter(world.adults)):
         tick()
     for panel in panels:
         world.issuer.close_panel(panel)

@@ -21,12 +21,12 @@ import apsw
 from edgehold.demo import cast
 from edgehold.demo.founding import (
     Received,
+    bundles_of,
     enrol_adults,
     found,
     open_organisations,
     pass_into_next_period,
     publish_programs,
-    repeat,
     settle_people,
 )
 from edgehold.demo.orders import (
@@ -43,7 +43,7 @@ from edgehold.demo.orders import (
 )
 from edgehold.demo.parties import Direct
 from edgehold.demo.teller import WIDTH, Teller
-from edgehold.demo.world import Resident, World, read_cohort
+from edgehold.demo.world import Resident, World
 from edgehold.errors import BadCertificate, EdgeholdError
 from edgehold.hub.sharing import fetch_record
 from edgehold.hub.store import Store
@@ -159,8 +159,7 @@ def measure_exactly(world: World, script: Script, teller: Teller) -> ExactAnswer
     exact = ExactAnswers()
     people = len(world.residents)
     with teller.part("exact answers", "exact answers, to compare", people) as tick:
-        bundles = repeat(read_cohort(script.cohort), people)
-        for _, bundle in zip(range(people), bundles, strict=False):
+        for bundle in bundles_of(script.cohort, people):
             exact.add(bundle)
             tick()
     return exact
