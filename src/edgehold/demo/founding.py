@@ -181,6 +181,7 @@ def move_in(world: World, mailbox: Path, handed: Handed) -> tuple[Resident, Impo
     keys = create_keys(folder, world.dice.of(f"keys of hub {handed.number}"), minor=not handed.adult)
     hub = Hub.create(folder, keys, world.surroundings(handed.number))
     imported = hub.import_file(record)
+    hub.close()
     record.unlink()
     beside.unlink()
     return Resident(number=handed.number, adult=handed.adult, hub=hub), imported
