@@ -5,11 +5,14 @@ import fcntl
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from edgehold.cli import run
 
@@ -86,3 +89,45 @@ def inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `demo-out`, a task that waits for the owner of hub 0001, and a stranger's signed `record.json`.
+
+    Workers share it: the first makes it, the others wait for the lock.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "story of the commands"
+    with locked(shared.with_suffix(".lock")):
+        if not shared.exists():
+            making = shared.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            with inside(making):
+                make_story()
+            making.rename(shared)
+    return shared
+
+
+@pytest.fixture
+def here(story: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh copy of the story's folder as the present one; a home of its own."""
+    place = tmp_path / "here"
+    shutil.copytree(story, place)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return place
+
+
+@pytest.fixture
+def edgehold(capsys: pytest.CaptureFixture[str]) -> Edgehold:
+    """Run a command in this process: `edgehold("hub", "show")`."""
+
+    def call(*words: str) -> Ran:
+        capsys.readouterr()
+        code = run(list(words))
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return call
