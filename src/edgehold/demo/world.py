@@ -29,7 +29,7 @@ from edgehold.demo.parties import Dice, Direct, Directory, PublishedKeys, load_k
 from edgehold.demo.seeded import SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import NotFound, Unavailable
-from edgehold.hub.hub import Hub, Surroundings
+from edgehold.hub.hub import Hub, ListCache, Surroundings
 from edgehold.hub.watch import Feed
 from edgehold.issuer.issuer import Issuer
 from edgehold.issuer.register import Register
@@ -110,7 +110,7 @@ class World:
         for node in self.services.values():
             self.directory.peers[node.account] = Direct(node.handle)
         self.customers = {one.name: self._open_customer(one.name) for one in cast.CUSTOMERS}
-        self.proofs, self.feed = ProofCache(), Feed()
+        self.proofs, self.feed, self.lists = ProofCache(), Feed(), ListCache()
         self.residents: list[Resident] = []
         self._pool = ThreadPoolExecutor(THREADS, "hubs")
 
@@ -187,6 +187,7 @@ class World:
             randomness=self.dice.of(f"hub {number}"),
             proofs=self.proofs,
             feed=self.feed,
+            lists=self.lists,
         )
 
     # ── moving ────────────────────────────────────────────────────────────────────────────────────────────────────

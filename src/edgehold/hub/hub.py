@@ -6,10 +6,13 @@ the hub is back on line); everything durable lies in the folder: keys, the store
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
 
 from msgspec.structs import replace as changed
 
@@ -17,7 +20,7 @@ from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_
 from edgehold.aggregation.report import make_report, report_digest
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
-from edgehold.crypto.names import account_id, receipt_message
+from edgehold.crypto.names import account_id, receipt_message, statement_message
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.errors import (
@@ -79,11 +82,39 @@ EXPIRY = 20
 """Heights within which a transaction of a hub takes effect or is sent anew."""
 
 
+Lists: TypeAlias = tuple[list[ReportLeaf], list[ReportLeaf]]
+"""The accepted and the rejected leaves of one batch."""
+
+
+@dataclass
+class ListCache:
+    """The lists of the last few batches that were downloaded whole in this process and have the roots that both signed.
+
+    Many hubs on one host look into the same lists: downloaded by each, their number would count twice. Safe between threads.
+    """
+
+    kept: OrderedDict[Digest, Lists] = field(default_factory=OrderedDict)
+    most: int = 4
+    lock: Lock = field(default_factory=Lock)
+
+    def find(self, statement: Digest) -> Lists | None:
+        """The lists over which this statement was signed, if they are here."""
+        with self.lock:
+            return self.kept.get(statement)
+
+    def keep(self, statement: Digest, lists: Lists) -> None:
+        """Keep lists whose roots were compared with the statement."""
+        with self.lock:
+            self.kept[statement] = lists
+            while len(self.kept) > self.most:
+                self.kept.popitem(last=False)
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a hub reaches outside its folder. Hubs of one process may share all of it.
 
-    `proofs` remembers what was verified in this process; a hub that trusts no other has one of its own.
+    `proofs` and `lists` remember what was verified in this process; a hub that trusts no other has its own.
     """
 
     ledger: Ledger
@@ -93,6 +124,7 @@ class Surroundings:
     randomness: Randomness
     proofs: ProofCache = field(default_factory=ProofCache)
     feed: Feed = field(default_factory=Feed)
+    lists: ListCache = field(default_factory=ListCache)
 
 
 @dataclass(frozen=True)
@@ -467,9 +499,13 @@ class Hub:
         self._journal.set_included(run.task, included=included, good=good, bad=bad)
         return BatchCheck(included=included, evidence=evidence)
 
-    def _download(self, run: Run, batch: Batch) -> tuple[list[ReportLeaf], list[ReportLeaf]]:
+    def _download(self, run: Run, batch: Batch) -> Lists:
         """Both lists, whole, from the leader or else the helper, and the ones that the ledger has the roots of."""
         statement = batch.statement
+        name = statement_message(statement)
+        known = self._outside.lists.find(name)
+        if known is not None:
+            return known
         for account in (run.configuration.leader.account, run.configuration.helper.account):
             try:
                 lists = [
@@ -479,6 +515,7 @@ class Hub:
             except (ConnectionError, NoService, Malformed):
                 continue
             if [list_root(leaves) for leaves in lists] == [statement.accepted_root, statement.rejected_root]:
+                self._outside.lists.keep(name, (lists[0], lists[1]))
                 return lists[0], lists[1]
         raise NoService(f"neither service gives the lists of task {run.task.hex()} that both signed")
 
