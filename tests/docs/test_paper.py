@@ -22,6 +22,12 @@ def test_each_statement_has_its_command_its_tests_and_a_figure(sentence: str) ->
     assert re.search(r"\d", sentence.partition("*Figure:*")[2])
 
 
+def test_a_name_that_no_test_has_is_noticed() -> None:
+    here = "docs/test_paper.py::test_a_name_that_no_test_has_is_noticed"
+    nowhere = ["docs/test_paper.py::test_nobody_wrote", "docs/test_nowhere.py::test_a_name_that_no_test_has_is_noticed"]
+    assert missing_tests(" ".join([here, *nowhere])) == nowhere
+
+
 def test_every_test_it_names_exists() -> None:
     assert missing_tests(PAPER) == []
 
