@@ -15,6 +15,7 @@ from edgehold.cli.output import WIDTH
 
 REFUSED = {
     "issuer panel close OPENPANEL": 5,  # nobody enrolled: a panel of none hides nobody
+    "hub withdraw --task ANSWERED": 5,  # that task closed long ago: the released sum contains the report
 }
 """Examples whose point is a refusal, by how they begin, with their exit code."""
 
@@ -59,6 +60,7 @@ def filled(example: str, edgehold: Edgehold) -> list[str]:
         "OPENPANEL": next(one["panel"] for one in panels if one["open"])[:12],
         "ORDER": next(one["order"] for one in orders if one["status"] == "accepted")[:12],
         "SHARE": history["shares"][0]["share"][:12],
+        "ANSWERED": history["tasks"][0]["task"][:12],
         "WAITING": waiting[0]["task"][:12] if waiting else "WAITING",
         "DATASET": edgehold("hub", "show", "--hub", ONE, "--json").json["datasets"][0]["id"][:8],
     }

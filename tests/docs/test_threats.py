@@ -20,7 +20,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_the_tables_are_read_whole() -> None:
     assert len(rows(PROMISED)) >= 20
-    assert len(rows(NOT_PROMISED)) >= 25
+    assert len(rows(NOT_PROMISED)) >= 24
     assert {len(row) for row in rows(THREATS)} == {3}
 
 

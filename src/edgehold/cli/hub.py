@@ -772,19 +772,26 @@ def fetch_as(
     return fetch_record(Direct(own.handle), state_of(ledger), name, account, load_key(folder), SystemRandomness())
 
 
-@hub.command(short_help="Answer nobody from now on, or end one share.")
+@hub.command(short_help="Answer nobody from now on, or take back one share or one report.")
 @click.option("--share", "name", metavar="SHARE", help="End this share only; without it all answering ends.")
+@click.option("--task", metavar="TASK", help="Take back the report to this task only, while its revocations count.")
 @click.option("--yes", is_flag=True, help="Do not ask again.")
 @hub_option
 @json_option
-def withdraw(name: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
+def withdraw(name: str | None, task: str | None, yes: bool, folder: Path | None, as_json: bool) -> None:
     """Stop the future: leave every panel and answer no task any more. Results that are out stay out.
 
     \b
     Examples:
       edgehold hub withdraw --yes --hub demo-out/hubs/0001
       edgehold hub withdraw --share SHARE --yes --hub demo-out/hubs/0001
+      edgehold hub withdraw --task ANSWERED --yes --hub demo-out/hubs/0001
     """
+    if name is not None and task is not None:
+        raise UsageError("name a share or a task, not both")
+    if task is not None:
+        revoke(task, yes, folder, as_json)
+        return
     with opened(folder) as (own, _, _):
         if name is not None:
             found = find_id(name, [one.share for one in own.shares()], "share")
@@ -798,6 +805,18 @@ def withdraw(name: str | None, yes: bool, folder: Path | None, as_json: bool) ->
     facts = {"withdrawn": "all", "panels_left": [panel.hex() for panel in panels]}
     says = [f"left {len(panels)} panels; your hub answers nobody from now on"]
     emit(as_json, facts, [*says, "what was summed before stays in the results that are out"])
+
+
+def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
+    """Take the report to one task back: both services are told; if none answers, the ledger is."""
+    with in_world(folder) as (own, world):
+        found = find_id(task, [one.task for one in own.history()], "task")
+        confirm(yes, f"Take back the report to task {found.hex()[:16]}?")
+        posted = own.revoke(found)
+        if posted is not None:
+            world.ledger.advance()
+    facts = {"revoked": found.hex(), "on_ledger": posted is not None}
+    emit(as_json, facts, f"the report to task {found.hex()[:16]} is taken back; no sum will contain it")
 
 
 @hub.command(short_help="Destroy records for good.")

@@ -322,9 +322,12 @@ class Hub:
         """Do all that is due: finish what was interrupted, upload what has its height, answer the tasks that are new.
 
         Uploads come first, so that how long a program runs moves none of them. Raises `LedgerBehind`, `BadHeader`,
-        `BadProof`, `HeaderMoved`; then nothing was decided.
+        `BadProof`, `HeaderMoved`; then nothing was decided. Raises `StoreBusy` while another process acts for the hub.
         """
-        height = self._ledger.height()
+        with self._journal.alone():
+            self._follow(self._ledger.height())
+
+    def _follow(self, height: int) -> None:
         for run in self._journal.runs(RunState.GRANTED):
             self._store(run, neutral(run.configuration.measurement), INTERRUPTED)
         self._upload_due(height)
@@ -348,6 +351,10 @@ class Hub:
 
         Raises `NotAsked`, `TooLate`.
         """
+        with self._journal.alone():
+            self._answer(task, yes=yes)
+
+    def _answer(self, task: TaskId, *, yes: bool) -> None:
         waiting = [run for run in self.inbox() if run.task == task]
         if not waiting:
             raise NotAsked(f"task {task.hex()}")

@@ -6,7 +6,10 @@ run twice, no budget is spent twice or freed, and what is sent again is byte for
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -15,7 +18,7 @@ from typing import Any
 
 import apsw
 
-from edgehold.errors import NothingSent, PanelNotOpen
+from edgehold.errors import NothingSent, PanelNotOpen, StoreBusy
 from edgehold.policy.budget import Spent
 from edgehold.policy.decide import DecisionRecord
 from edgehold.policy.policy import Policy
@@ -102,6 +105,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         if str(path) != ":memory:":
             path.touch(mode=0o600)  # readable by its owner only, whatever the umask
+        self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         self._database = apsw.Connection(str(path))
         self._database.set_busy_timeout(5_000)
         self._database.execute("PRAGMA synchronous=FULL")
@@ -112,8 +116,21 @@ class Journal:
                 self._database.execute(_TABLES)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
         self._database.close()
+        os.close(self._lock)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep every other process from acting for this hub meanwhile; raises `StoreBusy` if one is acting already."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreBusy("another process acts for this hub") from error
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -111,7 +111,7 @@ def with_pair_mark(standing: Standing, partner: AccountId, height: int, weight: 
 
 
 def is_suspended(standing: Standing) -> bool:
-    """Whether the service is out until it is attested again."""
+    """Whether the service is out. The way back is reserved (`wire.tx.RESERVED_TAGS`); until then it stays out."""
     return standing.suspended_at is not None
 
 

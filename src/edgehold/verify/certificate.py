@@ -100,8 +100,8 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
     6. The posted shares have the stated digests and give the result, which lies in its range.
 
     `genesis` is one that `read_genesis` has checked; `detached` are the bytes of `NAME.shares` where the shares do not
-    travel inside. Headers name their chain, not the network: of two networks with one chain name, the same validators
-    and accreditors, each other's certificates hold. Raises `Malformed`, `BadCertificate`.
+    travel inside. Headers name their chain only; the task's configuration names the network. Raises `Malformed`,
+    `BadCertificate`.
     """
     if len(data) > CERTIFICATE_LIMIT:
         raise Malformed(f"{len(data)} bytes are more than the {CERTIFICATE_LIMIT} of any certificate")
