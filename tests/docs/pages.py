@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
 
-NO_COMMANDS = {"share"}
-"""Code that begins with `edgehold` and is typed nowhere: the info of a sealed share begins with `edgehold share`."""
+NO_COMMANDS = {"share", "verify key", "parcel"}
+"""Code that begins with `edgehold` and is typed nowhere: what sealed messages say they are for (`info`)."""
 
 
 @cache

@@ -1,0 +1,65 @@
+"""The protocol page is in step with the code: hash tags, sealing contexts, the certificate's steps, the limits."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+from edgehold.ledger.draw import DRAWS, KEPT_HEADERS, LONGEST_JOIN
+from edgehold.ledger.rules.programs import MOST_BITS
+from edgehold.sandbox.limits import MOST_LIMITS
+from edgehold.verify.certificate import CERTIFICATE_LIMIT, verify_certificate
+from edgehold.wire.codec import MAX_MESSAGE
+from edgehold.wire.report import MAX_JOB, MAX_PANELS, PERMIT_EXTENSION
+from edgehold.wire.task import MAX_SEALED_SHARE
+from edgehold.wire.tx import MAX_TRANSACTION, RESERVED_TAGS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "protocol.md").read_text()
+
+
+def tags_in_code() -> set[str]:
+    """The first argument of every call of `tagged_hash`."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tagged_hash":
+                assert isinstance(node.args[0], ast.Constant), f"{path}: a tag is not a literal"
+                found.add(node.args[0].value)
+    return found
+
+
+def tags_on_page() -> set[str]:
+    section = PAGE.partition("## 2. Hashes")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    return {tag for row in rows for tag in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_hash_tag_is_listed_and_every_listed_tag_is_used() -> None:
+    assert tags_on_page() == tags_in_code()
+
+
+def test_every_sealing_context_is_listed() -> None:
+    for info in ("dap-18 input share", "edgehold verify key", "edgehold share", "edgehold parcel"):
+        assert f"`{info}`" in PAGE
+
+
+def test_the_certificate_s_steps_are_those_of_the_code() -> None:
+    steps = re.findall(r"^\d\. .+$", inspect.getdoc(verify_certificate) or "", re.MULTILINE)
+    assert len(steps) == 6
+    for step in steps:
+        assert step in PAGE
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    numbers = (MAX_TRANSACTION, MAX_MESSAGE, LONGEST_JOIN, MOST_BITS, MAX_SEALED_SHARE, CERTIFICATE_LIMIT, KEPT_HEADERS)
+    for number in numbers:
+        assert f"{number:,}" in PAGE, number
+    assert f"{LONGEST_JOIN}, in {DRAWS} draws" in PAGE
+    assert f"panels of a task; slots of a panel | {MAX_PANELS}; 256" in PAGE
+    assert (MOST_LIMITS.fuel, MOST_LIMITS.memory_bytes, MOST_LIMITS.deadline_ms) == (10**11, 512 << 20, 10_000)
+    assert f"at most {MAX_JOB}\nreports" in PAGE
+    assert f"0x{PERMIT_EXTENSION:04X}" in PAGE
+    assert sorted(RESERVED_TAGS) == [5, 6, 53, 54, 55, 56, 57, 58, 61, 62]
