@@ -14,6 +14,7 @@ demo: setup  ## the main job, end to end: 400 hubs, three orders, certificates
 	@.venv/bin/edgehold demo --dir demo-out
 
 test: setup  ## all tests (at most 10 minutes), with the coverage floors
+	@echo "tests marked slow (more seeds of the same scenarios) run in \`make long\` only"
 	@$(RUN) coverage erase
 	@$(RUN) pytest -n 2 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow"
 	@$(RUN) tools.coverage_floors
