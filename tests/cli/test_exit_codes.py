@@ -112,11 +112,22 @@ def test_8_when_the_ledger_s_log_is_altered(here: Path, edgehold: Edgehold) -> N
     assert edgehold("ledger", "check").code == 8
 
 
+def heed_interruptions() -> None:
+    """What a shell does for a command in the foreground; who runs tests in the background has them ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_130_when_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgehold.cli", "demo", "--hubs", "24", "--dir", "story"]
     paths = os.pathsep.join(str(Path(part).resolve()) for part in sys.path if part)
     with subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interruptions,
     ) as process:
         assert process.stderr is not None
         assert "progress" in json.loads(process.stderr.readline())
