@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgehold.cli.output import Progress, json_option
+from edgehold.demo.cast import EPSILON
 from edgehold.demo.story import Script, play
 from edgehold.demo.teller import Teller
 
@@ -16,7 +17,9 @@ from edgehold.demo.teller import Teller
 @click.option("--hubs", type=click.IntRange(min=6), default=400, show_default=True, help="How many people.")
 @click.option("--cohort", type=click.Path(path_type=Path), help="FHIR R4 bundles, one a line, as .ndjson.zst.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("demo-out"), help="An empty folder.")
-@click.option("--epsilon", type=click.FloatRange(0.1, 8), default=2.0, show_default=True, help="Privacy loss an order.")
+@click.option(
+    "--epsilon", type=click.FloatRange(0.1, 8), default=EPSILON, show_default=True, help="Privacy loss an order."
+)
 @click.option("--seed", type=int, help="Repeat bit for bit. Not private!")
 @json_option
 def demo(hubs: int, cohort: Path | None, folder: Path, epsilon: float, seed: int | None, as_json: bool) -> None:

@@ -15,9 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from edgehold.errors import CannotOpen
 from edgehold.ports import Randomness
 
-KEY_SIZE = 32
 NONCE_SIZE = 12
-TAG_SIZE = 16
 MAX_CHUNKS = 1 << 32
 
 

@@ -11,7 +11,6 @@ from edgehold.wire.governance import Parameters
 from edgehold.wire.purpose import Permission, PermittedUse, Purpose
 
 SCHEME = "riverbend-adults"
-ADULTS_OF_400 = 317
 
 NETWORK_LEAST_PANEL = 200
 NETWORK_LEAST_BATCH = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -88,7 +88,3 @@ def load_key(folder: Path) -> SigningKey:
 
 def organisation_account(key: SigningKey) -> AccountId:
     return account_id(Role.ORGANISATION, key.public)
-
-
-def accounts_by_name(keys: Mapping[str, SigningKey]) -> dict[str, AccountId]:
-    return {name: organisation_account(key) for name, key in keys.items()}

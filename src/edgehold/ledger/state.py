@@ -225,7 +225,7 @@ def find_revocation(state: State, task: TaskId, slot_key: SlotKey) -> Revocation
 
 
 def find_evidence(state: State, evidence: Digest) -> Evidence | None:
-    """A proven event, by its id (see `ids.evidence_id`)."""
+    """A proven event, by its id (see `crypto.names.evidence_id`)."""
     return _find(state, Evidence, Collection.EVIDENCE, evidence)
 
 
