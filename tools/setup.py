@@ -67,7 +67,8 @@ def rust_version() -> tuple[int, int] | None:
 
 
 def make_environment() -> None:
-    if not PYTHON.exists():
+    if not (VENV / "bin/uv").exists():  # nothing there yet, or a folder that something else made
+        shutil.rmtree(VENV, ignore_errors=True)
         run(sys.executable, "-m", "venv", VENV)
         run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements/uv.txt")
     run(

@@ -30,6 +30,7 @@ COMMANDS = {
     "schema": ("edgehold.cli.program", "schema"),
     "plan": ("edgehold.cli.plan", "plan"),
     "order": ("edgehold.cli.order", "order"),
+    "bench": ("edgehold.cli.bench", "bench"),
     "explain": ("edgehold.cli.explain", "explain"),
 }
 """Each command's module and function; a module is loaded when its command is called, so that `--help` is quick."""

@@ -1,0 +1,95 @@
+"""What every test may use: campaigns, whose size depends on the tier, and figures that are printed at the end.
+
+A campaign is a test over many numbered cases (seeds, states, mutants). `make test` runs some of them, `make long` all:
+
+    @pytest.mark.campaign(test=500, long=100_000, shard=50)
+    def test_…(numbers: range, figures: Figures) -> None:
+        for number in numbers: …
+
+A failing case says its number; `pytest PATH --number N` runs that one again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+COMBINE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "most": max, "least": min}
+
+
+class Figures:
+    """What a test measured or counted; equal names of several tests are put together."""
+
+    def __init__(self, properties: list[tuple[str, object]]) -> None:
+        self._properties = properties
+
+    def add(self, name: str, count: float) -> None:
+        """So many more of something."""
+        self._properties.append(("figure", [name, "sum", count]))
+
+    def most(self, name: str, value: float) -> None:
+        """The largest seen."""
+        self._properties.append(("figure", [name, "most", value]))
+
+    def least(self, name: str, value: float) -> None:
+        """The smallest seen."""
+        self._properties.append(("figure", [name, "least", value]))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Figures of this test for the summary at the end."""
+    return Figures(request.node.user_properties)
+
+
+@pytest.fixture(scope="session")
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether campaigns run at the size of `make long`."""
+    return bool(request.config.getoption("--long"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("edgehold")
+    group.addoption("--long", action="store_true", help="campaigns at the size of `make long`")
+    group.addoption("--number", type=int, help="run one number of each campaign again")
+    group.addoption("--figures", type=Path, help="write the figures as JSON to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("campaign")
+    if marker is None:
+        return
+    one, shard = metafunc.config.getoption("--number"), int(marker.kwargs["shard"])
+    total = int(marker.kwargs["long" if metafunc.config.getoption("--long") else "test"])
+    shards = [range(at, min(at + shard, total)) for at in range(0, total, shard)]
+    if one is not None:
+        shards = [range(one, one + 1)]
+    metafunc.parametrize("numbers", shards, ids=[f"{numbers.start}-{numbers.stop - 1}" for numbers in shards])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    found: dict[str, tuple[str, float]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for kind, value in report.user_properties:
+                if kind == "figure":
+                    name, how, number = value
+                    found[name] = (how, COMBINE[how](found[name][1], number) if name in found else number)
+    if not found:
+        return
+    terminalreporter.section("figures")
+    for name, (how, number) in sorted(found.items()):
+        note = {"sum": "", "most": " at most", "least": " at least"}[how]
+        terminalreporter.write_line(f"{name}:{note} {number:,.6g}" if number % 1 else f"{name}:{note} {int(number):,}")
+    path = config.getoption("--figures")
+    if path is not None:
+        path.write_text(json.dumps({name: number for name, (_, number) in sorted(found.items())}, indent=1))
