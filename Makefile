@@ -14,7 +14,7 @@ demo: setup  ## the main job, end to end: 400 hubs, three orders, certificates
 	@.venv/bin/edgehold demo --dir demo-out
 
 test: setup  ## all tests (at most 10 minutes), with the coverage floors
-	@echo "tests marked slow (more seeds of the same scenarios) run in \`make long\` only"
+	@echo "campaigns run a part of their cases here, all of them in \`make long\`"
 	@$(RUN) coverage erase
 	@$(RUN) pytest -n 2 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow"
 	@$(RUN) tools.coverage_floors
@@ -46,8 +46,8 @@ lock:    ## write the lock files again from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/hub.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements/dev.txt
 
-long: setup  ## hours: what `make test` has no room for
-	@$(RUN) pytest -m "slow or not slow"
+long: setup  ## hours: every campaign at full size, every bench, and docs/qa from it
+	@$(RUN) tools.long
 
 clean:   ## everything that set-up, tests and the demo made
-	rm -rf .venv demo-out dist rust/target .coverage* htmlcov
+	rm -rf .venv demo-out long-out dist rust/target .coverage* htmlcov
