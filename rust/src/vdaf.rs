@@ -178,7 +178,16 @@ trait Vdaf: Send + Sync {
     fn aggregate(&self, output_shares: &[PyBackedBytes]) -> Outcome<Vec<u8>>;
     fn merge(&self, aggregate_shares: &[PyBackedBytes]) -> Outcome<Vec<u8>>;
     fn unshard(&self, aggregate_shares: &[PyBackedBytes], count: usize) -> Outcome<Vec<u128>>;
+    fn verify_alone(
+        &self,
+        verify_key: &[u8; 32],
+        context: &[u8],
+        reports: &[AloneReport],
+    ) -> Outcome<Pair>;
 }
+
+/// Nonce, public share, and both input shares of a report, for both aggregators in one place.
+type AloneReport = (PyBackedBytes, PyBackedBytes, PyBackedBytes, PyBackedBytes);
 
 /// All of `bytes` as one value.
 fn decoded<P, D: ParameterizedDecode<P>>(what: &str, parameter: &P, bytes: &[u8]) -> Outcome<D> {
@@ -239,12 +248,58 @@ where
             .map(|share| decoded("an aggregate share", &(&self.scheme, &()), share))
             .collect()
     }
+
+    /// Both aggregators' output shares of one report, nothing encoded between the steps.
+    fn output_shares(
+        &self,
+        verify_key: &[u8; 32],
+        context: &[u8],
+        (nonce, public_share, leader, helper): &AloneReport,
+    ) -> Outcome<[OutputShare<T::Field>; 2]> {
+        let nonce = exactly("the nonce", nonce)?;
+        let public_share = decoded("the public share", &self.scheme, public_share)?;
+        let leader = decoded("the input share", &(&self.scheme, 0), leader)?;
+        let helper = decoded("the input share", &(&self.scheme, 1), helper)?;
+        let begun = self
+            .scheme
+            .leader_initialized(verify_key, context, &(), &nonce, &public_share, &leader)
+            .map_err(reason)?;
+        let answered = self
+            .scheme
+            .helper_initialized(
+                verify_key,
+                context,
+                &(),
+                &nonce,
+                &public_share,
+                &helper,
+                &begun.message,
+            )
+            .and_then(|continuation| continuation.evaluate(context, &self.scheme))
+            .map_err(reason)?;
+        let PingPongState::FinishedWithOutbound {
+            output_share: helpers,
+            message,
+        } = answered
+        else {
+            return Err("the verification has another number of rounds".into());
+        };
+        let finished = self
+            .scheme
+            .leader_continued(context, &(), begun.verifier_state, &message)
+            .and_then(|continuation| continuation.evaluate(context, &self.scheme))
+            .map_err(reason)?;
+        match finished {
+            PingPongState::Finished { output_share } => Ok([output_share, helpers]),
+            _ => Err("the verification has another number of rounds".into()),
+        }
+    }
 }
 
 impl<T> Vdaf for Face<T>
 where
     T: Type + Send + Sync,
-    T::Field: NttFriendlyFieldElement,
+    T::Field: NttFriendlyFieldElement + Send,
     u128: From<<T::Field as FieldElementWithInteger>::Integer>,
     T::Measurement: FromMeasurement,
     T::AggregateResult: IntoNumbers,
@@ -410,6 +465,29 @@ where
         let shares = self.aggregate_shares(aggregate_shares)?;
         let result = self.scheme.unshard(&(), shares, count).map_err(reason)?;
         Ok(result.into_numbers())
+    }
+
+    fn verify_alone(
+        &self,
+        verify_key: &[u8; 32],
+        context: &[u8],
+        reports: &[AloneReport],
+    ) -> Outcome<Pair> {
+        let sum = |shares: Vec<OutputShare<T::Field>>| {
+            let mut sum = self.scheme.aggregate_init(&());
+            for share in &shares {
+                sum.accumulate(share).map_err(reason)?;
+            }
+            encoded(&sum)
+        };
+        let (leader, helper) = reports
+            .par_iter()
+            .map(|report| self.output_shares(verify_key, context, report))
+            .collect::<Outcome<Vec<_>>>()?
+            .into_iter()
+            .map(|[leader, helper]| (leader, helper))
+            .unzip();
+        Ok((sum(leader)?, sum(helper)?))
     }
 }
 
@@ -719,6 +797,21 @@ impl Prio3 {
         count: usize,
     ) -> PyResult<Vec<u128>> {
         py.detach(|| guarded(|| self.0.unshard(&aggregate_shares, count)))
+            .map_err(refused)
+    }
+
+    /// Both aggregators' verification and sums of (nonce, public share, leader's share, helper's share), with nothing encoded
+    /// between the steps: the crate alone, beside which a bench puts the steps above. Returns both aggregate shares.
+    fn verify_alone(
+        &self,
+        py: Python<'_>,
+        verify_key: &[u8],
+        context: &[u8],
+        reports: Vec<AloneReport>,
+    ) -> PyResult<(Py<PyBytes>, Py<PyBytes>)> {
+        let verify_key = &exactly("the verify key", verify_key).map_err(refused)?;
+        py.detach(|| guarded(|| self.0.verify_alone(verify_key, context, &reports)))
+            .map(|pair| python_pair(py, &pair))
             .map_err(refused)
     }
 

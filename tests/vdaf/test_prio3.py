@@ -92,6 +92,8 @@ def test_the_shares_of_a_batch_give_the_plain_sum(kind: MeasurementType, seed: i
     plain = [sum(column) for column in zip([0] * vdaf.output_length, *vectors, strict=True)]
     assert vdaf.unshard([leader, helper]) == plain
 
+    both = [(nonce, public, *shares) for nonce, (public, shares) in zip(nonces, sharded, strict=True)]
+    assert vdaf.verify_alone(VERIFY_KEY, CONTEXT, both) == (leader, helper)
     half = len(finished) // 2
     assert vdaf.merge([vdaf.aggregate(finished[:half]), vdaf.aggregate(finished[half:])]) == leader
 
@@ -145,6 +147,17 @@ def test_more_bits_than_the_weight_allows_are_rejected() -> None:
     public, (leader, helper) = generous.shard(CONTEXT, [1] * 7 + [0] * 3, bytes(16), bytes(generous.random_length))
     assert verify(generous, bytes(16), public, leader, helper) is not None
     assert verify(strict, bytes(16), public, leader, helper) is None
+
+
+def test_all_steps_in_one_place_refuse_a_bad_report() -> None:
+    vdaf = make_prio3(HISTOGRAM)
+    public, (leader, helper) = vdaf.shard(CONTEXT, 3, bytes(16), bytes(vdaf.random_length))
+    with pytest.raises(BadShare, match="not every report holds"):
+        vdaf.verify_alone(
+            VERIFY_KEY, CONTEXT, [(bytes(16), public, leader, helper), (bytes(16), public, helper, leader)]
+        )
+    with pytest.raises(BadShare):
+        vdaf.verify_alone(VERIFY_KEY, CONTEXT, [(bytes([1] * 16), public, leader, helper)])
 
 
 def test_bad_items_of_a_batch_leave_the_others_alone() -> None:

@@ -103,6 +103,19 @@ class Prio3:
         answers = self._native.leader_finish_batch(context, reports)
         return [Rejected(answer) if isinstance(answer, str) else answer for answer in answers]
 
+    def verify_alone(
+        self, verify_key: bytes, context: bytes, reports: Sequence[tuple[bytes, bytes, bytes, bytes]]
+    ) -> tuple[bytes, bytes]:
+        """Both aggregate shares of (nonce, public share, leader's, helper's input share): all steps of both in one place.
+
+        No aggregator may do this, since it sees both shares: it is what a bench compares the steps with. Raises
+        `BadShare` if one report does not hold.
+        """
+        try:
+            return self._native.verify_alone(verify_key, context, reports)
+        except ValueError as error:
+            raise BadShare(f"not every report holds: {error}") from error
+
     def aggregate(self, output_shares: Sequence[bytes]) -> bytes:
         """Sum one aggregator's output shares into its aggregate share (of none, zeros). Raises `BadShare`."""
         try:
