@@ -10,7 +10,8 @@
     ├── SandboxError         a program that was stopped, and why                         550–599
     ├── AggregationError     a report, job or batch that does not count                  600–649
     ├── VerificationError    a certificate, record or parcel that does not verify        650–699
-    └── UsageError           a command that cannot be carried out as it was given        700–749
+    ├── UsageError           a command that cannot be carried out as it was given        700–749
+    └── StorageFailed        the disk or the system refuses a file                       750–799
 
 An expected answer is a value (`Decision`, `Receipt`); a broken rule is one of these. The message holds the facts (which id,
 which height, which place in a document), never medical content or keys. `number` is stable for ever: receipts on the
@@ -1476,6 +1477,30 @@ class Unavailable(EdgeholdError):
     number = 710
     remedy = "Try again later; nothing was lost."
     exit_code = 7
+
+
+# ── disk and system ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StorageFailed(EdgeholdError):
+    """A file could not be read or written, because the disk or its file system failed; what was begun is undone."""
+
+    number = 750
+    remedy = "Check the disk and its mount (the system's log says more), then do the same again; nothing was lost."
+
+
+class StorageFull(StorageFailed):
+    """The disk is full, or a quota or limit of file size is reached; what was begun is undone."""
+
+    number = 751
+    remedy = "Make room on the disk or raise the quota, then do the same again; nothing was lost."
+
+
+class FileNotOpened(StorageFailed):
+    """A file could not be opened: its folder is gone or not yours, or this process holds as many files as it may."""
+
+    number = 752
+    remedy = "Check the folder and the limit of open files (`ulimit -n`), then do the same again; nothing was lost."
 
 
 def all_errors() -> Iterator[type[EdgeholdError]]:

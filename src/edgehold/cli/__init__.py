@@ -10,11 +10,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from edgehold import __version__
 from edgehold.cli.output import show_error
+from edgehold.durable import is_storage_failure, storage_failure
 from edgehold.errors import EdgeholdError, FileUnusable, UsageError
 
 INTERRUPTED = 130
@@ -95,7 +97,10 @@ def run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it is gone
         return 1
     except OSError as error:
-        unusable = FileUnusable(f"{error.filename or 'a file'}: {error.strerror or error}")
-        show_error(unusable, as_json=as_json)
-        return unusable.exit_code
+        name = error.filename or "a file"
+        failure: EdgeholdError = FileUnusable(f"{name}: {error.strerror or error}")
+        if is_storage_failure(error):
+            failure = storage_failure(error, Path(name))
+        show_error(failure, as_json=as_json)
+        return failure.exit_code
     return code if isinstance(code, int) else 0

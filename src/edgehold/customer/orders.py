@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import apsw
-
+from edgehold.durable import Database, reserve_file, storage_failures
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.ids import Digest, OrderId
 from edgehold.wire.order import PlaceOrder
@@ -79,12 +78,11 @@ class OrderStore:
     """The orders of one customer in one SQLite file, durable at each call."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "orders.db").touch(mode=0o600)  # readable by its owner only, whatever the umask
-        self._database = apsw.Connection(str(folder / "orders.db"))
-        self._database.pragma("journal_mode", "wal")
-        self._database.pragma("synchronous", 2)
-        self._database.execute(SCHEMA)
+        with storage_failures(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reserve_file(folder / "orders.db")
+        pragmas = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
+        self._database = Database(folder / "orders.db", *pragmas, SCHEMA)
 
     def close(self) -> None:
         """Close the file."""

@@ -18,11 +18,12 @@ import apsw
 
 from edgehold.crypto.names import network_id
 from edgehold.crypto.signatures import SigningKey, verify_many
+from edgehold.durable import storage_failures
 from edgehold.engine.blocks import MAX_BLOCK
 from edgehold.engine.chain import Answered, Chain, Verified
 from edgehold.engine.machine import LedgerMachine, StateMachine
 from edgehold.engine.storage import Storage
-from edgehold.errors import BadSignature, BrokenLog, EngineHalted, NotTheValidator, QueueFull
+from edgehold.errors import BadSignature, BrokenLog, EngineHalted, NotTheValidator, QueueFull, StorageFailed
 from edgehold.ports import Clock, Randomness
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import SignedHeader
@@ -71,11 +72,14 @@ class EmbeddedLedger:
         self._unsigned: dict[Digest, Receipt] = {}
         self._changed = threading.Condition()
         self._halted: str | None = None
+        self._is_stale = False
+        self._key = key
         if folder:
-            folder.mkdir(parents=True, exist_ok=True)
+            with storage_failures(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         self._storage = Storage(folder / FILE if folder else None, self._network)
         try:
-            self._chain = Chain(self._storage, genesis, self._machine, key, clock.now())
+            self._chain = self._read_chain()
         except BaseException as error:
             self._storage.close()
             if isinstance(error, apsw.Error):
@@ -180,16 +184,25 @@ class EmbeddedLedger:
     def advance(self, count: int = 1) -> Height:
         """Make `count` blocks, the first ones of what waits, and one more if the last changed the state.
 
-        All of it is one durable write. Returns the new height. Raises `EngineHalted`.
+        All of it is one durable write. Returns the new height. Raises `StorageFailed` if the disk refuses it: then
+        nothing happened, what waited waits, and the same may be called again. Raises `EngineHalted` for anything else.
         """
         with self._running():
+            taken: list[Verified] = []
+            unsigned: list[Answered] = []
             try:
                 with self._storage.transaction():
                     for _ in range(count):
-                        unsigned = self._chain.append(self._take(), self._clock.now())
-                        self._note(unsigned)
+                        block = self._take()
+                        taken += block
+                        unsigned += self._chain.append(block, self._clock.now())
                     if not self._chain.is_settled:
                         self._chain.append([], self._clock.now())
+                self._note(unsigned)
+            except StorageFailed:
+                self._put_back(taken)
+                self._is_stale = True
+                raise
             except BaseException as error:
                 self._halted = f"{type(error).__name__}: {error}"
                 if not isinstance(error, Exception):
@@ -234,7 +247,14 @@ class EmbeddedLedger:
         with self._changed:
             if self._halted:
                 raise EngineHalted(f"the engine does not run: {self._halted}")
+            if self._is_stale:
+                self._chain = self._read_chain()
+                self._is_stale = False
             yield
+
+    def _read_chain(self) -> Chain:
+        """The chain as it is on disk; after a write that failed, memory is ahead of it and counts for nothing."""
+        return Chain(self._storage, self._genesis, self._machine, self._key, self._clock.now())
 
     def _note(self, unsigned: list[Answered]) -> None:
         """Remember what became of transactions that nobody signed, the last of them only."""
@@ -254,3 +274,8 @@ class EmbeddedLedger:
             del self._waiting[name]
             self._waiting_bytes -= len(one[0].transaction)
         return taken
+
+    def _put_back(self, taken: list[Verified]) -> None:
+        """What was taken for blocks that were not made waits again, before everything else."""
+        self._waiting = {sha256(one[0].transaction).digest(): one for one in taken} | self._waiting
+        self._waiting_bytes += sum(len(request.transaction) for request, _ in taken)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.errors import EngineHalted
+from edgehold.errors import EngineHalted, StorageFailed
 
 
 class Keeper:
     """Makes a block `window` seconds after a transaction came, so that those who come together share one durable write,
-    and an empty one at least every `interval` seconds. It runs until `stop`, or until the engine halts.
+    and an empty one at least every `interval` seconds. It runs until `stop`, or until the engine halts; while the disk
+    refuses a block it tries again every `interval`, and `trouble` says why.
     """
 
     def __init__(self, ledger: EmbeddedLedger, interval: float, window: float = 0.01) -> None:
@@ -18,6 +19,7 @@ class Keeper:
         self._interval = interval
         self._window = window
         self._stopped = threading.Event()
+        self.trouble: StorageFailed | None = None
         self._thread = threading.Thread(target=self._run, name="edgehold keeper", daemon=True)
         self._thread.start()
 
@@ -40,5 +42,9 @@ class Keeper:
                 return
             try:
                 self._ledger.advance()
+                self.trouble = None
+            except StorageFailed as error:
+                self.trouble = error
+                self._stopped.wait(self._interval)
             except EngineHalted:
                 return

@@ -7,7 +7,7 @@ as long as it is open. Every change happens inside `transaction()`, all of it or
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ from typing import Any, cast
 import apsw
 
 from edgehold.crypto.merkle import bucket_of, hash_key, hash_value
+from edgehold.durable import Database, closed_on_failure
 from edgehold.errors import BrokenLog, LedgerBusy, StateMismatch, WrongLedger
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.header import SignedHeader
@@ -48,14 +49,14 @@ class Storage:
     def __init__(self, path: Path | None, network: NetworkId) -> None:
         self._path = path
         try:
-            self._db = apsw.Connection(str(path) if path else ":memory:")
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-                self._db.pragma(*pragma.split("="))
-            with self.transaction():
-                self._db.execute(_SCHEMA)
-                self._identify(network)
-            if (found := self._db.pragma("quick_check")) != "ok":
-                raise BrokenLog(f"{path} is damaged: {found}")
+            pragmas = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
+            self._db = Database(path, *(f"PRAGMA {pragma}" for pragma in pragmas))
+            with closed_on_failure(self._db):
+                with self.transaction():
+                    self._db.execute(_SCHEMA)
+                    self._identify(network)
+                if (found := self._db.pragma("quick_check")) != "ok":
+                    raise BrokenLog(f"{path} is damaged: {found}")
         except (apsw.BusyError, apsw.LockedError) as error:
             raise LedgerBusy(f"{path} is kept by another process") from error
         except apsw.CorruptError as error:
@@ -74,16 +75,9 @@ class Storage:
         """Give the database free."""
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All writes inside become durable together when it ends, or none if it raises."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        return self._db.transaction()
 
     # ── entries: the table under the Merkle map ───────────────────────────────────────────────────────────────────
 

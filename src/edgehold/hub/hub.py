@@ -31,6 +31,7 @@ from edgehold.errors import (
     NotAsked,
     NothingSent,
     PanelNotOpen,
+    StorageFailed,
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
@@ -39,7 +40,7 @@ from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
 from edgehold.hub.keys import HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
-from edgehold.hub.store import Store
+from edgehold.hub.store import Store, remove_store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
@@ -185,13 +186,20 @@ class Hub:
         self._opened_journal: Journal | None = None
         self._followed = 0
         self._posting: tuple[Digest | None, int] = (None, 0)
+        self._in_hand: dict[TaskId, Callable[[], tuple[Measurement, str]]] = {}
+        """How to come by the measurement of a grant of this process: by its one run, or, after that, as it was."""
 
     @classmethod
     def create(cls, folder: Path, keys: HubKeys, outside: Surroundings) -> Hub:
         """Make store and journal beside fresh keys; a minor's hub gets the policy *never*."""
         hub = cls(folder, keys, outside)
         hub._opened_store = Store.create(folder / STORE_FILE, keys.storage_key, outside.randomness)
-        hub._journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
+        try:
+            hub._journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
+        except BaseException:
+            hub.close()
+            remove_store(folder / STORE_FILE)  # with the journal missing it is no hub: the next attempt begins anew
+            raise
         return hub
 
     @classmethod
@@ -329,7 +337,7 @@ class Hub:
 
     def _follow(self, height: int) -> None:
         for run in self._journal.runs(RunState.GRANTED):
-            self._store(run, neutral(run.configuration.measurement), INTERRUPTED)
+            self._run(run)
         self._upload_due(height)
         news = self._outside.feed.after(self._ledger, self._followed)
         panels = self._journal.panels()
@@ -398,10 +406,31 @@ class Hub:
                 upload_at = self.keys.upload_height(seen.question.task, first, configuration.upload_until)
         self._journal.set_decision(verdict, record, configuration, panel=seen.panel, upload_at=upload_at, header=header)
         if verdict is RunState.GRANTED:
-            run = self._journal.run(seen.question.task)
-            bench = Bench(self.store, self._outside.sandbox, self._outside.library)
-            measurement, log = measure(bench, state, self.account, seen)
-            self._store(run, measurement, log)
+            self._in_hand[seen.question.task] = lambda: measure(
+                Bench(self.store, self._outside.sandbox, self._outside.library), state, self.account, seen
+            )
+            self._run(self._journal.run(seen.question.task))
+
+    def _run(self, run: Run) -> None:
+        """Run the program of a grant and keep the report; a run of which this process knows nothing was interrupted.
+
+        What a failing disk stops goes on with the next call: a program that had not begun is run, one that has run is
+        not run again.
+        """
+        in_hand = self._in_hand.pop(run.task, None)
+        if in_hand is None:
+            measured = neutral(run.configuration.measurement), INTERRUPTED
+        else:
+            try:
+                measured = in_hand()
+            except StorageFailed:
+                self._in_hand[run.task] = in_hand
+                raise
+        try:
+            self._store(run, *measured)
+        except StorageFailed:
+            self._in_hand[run.task] = lambda: measured
+            raise
 
     def _store(self, run: Run, measurement: Measurement, log: str) -> None:
         """Debit the budget and keep the sealed report, in one transaction."""
@@ -590,9 +619,12 @@ class Hub:
         """
         found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
         erased = [dataset] if dataset is not None else found
-        for one in erased:
-            self.store.erase(one, self._outside.randomness)
-        self._journal.forget_logs()
+        try:
+            for one in erased:
+                self.store.erase(one, self._outside.randomness)
+        finally:  # also where an attempt before came only so far
+            self.store.empty_log()
+            self._journal.forget_logs()
         return erased
 
     def _is_done(self, service: AccountId, message: Request) -> bool:

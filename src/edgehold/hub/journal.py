@@ -16,8 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import apsw
-
+from edgehold.durable import Database, reserve_file, storage_failures
 from edgehold.errors import NothingSent, PanelNotOpen, StoreBusy
 from edgehold.policy.budget import Spent
 from edgehold.policy.decide import DecisionRecord
@@ -32,6 +31,12 @@ from edgehold.wire.task import TaskConfiguration
 LAST_SEEN = "last seen height"
 LAST_SEEN_HEADER = "last seen header"
 
+_PRAGMAS = (
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA trusted_schema=OFF",
+)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS panels(panel BLOB PRIMARY KEY, left_at INTEGER) WITHOUT ROWID;
@@ -104,16 +109,18 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         if str(path) != ":memory:":
-            path.touch(mode=0o600)  # readable by its owner only, whatever the umask
-        self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        self._database = apsw.Connection(str(path))
-        self._database.set_busy_timeout(5_000)
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute("PRAGMA secure_delete=ON")
-        self._database.execute("PRAGMA trusted_schema=OFF")
-        if not self._database.execute("SELECT count(*) FROM sqlite_schema").get:
-            with self._database:
-                self._database.execute(_TABLES)
+            reserve_file(path)
+        lock = path.with_name(path.name + ".lock")
+        with storage_failures(lock):
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._database = Database(path, *_PRAGMAS)
+            if not self._database.execute("SELECT count(*) FROM sqlite_schema").get:
+                with self._database:
+                    self._database.execute(_TABLES)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def close(self) -> None:
         """Let go of the files."""

@@ -7,7 +7,6 @@ permitted.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.signatures import SigningKey
+from edgehold.durable import storage_failures, write_file
 from edgehold.errors import FolderInUse, KeysUnusable, Malformed
 from edgehold.ports import Randomness
 from edgehold.wire.codec import decode, encode
@@ -101,7 +101,8 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
 
     Raises `FolderInUse` if there are keys or a kit already: neither is ever overwritten.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with storage_failures(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in (KEYS_FILE, KIT_FILE):
         if (folder / name).exists():
             raise FolderInUse(f"{folder / name} exists")
@@ -114,8 +115,12 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
         owner_key=SigningKey(kit.owner_seed).public,
         minor=minor,
     )
-    _write_once(folder / KIT_FILE, encode(kit))
-    _write_once(folder / KEYS_FILE, encode(file))
+    write_file(folder / KIT_FILE, encode(kit))
+    try:
+        write_file(folder / KEYS_FILE, encode(file))
+    except BaseException:
+        (folder / KIT_FILE).unlink()  # a kit of keys that do not exist: the next attempt makes both
+        raise
     return HubKeys(file, SigningKey(file.hub_seed))
 
 
@@ -137,12 +142,3 @@ def read_kit(path: Path) -> RecoveryKit:
         return decode(path.read_bytes(), RecoveryKit)
     except (OSError, Malformed) as error:
         raise KeysUnusable(f"{path}: {type(error).__name__}") from error
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, durably, unless it exists."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from edgehold.crypto.jws import verify_detached
 from edgehold.crypto.signatures import verify
-from edgehold.errors import EdgeholdError, NotCommitted, NotTheRecord, ProgramDiffers, UnknownObject
+from edgehold.errors import EdgeholdError, NotCommitted, NotTheRecord, ProgramDiffers, StorageFailed, UnknownObject
 from edgehold.hub.catalog import open_leaf, verify_opening
 from edgehold.hub.store import Store, StoredObject, tables_directory
 from edgehold.hub.watch import SeenTask
@@ -50,6 +50,8 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
         check_dataset(bench.store, state, account, dataset, panel.issuer if panel.grade is Grade.SIGNED else None)
         with tables_directory(bench.store.events_table(dataset.id)) as tables:
             outcome = run_program(bench.sandbox, source, seen.program, tables)
+    except StorageFailed:  # nothing ran: the same again when there is room
+        raise
     except EdgeholdError as error:
         return neutral(configuration.measurement), f"{error.code} {error}"
     if isinstance(outcome, Failed):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -28,6 +28,7 @@ from edgehold.codecs.events import SCHEMA, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
+from edgehold.durable import Database, storage_failures
 from edgehold.errors import (
     AlteredBlob,
     CannotOpen,
@@ -104,7 +105,7 @@ class StoredObject:
 class Store:
     """One hub's store. Use it from one thread at a time; `close` it, or use it in a `with` statement."""
 
-    def __init__(self, path: Path, database: apsw.Connection, hub_key: bytes) -> None:
+    def __init__(self, path: Path, database: Database, hub_key: bytes) -> None:
         self.path = path
         self._database = database
         self._wrap_key = derive_key(hub_key, "store/wrap")
@@ -117,26 +118,30 @@ class Store:
     def create(cls, path: Path, hub_key: bytes, randomness: Randomness) -> Store:
         """Make an empty store, readable by its owner only; raises `HubError` if there is a file already."""
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with storage_failures(path):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise HubError(f"{path}: cannot be made: {error.strerror}") from error
-        with _readable(path):
-            database = apsw.Connection(str(path))
-            database.execute("PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS).fetchall()
+        with _readable(path), ExitStack() as undo:
+            undo.callback(remove_store, path)  # a store that could not be made whole is not there
+            database = Database(path, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS)
+            undo.callback(database.close)
             store = cls(path, database, hub_key)
             with store.transaction():
                 database.execute(_SCHEMA)
                 store.set_fact("hub", VERSION + seal(derive_key(hub_key, "store/open"), VERSION, b"", randomness))
                 store.set_fact("dummies", randomness.draw(32 * LEAST_LEAVES))
+            undo.pop_all()
         return store
 
     @classmethod
     def open(cls, path: Path, hub_key: bytes) -> Store:
         """Open a store; raises `NotAStore`, `WrongHubKey` or `StoreBusy`."""
+        if not path.is_file():
+            raise NotAStore(f"{path}: there is no such file")
         with _readable(path):
-            database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-            database.set_busy_timeout(BUSY_MILLISECONDS)
-            database.execute(_PRAGMAS).fetchall()
+            busy = f"PRAGMA busy_timeout={BUSY_MILLISECONDS};"
+            database = Database(path, busy + _PRAGMAS, flags=apsw.SQLITE_OPEN_READWRITE)
             store = cls(path, database, hub_key)
             mark = store.get_fact("hub")
         if not mark.startswith(VERSION):
@@ -164,13 +169,8 @@ class Store:
             if self._database.in_transaction:
                 yield
                 return
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with self._database.transaction():
                 yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
 
     def get_fact(self, name: str) -> bytes:
         """A named value beside the objects; empty if it was never set."""
@@ -337,7 +337,12 @@ class Store:
                 seal(self._tombstone_key, b"record" + object_id, encode(tombstone), randomness),
                 object_id,
             )
-        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.empty_log()
+
+    def empty_log(self) -> None:
+        """Overwrite what the write-ahead log still holds of earlier contents."""
+        with _readable(self.path):
+            self._database.empty_log()
 
     def check(self) -> list[str]:
         """Compute everything again; a sentence for each thing that is wrong, none if all is well."""
@@ -493,10 +498,12 @@ def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
     """
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
     remove_abandoned(parent)
-    directory = Path(tempfile.mkdtemp(prefix=f"edgehold-tables-{os.getpid()}-", dir=parent))
+    with storage_failures(parent):
+        directory = Path(tempfile.mkdtemp(prefix=f"edgehold-tables-{os.getpid()}-", dir=parent))
     try:
         for name, content in tables.items():
-            (directory / name).write_bytes(content)
+            with storage_failures(directory / name):
+                (directory / name).write_bytes(content)
         yield directory
     finally:
         rmtree(directory)
@@ -537,6 +544,12 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
         return open_sealed(derive_key(key, "about"), what + object_id, sealed)
     except CannotOpen as error:
         raise AlteredBlob(f"the {what.decode()} of object {object_id.hex()} was altered") from error
+
+
+def remove_store(path: Path) -> None:
+    """Remove a store that could not be made whole, with all that SQLite put beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import apsw
-
 from edgehold.crypto import aead
+from edgehold.durable import Database, reserve_file
 from edgehold.ports import Randomness
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.enrolment import Invitation
@@ -57,11 +56,8 @@ class Register:
 
     def __init__(self, path: Path, storage_key: bytes) -> None:
         self._key = storage_key
-        path.touch(mode=0o600)  # readable by its owner only, whatever the umask
-        self.database = apsw.Connection(str(path))
-        self.database.execute("PRAGMA journal_mode=WAL")
-        self.database.execute("PRAGMA synchronous=FULL")
-        self.database.execute(_TABLES)
+        reserve_file(path)
+        self.database = Database(path, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", _TABLES)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -33,6 +33,7 @@ from edgehold.errors import (
     NothingHere,
     NotTheAggregator,
     Refusal,
+    StorageFailed,
     TaskNotServed,
 )
 from edgehold.ledger.draw import drawn_helper
@@ -140,7 +141,17 @@ class ServiceNode:
     # ── what the node does by itself ──────────────────────────────────────────────────────────────────────────────
 
     def step(self) -> None:
-        """Do what the ledger's present height allows. A task that fails is noted and does not hold up the others."""
+        """Do what the ledger's present height allows. A task that fails is noted and does not hold up the others.
+
+        Raises `StorageFailed`; the next step goes on from what is stored.
+        """
+        try:
+            self._step()
+        except StorageFailed:
+            self._aggregators.clear()
+            raise
+
+    def _step(self) -> None:
         self._follow()
         for order, party in self._storage.wanted():
             self._pursue(order, party)
@@ -425,15 +436,21 @@ class ServiceNode:
 
     def handle_many(self, messages: Sequence[bytes]) -> list[bytes]:
         """Answer messages in their order, all made durable together before the first answer is given."""
-        with self._storage.transaction():
-            return [encode(self._answer(message)) for message in messages]
+        try:
+            with self._storage.transaction():
+                return [encode(self._answer(message)) for message in messages]
+        except StorageFailed as error:  # none is durable: none of the answers may leave
+            self._aggregators.clear()
+            return [encode(_failure(message, error)) for message in messages]
 
     def _answer(self, message: bytes) -> Answer:
         try:
             with self._storage.transaction():
                 return self._dispatch(decode(message, Request))
+        except StorageFailed:
+            raise
         except EdgeholdError as error:
-            return Failure(number=error.number, facts=str(error)[:400], digest=tagged_hash("service-message", message))
+            return _failure(message, error)
 
     def _dispatch(self, request: Request) -> Answer:
         height = self._ledger.height()
@@ -595,6 +612,10 @@ class ServiceNode:
         if not isinstance(answer, kind):
             raise AnswerDiffers(f"{type(answer).__name__} where {kind.__name__} was asked for")
         return answer
+
+
+def _failure(message: bytes, error: EdgeholdError) -> Failure:
+    return Failure(number=error.number, facts=str(error)[:400], digest=tagged_hash("service-message", message))
 
 
 def is_workable(order: Order) -> bool:

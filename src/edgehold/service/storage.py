@@ -13,9 +13,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import apsw
 from msgspec import Struct
 
+from edgehold.durable import Database, reserve_file
 from edgehold.wire.batch import ReportLeaf, SignedBatch
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.ids import Digest, OrderId, ReportId, SlotKey, TaskId
@@ -120,11 +120,9 @@ class Storage:
 
     def __init__(self, path: Path) -> None:
         self._lock = RLock()
-        path.touch(mode=0o600)  # readable by its owner only, whatever the umask
-        self._db = apsw.Connection(str(path))
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.execute(_SCHEMA)
+        reserve_file(path)
+        pragmas = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000")
+        self._db = Database(path, *(f"PRAGMA {pragma}" for pragma in pragmas), _SCHEMA)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -240,13 +238,14 @@ class Storage:
 
         The leaves, statements and posted shares stay; so does the noise secret, which an audit may ask for.
         """
-        with self._db:
+        with self.transaction():
             self._run("UPDATE wanted SET seal_seed = NULL WHERE order_id = ? AND party = ?", (order, party.value))
-            self._run("UPDATE task SET verify_key = NULL, delivery = NULL, destroyed = 1 WHERE task = ?", (task,))
+            self._run("UPDATE task SET verify_key = NULL, delivery = NULL WHERE task = ?", (task,))
             self._run("UPDATE report SET data = NULL, output_share = NULL WHERE task = ?", (task,))
             self._run("DELETE FROM job WHERE task = ?", (task,))
         with self._lock:
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._db.empty_log()
+        self._run("UPDATE task SET destroyed = 1 WHERE task = ?", (task,))  # only now: until the log is empty, again
 
     # ── reports ───────────────────────────────────────────────────────────────────────────────────────────────────
 

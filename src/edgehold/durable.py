@@ -1,0 +1,168 @@
+"""Files that outlive a power cut, and what a party says when the disk or the system refuses one.
+
+A full disk, a failing one, or no more open files is no bug and no attack: whatever a party was doing is undone and
+reported as `StorageFailed`, and the same call may be made again when there is room. This is the one place where the
+errors of SQLite and of the system become ours; parties open their databases as `Database` and write the few files
+beside them with `write_file`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import apsw
+
+from edgehold.errors import FileNotOpened, StorageFailed, StorageFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_OPENED = (errno.EMFILE, errno.ENFILE)
+_FAILED = (errno.EIO, errno.EROFS)
+
+SqliteFailure = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError)
+"""What SQLite raises when the disk or the system fails it; anything else is about the content or the caller."""
+
+
+class Database(apsw.Connection):
+    """A SQLite file, whose failures of disk and system are `StorageFailed`; every other error stays SQLite's.
+
+    After a failure inside a transaction nothing of it is there, also where SQLite has rolled back by itself.
+    """
+
+    def __init__(self, path: Path | None, *first: str, **options: Any) -> None:
+        """Open a file (in memory without a path) and run the first statements; it is closed again if one fails."""
+        self.path = path or Path(":memory:")
+        try:
+            super().__init__(str(self.path), **options)
+        except SqliteFailure as error:
+            raise storage_failure(error, self.path) from error
+        with closed_on_failure(self):
+            for statement in first:
+                self.execute(statement).fetchall()
+
+    def execute(self, *arguments: Any, **options: Any) -> apsw.Cursor:
+        """As SQLite's; a statement that writes has written when this returns."""
+        try:
+            return super().execute(*arguments, **options)
+        except SqliteFailure as error:
+            raise storage_failure(error, self.path) from error
+
+    def executemany(self, *arguments: Any, **options: Any) -> apsw.Cursor:
+        """As SQLite's."""
+        try:
+            return super().executemany(*arguments, **options)
+        except SqliteFailure as error:
+            raise storage_failure(error, self.path) from error
+
+    def empty_log(self) -> None:
+        """Move what the write-ahead log holds into the database and overwrite the log with nothing."""
+        try:
+            self.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except SqliteFailure as error:
+            raise storage_failure(error, self.path) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is not None and not self.in_transaction:
+            with suppress(apsw.Error):  # SQLite rolled back by itself: the savepoint is no more
+                super().__exit__(kind, error, traceback)
+            return False
+        try:
+            return super().__exit__(kind, error, traceback)
+        except SqliteFailure as failure:
+            raise storage_failure(failure, self.path) from failure
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is one durable transaction, or, if an error leaves it, nothing."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def closed_on_failure(file: Database) -> Iterator[None]:
+    """Close a file again if something inside fails, so that no lock outlives the attempt."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
+
+
+def storage_failure(error: Exception, path: Path) -> StorageFailed:
+    """What SQLite or the system says of a file, as ours; the file is named without the folders above its own."""
+    facts = f"{path.parent.name}/{path.name}: {error.strerror if isinstance(error, OSError) else error}"
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, apsw.FullError) or number in _FULL:
+        return StorageFull(facts)
+    if isinstance(error, apsw.CantOpenError) or number in _NOT_OPENED:
+        return FileNotOpened(facts)
+    return StorageFailed(facts)
+
+
+def is_storage_failure(error: OSError) -> bool:
+    """Whether the disk or the system failed, rather than that something is not there, not allowed or not reached."""
+    return error.errno in _FULL + _NOT_OPENED + _FAILED
+
+
+@contextmanager
+def storage_failures(path: Path) -> Iterator[None]:
+    """What the system says inside when the disk or the system fails, as ours; everything else passes."""
+    try:
+        yield
+    except OSError as error:
+        if not is_storage_failure(error):
+            raise
+        raise storage_failure(error, path) from error
+
+
+def reserve_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, whatever the umask, if it is not there."""
+    with storage_failures(path):
+        path.touch(mode=0o600)
+
+
+def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
+    """Write a file so that after any failure or power cut it holds the new content or is as it was.
+
+    Raises `StorageFailed`, and `OSError` for a folder that is not there or not ours.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(path.name + ".part")
+    with storage_failures(path):
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            try:
+                written = 0
+                while written < len(data):
+                    written += os.write(descriptor, data[written:])
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            beside.replace(path)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
