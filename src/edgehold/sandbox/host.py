@@ -7,6 +7,7 @@ it ends: by its answer, or at a limit, each with an error of its own. Several th
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -122,7 +123,8 @@ class Sandbox:
 class Pulse:
     """The engine's clock: advances its epoch while runs are under way, so that each ends at its deadline.
 
-    It is entered around each run; after a second without runs it rests.
+    It is entered around each run; after a second without runs it rests. A beat that comes late, because other threads
+    keep this one waiting, makes up for those that were missed.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -131,12 +133,14 @@ class Pulse:
         self._runs = 0
         self._resting = True
         self._stopped = False
+        self._counted = time.monotonic()
         threading.Thread(target=self._beat, name="sandbox-pulse", daemon=True).start()
 
     def __enter__(self) -> None:
         with self._changed:
             if self._stopped:
                 raise ProgramFailed("the sandbox is closed")
+            self._catch_up()
             self._runs += 1
             if self._resting:
                 self._changed.notify()
@@ -160,7 +164,14 @@ class Pulse:
                 idle = 0 if self._runs else idle + 1
                 self._resting = idle > IDLE_BEATS
                 self._changed.wait(None if self._resting else BEAT)
-                self._engine.increment_epoch()
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Count the beats since the last count; while nothing runs, nobody waits for them."""
+        beats = int((time.monotonic() - self._counted) / BEAT)
+        self._counted += beats * BEAT
+        for _ in range(beats if self._runs else 0):
+            self._engine.increment_epoch()
 
 
 def failed(failure: Variant, limits: RunLimits) -> SandboxError:
