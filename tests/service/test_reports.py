@@ -133,6 +133,29 @@ def test_the_leader_refuses_a_report(run: Run, name: str) -> None:
     assert answer.number == error.number, answer
 
 
+def test_uploads_that_come_together_are_answered_as_if_each_came_alone(tmp_path: Path) -> None:
+    world = World(tmp_path, panels=("panel", "second panel"))
+    run = world.open_task(panels=("panel", "second panel"))
+    honest = [run.report(person, 1) for person in range(12)]
+    twice = run.report(3, 2)  # the same slot key as an honest report in the same batch
+    bad = [make(run) for make, _ in REFUSED.values()]
+    messages = [encode(Upload(task=run.task, report=report)) for report in (*honest, twice, *bad, honest[0])]
+    answers = [decode(answer, Answer) for answer in world.nodes["leader"].handle_many(messages)]
+    numbers = [answer.number if isinstance(answer, Failure) else 0 for answer in answers]
+    assert numbers == [0] * 12 + [SlotKeySeen.number] + [error.number for _, error in REFUSED.values()] + [0]
+    assert answers[-1] == answers[0], "the same bytes again get the same receipt"
+    for report, answer in zip(honest, answers, strict=False):
+        assert run.upload(report) == answer, "a receipt is the same, however it came about"
+
+
+def test_no_upload_that_came_together_with_others_is_taken_after_its_phase(tmp_path: Path) -> None:
+    run = World(tmp_path).open_task()
+    messages = [encode(Upload(task=run.task, report=run.report(person, 1))) for person in range(3)]
+    run.world.tick_to(run.configuration.upload_until + 1)
+    for answer in run.world.nodes["leader"].handle_many(messages):
+        assert decode(answer, Answer).number == TaskNotOpen.number
+
+
 def test_a_second_report_of_a_slot_key_is_refused_and_the_first_still_has_its_receipt(run: Run) -> None:
     first = run.report(30, 1)
     receipt = run.upload(first)

@@ -7,6 +7,7 @@ leaves, so that what is sent again is byte for byte what was sent, and a node th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from edgehold.aggregation.batch import (
     BatchLists,
@@ -35,11 +36,13 @@ from edgehold.errors import (
     AnswerDiffers,
     BadPermit,
     BadSignature,
+    BadToken,
     BatchFixed,
     BatchNotReady,
     BatchTooSmall,
     JobConflict,
     KeysDestroyed,
+    Malformed,
     NothingHere,
     NoVerifyKey,
     ReportRefused,
@@ -51,7 +54,7 @@ from edgehold.errors import (
 )
 from edgehold.ledger.shares import share_aad, share_info
 from edgehold.ports import Randomness
-from edgehold.service.storage import ReportState, Secrets, Storage
+from edgehold.service.storage import FoundReport, ReportState, Secrets, Storage
 from edgehold.vdaf.prio3 import Begun, Verified
 from edgehold.wire.batch import BatchStatement, ReportLeaf, SignedBatch, UploadReceipt
 from edgehold.wire.ids import Digest, PublicKey, ReportId, SlotKey
@@ -268,6 +271,35 @@ class Leader(Aggregator):
     ) -> None:
         super().__init__(served, storage, key, secrets, randomness)
         self._begun: dict[int, dict[ReportId, bytes]] = {}  # states of jobs under way; made again after a restart
+        self._expected: dict[bytes, Receipted] = {}  # the uploads that came together last, and could count
+        self._is_delivered = False  # whether the store was seen to say so; it never takes it back
+
+    def expect(self, height: int, uploads: Sequence[bytes]) -> None:
+        """Look at uploads that came together, before any of them is taken: here the store is not held meanwhile.
+
+        Tokens and permits are checked, the permits in one equation, and receipts signed for whom both hold. Nothing is
+        decided: each is then taken or refused by itself, with the checks in their order.
+        """
+        reports = {}
+        with self._storage.transaction():
+            for data in uploads:
+                with suppress(ReportRefused, Malformed):
+                    report = read_upload(self.served, height, data)
+                    self._check_unseen(report.metadata.leaf())
+                    reports[data] = report.metadata
+        candidates = []
+        for data, metadata in reports.items():
+            permit = metadata.permit
+            with suppress(BadToken):
+                check_token(self.served, permit.panel, permit.slot_key, permit.token)
+                candidates.append((data, metadata))
+        claims = [permit_claim(self.task, metadata) for _, metadata in candidates]
+        holds = verify_many(claims, self._randomness.draw(32), threads=1)
+        self._expected = {
+            data: self._receipt(metadata.leaf(), report_digest(data))
+            for (data, metadata), permitted in zip(candidates, holds, strict=True)
+            if permitted
+        }
 
     def take_upload(self, height: int, data: bytes) -> Receipted:
         """Admit a report and sign for it; the same bytes again give the same receipt, at any height.
@@ -278,22 +310,24 @@ class Leader(Aggregator):
 
         HPKE and share digest follow in the job: they cost more, and their failure has a leaf.
         """
-        digest = report_digest(data)
+        receipted = self._expected.get(data)
+        digest = receipted.receipt.digest if receipted else report_digest(data)
         known = self._known_upload(data, digest)
         if known is None:
             report = read_upload(self.served, height, data)
-            leaf = report.metadata.leaf()
-            if not self._storage.is_delivered(self.task):
+            leaf = known = report.metadata.leaf()
+            self._is_delivered = self._is_delivered or self._storage.is_delivered(self.task)
+            if not self._is_delivered:
                 raise NoVerifyKey(f"the helper of task {self.task.hex()} has no verification key yet")
             self._check_unseen(leaf)
-            check_token(self.served, leaf.panel, leaf.slot_key, leaf.token)
-            try:
-                verify(*permit_claim(self.task, report.metadata))
-            except BadSignature as error:
-                raise BadPermit(f"report {leaf.report.hex()}") from error
+            if receipted is None:
+                check_token(self.served, leaf.panel, leaf.slot_key, leaf.token)
+                self._check_permit(report.metadata)
             self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
-            known = leaf
-        receipt = UploadReceipt(task=self.task, report=known.report, slot_key=known.slot_key, digest=digest)
+        return receipted or self._receipt(known, digest)
+
+    def _receipt(self, leaf: ReportLeaf, digest: Digest) -> Receipted:
+        receipt = UploadReceipt(task=self.task, report=leaf.report, slot_key=leaf.slot_key, digest=digest)
         return Receipted(receipt=receipt, signature=self._key.sign(receipt_message(receipt)))
 
     def next_job(self) -> tuple[int, bytes] | None:
@@ -301,10 +335,10 @@ class Leader(Aggregator):
 
         Reports that fail here by themselves (HPKE, share digest, revoked, first step) are rejected at once.
         """
-        reports = self._storage.pending(self.task, MAX_JOB)
+        with self._storage.transaction():
+            reports, number = self._storage.pending(self.task, MAX_JOB), self._storage.next_job(self.task)
         if not reports:
             return None
-        number = self._storage.next_job(self.task)
         begun = self._begin(reports)
         rejected = [report for report, _ in reports if report not in begun]
         request = encode_job([init for init, _ in begun.values()])
@@ -332,17 +366,13 @@ class Leader(Aggregator):
         finished = self.served.vdaf.leader_finish_batch(
             self.served.context, [(states[answer.report], answer.payload) for answer in continued]
         )
+        outcomes = zip(continued, finished, strict=True)
+        shares = {answer.report: outcome for answer, outcome in outcomes if isinstance(outcome, bytes)}
         with self._storage.transaction():
-            for answer in answers:
-                if (
-                    isinstance(answer, Rejected) or answer.report not in states
-                ):  # rejected by the helper, or revoked while the answer was under way
+            for answer in answers:  # rejected by the helper, revoked while the answer was under way, or not verified
+                if answer.report not in shares:
                     self._storage.reject(self.task, answer.report, told=isinstance(answer, Rejected))
-            for answer, outcome in zip(continued, finished, strict=True):
-                if isinstance(outcome, bytes):
-                    self._storage.accept(self.task, answer.report, outcome)
-                else:
-                    self._storage.reject(self.task, answer.report, told=False)
+            self._storage.accept(self.task, shares)
             self._storage.finish_job(self.task, number, data)
 
     def has_intersected(self) -> bool:
@@ -370,20 +400,28 @@ class Leader(Aggregator):
         return known.leaf if known is not None and known.digest == digest else None
 
     def _check_unseen(self, leaf: ReportLeaf) -> None:
-        if self._storage.find_slot_key(self.task, leaf.slot_key) is not None:
+        seen = self._storage.find_seen(self.task, leaf.report, leaf.slot_key)
+        if seen.slot_key:
             raise SlotKeySeen(f"slot key {leaf.slot_key.hex()} has reported to task {self.task.hex()}")
-        if self._storage.is_revoked(self.task, leaf.slot_key):
+        if seen.revocation:
             raise SlotKeyRevoked(f"slot key {leaf.slot_key.hex()} has revoked its permit for task {self.task.hex()}")
-        if self._storage.find_report(self.task, leaf.report) is not None:
+        if seen.report:
             raise ReportSeen(f"report id {leaf.report.hex()} is taken in task {self.task.hex()}")
+
+    def _check_permit(self, metadata: ReportMetadata) -> None:
+        try:
+            verify(*permit_claim(self.task, metadata))
+        except BadSignature as error:
+            raise BadPermit(f"report {metadata.report.hex()}") from error
 
     def _begin(self, reports: Sequence[tuple[ReportId, bytes]]) -> dict[ReportId, tuple[VerifyInit, bytes]]:
         """The first step of the verification: for each report that passes it the job's part and the leader's state."""
-        verify_key = self._verify_key()
+        with self._storage.transaction():
+            verify_key, revoked = self._verify_key(), self._storage.revoked(self.task)
         opened = []
         for _, data in reports:
             report = decode_report(data)
-            if self._storage.is_revoked(self.task, report.metadata.permit.slot_key):
+            if report.metadata.permit.slot_key in revoked:
                 continue
             try:
                 opened.append((report, self.input_share(report.metadata, report.public_share, report.leader)))
@@ -437,10 +475,12 @@ class Helper(Aggregator):
             ],
         )
         verified = {init.share.metadata.report: out for init, out in zip(counted, outcomes, strict=True)}
+        found: list[FoundReport] = []
+        answer = encode_job_answer(
+            [self._decide(init, reason, verified, found) for init, reason in zip(inits, reasons, strict=True)]
+        )
         with self._storage.transaction():
-            answer = encode_job_answer(
-                [self._decide(init, reason, verified) for init, reason in zip(inits, reasons, strict=True)]
-            )
+            self._storage.add_reports(self.task, found)
             self._storage.add_job(self.task, number, request, answer)
         return answer
 
@@ -484,11 +524,12 @@ class Helper(Aggregator):
         slot_key = metadata.permit.slot_key
         check_sizes(self.served, Party.HELPER, init.share.public_share, init.share.sealed)
         check_metadata(self.served, metadata)
-        if metadata.report in seen or self._storage.find_report(self.task, metadata.report) is not None:
+        before = self._storage.find_seen(self.task, metadata.report, slot_key)
+        if metadata.report in seen or before.report:
             raise ReportSeen(f"report id {metadata.report.hex()} is taken")
-        if slot_key in seen or self._storage.find_slot_key(self.task, slot_key) is not None:
+        if slot_key in seen or before.slot_key:
             raise SlotKeySeen(f"slot key {slot_key.hex()} has reported")
-        if self._storage.is_revoked(self.task, slot_key):
+        if before.revocation:
             raise SlotKeyRevoked(f"slot key {slot_key.hex()} has revoked its permit")
         check_token(self.served, metadata.permit.panel, slot_key, metadata.permit.token)
 
@@ -496,21 +537,25 @@ class Helper(Aggregator):
         shares[share.metadata.report] = self.input_share(share.metadata, share.public_share, share.sealed)
 
     def _decide(
-        self, init: VerifyInit, reason: ReportRefused | None, verified: Mapping[ReportId, object]
+        self,
+        init: VerifyInit,
+        reason: ReportRefused | None,
+        verified: Mapping[ReportId, object],
+        found: list[FoundReport],
     ) -> VerifyResp:
-        """Store one report as it was found, and say so; a report id that was taken keeps its first leaf."""
+        """What to store of one report, and to say of it; a report id that was taken keeps its first leaf."""
         metadata: ReportMetadata = init.share.metadata
         report, leaf = metadata.report, metadata.leaf()
         if isinstance(reason, ReportSeen | WrongTask):
             return Rejected(report=report, error=error_code(reason))
         if reason is not None:
-            self._storage.add_report(self.task, leaf, ReportState.REJECTED, told=True)
+            found.append(FoundReport(leaf, None))
             return Rejected(report=report, error=error_code(reason))
         outcome = verified[report]
         if isinstance(outcome, Verified):
-            self._storage.add_report(self.task, leaf, ReportState.ACCEPTED, output_share=outcome.output_share)
+            found.append(FoundReport(leaf, outcome.output_share))
             return Continued(report=report, payload=outcome.message)
-        self._storage.add_report(self.task, leaf, ReportState.REJECTED, told=True)
+        found.append(FoundReport(leaf, None))
         return Rejected(report=report, error=ReportError.VDAF_VERIFY_ERROR)
 
 

@@ -436,17 +436,38 @@ class ServiceNode:
 
     def handle_many(self, messages: Sequence[bytes]) -> list[bytes]:
         """Answer messages in their order, all made durable together before the first answer is given."""
+        requests = [_read(message) for message in messages]
         try:
+            self._expect(requests)
             with self._storage.transaction():
-                return [encode(self._answer(message)) for message in messages]
+                return [
+                    encode(self._answer(message, request)) for message, request in zip(messages, requests, strict=True)
+                ]
         except StorageFailed as error:  # none is durable: none of the answers may leave
             self._aggregators.clear()
             return [encode(_failure(message, error)) for message in messages]
 
-    def _answer(self, message: bytes) -> Answer:
+    def _expect(self, requests: Sequence[Request | Malformed]) -> None:
+        """Let each leader look at the uploads that came together, while others use the store."""
+        uploads: dict[TaskId, list[bytes]] = {}
+        for request in requests:
+            if isinstance(request, Upload):
+                uploads.setdefault(request.task, []).append(request.report)
+        for task, reports in uploads.items():
+            if len(reports) > 1:
+                try:
+                    self._leader(task).expect(self._ledger.height(), reports)
+                except StorageFailed:
+                    raise
+                except EdgeholdError:  # whoever uploaded is told, each in its answer
+                    continue
+
+    def _answer(self, message: bytes, request: Request | Malformed) -> Answer:
         try:
+            if isinstance(request, Malformed):
+                raise request
             with self._storage.transaction():
-                return self._dispatch(decode(message, Request))
+                return self._dispatch(request)
         except StorageFailed:
             raise
         except EdgeholdError as error:
@@ -616,6 +637,14 @@ class ServiceNode:
 
 def _failure(message: bytes, error: EdgeholdError) -> Failure:
     return Failure(number=error.number, facts=str(error)[:400], digest=tagged_hash("service-message", message))
+
+
+def _read(message: bytes) -> Request | Malformed:
+    try:
+        request: Request = decode(message, Request)
+    except Malformed as error:
+        return error
+    return request
 
 
 def is_workable(order: Order) -> bool:

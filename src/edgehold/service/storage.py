@@ -6,11 +6,12 @@ after a task's secrets are destroyed the write-ahead log is emptied too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from threading import RLock
+from threading import Lock, get_ident
+from types import TracebackType
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from msgspec import Struct
 from edgehold.durable import Database, reserve_file
 from edgehold.wire.batch import ReportLeaf, SignedBatch
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.ids import Digest, OrderId, ReportId, SlotKey, TaskId
+from edgehold.wire.ids import Digest, OrderId, PublicKey, ReportId, SlotKey, TaskId
 from edgehold.wire.task import Party, TaskConfiguration, TaskParty
 
 _SCHEMA = """
@@ -75,6 +76,24 @@ class StoredReport(Struct, frozen=True):
     state: ReportState
 
 
+class Seen(Struct, frozen=True):
+    """What an aggregator already knows of a report that comes."""
+
+    report: bool
+    """The report id is taken."""
+    slot_key: bool
+    """The slot key has reported."""
+    revocation: bool
+    """The slot key has ended its permit."""
+
+
+class FoundReport(Struct, frozen=True):
+    """A report as the helper found it in a job: with its output share, or rejected."""
+
+    leaf: ReportLeaf
+    output_share: bytes | None
+
+
 class StoredTask(Struct, frozen=True):
     """One task this node serves."""
 
@@ -112,6 +131,37 @@ class Secrets(Struct, frozen=True):
         return "Secrets(…)"
 
 
+class Turns:
+    """A lock that threads get one after the other, so that a busy one keeps nobody out; its holder may take it again."""
+
+    def __init__(self) -> None:
+        self._next = Lock()
+        self._held = Lock()
+        self._holder = 0
+        self._depth = 0
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether some thread is next."""
+        return self._next.locked()
+
+    def __enter__(self) -> None:
+        thread = get_ident()
+        if self._holder != thread:
+            with self._next:  # who waits here is next, before the holder of now can ask again
+                self._held.acquire()
+            self._holder = thread
+        self._depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._holder = 0
+            self._held.release()
+
+
 class Storage:
     """The file, opened by one process; `with storage.transaction():` groups writes, a nested group fails by itself.
 
@@ -119,7 +169,7 @@ class Storage:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = RLock()
+        self._lock = Turns()
         reserve_file(path)
         pragmas = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000")
         self._db = Database(path, *(f"PRAGMA {pragma}" for pragma in pragmas), _SCHEMA)
@@ -267,18 +317,41 @@ class Storage:
             (task, leaf.report, leaf.slot_key, encode(leaf), digest, int(state), int(told), data, output_share),
         )
 
+    def add_reports(self, task: TaskId, found: Iterable[FoundReport]) -> None:
+        """Keep reports of a job that were unknown, accepted or rejected; the leader knows which."""
+        self._run_many(
+            "INSERT INTO report (task, report, slot_key, leaf, digest, state, told, output_share) "
+            "VALUES (?, ?, ?, ?, zeroblob(32), ?, ?, ?)",
+            [
+                (
+                    task,
+                    one.leaf.report,
+                    one.leaf.slot_key,
+                    encode(one.leaf),
+                    int(ReportState.REJECTED if one.output_share is None else ReportState.ACCEPTED),
+                    int(one.output_share is None),
+                    one.output_share,
+                )
+                for one in found
+            ],
+        )
+
+    def find_seen(self, task: TaskId, report: ReportId, slot_key: SlotKey) -> Seen:
+        """Whether a report id is taken, a slot key has reported, and it has ended its permit."""
+        row = self._row(
+            "SELECT EXISTS (SELECT 1 FROM report WHERE task = ?1 AND report = ?2), "
+            "EXISTS (SELECT 1 FROM report WHERE task = ?1 AND slot_key = ?3), "
+            "EXISTS (SELECT 1 FROM revocation WHERE task = ?1 AND slot_key = ?3)",
+            task,
+            report,
+            slot_key,
+        )
+        return Seen(report=bool(row[0]), slot_key=bool(row[1]), revocation=bool(row[2]))
+
     def find_report(self, task: TaskId, report: ReportId) -> StoredReport | None:
         """A report by its id."""
         return self._report(
             self._row("SELECT leaf, digest, state FROM report WHERE task = ? AND report = ?", task, report)
-        )
-
-    def find_slot_key(self, task: TaskId, slot_key: SlotKey) -> StoredReport | None:
-        """The first report of a slot key."""
-        return self._report(
-            self._row(
-                "SELECT leaf, digest, state FROM report WHERE task = ? AND slot_key = ? ORDER BY number", task, slot_key
-            )
         )
 
     def pending(self, task: TaskId, count: int) -> list[tuple[ReportId, bytes]]:
@@ -310,11 +383,11 @@ class Storage:
         )
         return [(ReportId(report), data) for report, data in rows]
 
-    def accept(self, task: TaskId, report: ReportId, output_share: bytes) -> None:
-        """A report counts; its sealed bytes go."""
-        self._run(
+    def accept(self, task: TaskId, shares: Mapping[ReportId, bytes]) -> None:
+        """Reports count, each with its output share; their sealed bytes go."""
+        self._run_many(
             "UPDATE report SET state = ?, output_share = ?, data = NULL WHERE task = ? AND report = ?",
-            (int(ReportState.ACCEPTED), output_share, task, report),
+            [(int(ReportState.ACCEPTED), share, task, report) for report, share in shares.items()],
         )
 
     def reject(self, task: TaskId, report: ReportId, *, told: bool) -> None:
@@ -356,9 +429,10 @@ class Storage:
         """A slot key ended its permit; whatever report it has or will have does not count."""
         self._run("INSERT OR IGNORE INTO revocation VALUES (?, ?)", (task, slot_key))
 
-    def is_revoked(self, task: TaskId, slot_key: SlotKey) -> bool:
-        """Whether a slot key ended its permit."""
-        return self._row("SELECT 1 FROM revocation WHERE task = ? AND slot_key = ?", task, slot_key) is not None
+    def revoked(self, task: TaskId) -> set[SlotKey]:
+        """The slot keys that ended their permits."""
+        rows = self._run("SELECT slot_key FROM revocation WHERE task = ?", (task,))
+        return {SlotKey(PublicKey(slot_key)) for (slot_key,) in rows}
 
     # ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

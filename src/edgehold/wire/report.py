@@ -14,15 +14,16 @@ draft leaves room or describes what we do not need, this is the choice:
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from edgehold.errors import Malformed
 from edgehold.wire.batch import ReportLeaf
-from edgehold.wire.ids import Digest, PublicKey, ReportId, Signature, SlotKey, TaskId, Token
+from edgehold.wire.ids import Digest, ReportId, Signature, SlotKey, TaskId, Token
 
 T = TypeVar("T")
 
@@ -137,20 +138,33 @@ VerifyResp = Continued | Rejected
 
 _CONTINUE, _REJECT = 0, 2
 
+_METADATA = struct.Struct(">16s Q H HH 64s B 32s 256s 32s 32s")
+"""Report id, time, length of the extensions, type and length of the one extension, and what is in it."""
+
+_EXTENSION = (64 + 1 + 32 + 256 + 32 + 32, PERMIT_EXTENSION)
+"""Bytes of our extension, and its type."""
+
+_CIPHERTEXT = struct.Struct(">B H 32s I")
+"""HPKE configuration, length of the encapsulated key, the key, length of the payload."""
+
 
 def encode_metadata(metadata: ReportMetadata) -> bytes:
     """ReportMetadata {report_id[16], time u64, public_extensions<0..2^16-1>}."""
     permit = metadata.permit
-    data = (
-        permit.permit
-        + permit.panel.to_bytes(1, "big")
-        + permit.slot_key
-        + permit.token
-        + permit.leader_share
-        + permit.helper_share
+    size, kind = _EXTENSION
+    return _METADATA.pack(
+        metadata.report,
+        metadata.time,
+        size + 4,
+        kind,
+        size,
+        permit.permit,
+        permit.panel,
+        permit.slot_key,
+        permit.token,
+        permit.leader_share,
+        permit.helper_share,
     )
-    extension = PERMIT_EXTENSION.to_bytes(2, "big") + _vector(data, 2)
-    return metadata.report + metadata.time.to_bytes(8, "big") + _vector(extension, 2)
 
 
 def encode_report(report: Report) -> bytes:
@@ -240,6 +254,14 @@ class _Reader:
         start, self._place = self._place, self._place + count
         return self._data[start : self._place]
 
+    def unpack(self, what: str, parts: struct.Struct) -> tuple[Any, ...]:
+        """Parts of fixed sizes, one after the other."""
+        start = self._place
+        if parts.size > len(self._data) - start:
+            raise Malformed(f"{what} needs {parts.size} bytes at {start}, {self.left} are left")
+        self._place = start + parts.size
+        return parts.unpack_from(self._data, start)
+
     def integer(self, what: str, width: int) -> int:
         return int.from_bytes(self.take(what, width), "big")
 
@@ -276,32 +298,22 @@ def _whole(data: bytes, what: str, read: Callable[[_Reader], T]) -> T:
 
 
 def _read_metadata(reader: _Reader) -> ReportMetadata:
-    report = ReportId(reader.take("report id", 16))
-    time = reader.integer("time", 8)
-    extensions = _Reader(reader.vector("public extensions", 2))
-    extensions.expect("type of the public extension", PERMIT_EXTENSION.to_bytes(2, "big"))
-    data = _Reader(extensions.vector("public extension", 2))
-    permit = PermitExtension(
-        permit=Signature(data.take("permit", 64)),
-        panel=data.integer("panel", 1),
-        slot_key=SlotKey(PublicKey(data.take("slot key", 32))),
-        token=Token(data.take("token", 256)),
-        leader_share=Digest(data.take("leader's share", 32)),
-        helper_share=Digest(data.take("helper's share", 32)),
-    )
+    report, time, extensions, kind, size, *data = reader.unpack("metadata", _METADATA)
+    if (size, kind) != _EXTENSION or extensions != size + 4:
+        raise Malformed(f"{extensions} bytes of public extensions, the first of type {kind:#x}, are not one permit")
+    permit = PermitExtension(*data)
     if permit.panel >= MAX_PANELS:
         raise Malformed(f"panel {permit.panel} of at most {MAX_PANELS}")
-    if data.left or extensions.left:
-        raise Malformed(f"{data.left + extensions.left} bytes more than one permit in the public extensions")
-    return ReportMetadata(report=report, time=time, permit=permit)
+    return ReportMetadata(report, time, permit)
 
 
 def _read_ciphertext(reader: _Reader) -> HpkeCiphertext:
-    reader.expect("HPKE configuration", CONFIG_ID.to_bytes(1, "big"))
-    enc = reader.vector("encapsulated key", 2)
-    if len(enc) != 32:
-        raise Malformed(f"an encapsulated X25519 key has 32 bytes, not {len(enc)}")
-    return HpkeCiphertext(enc=enc, payload=reader.vector("sealed share", 4, least=1))
+    configuration, key_size, enc, size = reader.unpack("sealed share", _CIPHERTEXT)
+    if configuration != CONFIG_ID or key_size != len(enc):
+        raise Malformed(f"HPKE configuration {configuration}, or an encapsulated X25519 key of {key_size} bytes")
+    if size < 1:
+        raise Malformed("a sealed share has 0 bytes, at least 1 are needed")
+    return HpkeCiphertext(enc, reader.take("sealed share", size))
 
 
 def _read_report(reader: _Reader) -> Report:
@@ -340,4 +352,4 @@ def _vector(data: bytes, width: int) -> bytes:
 
 
 def _ciphertext(sealed: HpkeCiphertext) -> bytes:
-    return CONFIG_ID.to_bytes(1, "big") + _vector(sealed.enc, 2) + _vector(sealed.payload, 4)
+    return _CIPHERTEXT.pack(CONFIG_ID, len(sealed.enc), sealed.enc, len(sealed.payload)) + sealed.payload
