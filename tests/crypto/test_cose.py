@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgehold.crypto.cose import open1, sign1, signed_bytes
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.errors import BadSignature, Malformed
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import MAX_MESSAGE, decode, encode
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 COSE = json.loads((FOLDER / "rfc9052.json").read_text())
@@ -97,6 +97,16 @@ def test_no_other_bytes_are_the_same_message(place: int, bits: int) -> None:
 def test_any_bytes_are_malformed_or_a_message(data: bytes) -> None:
     with pytest.raises(Malformed):
         open1(data)
+
+
+@pytest.mark.parametrize("size", [0, 23, 24, 255, 256, 65_535, 65_536, MAX_MESSAGE])
+def test_payloads_of_every_width_of_length_are_read(size: int) -> None:
+    assert open1(sign1(KEY, bytes(size), NETWORK)).payload == bytes(size)
+
+
+def test_a_payload_larger_than_any_message_is_refused() -> None:
+    with pytest.raises(Malformed):
+        open1(sign1(KEY, bytes(MAX_MESSAGE + 1), NETWORK))
 
 
 def test_a_payload_in_a_longer_spelling_is_refused() -> None:

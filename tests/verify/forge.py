@@ -377,8 +377,7 @@ def crowded(key: bytes, count: int) -> MemoryTable:
     table = MemoryTable()
     for number in range(count):
         neighbour = Digest(hash_key(key)[:4] + digest(f"entry {number}")[4:])
-        table.put(neighbour, hash_value(b"entry"), b"", b"entry")
-        table.put(digest(f"entry {number}"), hash_value(b"entry"), b"", b"entry")
+        table.put([(name, hash_value(b"entry"), b"", b"entry") for name in (neighbour, digest(f"entry {number}"))])
     return table
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from edgehold.errors import Malformed
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import MAX_MESSAGE, encode
 from edgehold.wire.ids import Signature
 
 _PROTECTED = bytes.fromhex("a10127")  # {1: -8}, alg: EdDSA
@@ -48,12 +48,16 @@ def sign1(key: Signer, payload: bytes, aad: bytes) -> bytes:
 
 def open1(data: bytes) -> Sign1:
     """Read a signed message without checking its signature; raises `Malformed` for any spelling but `sign1`'s."""
-    end = len(data) - len(_SIGNATURE) - 64
-    payload = data[len(_HEAD) : max(end, len(_HEAD))]
-    message = Sign1(payload=decode(payload, bytes), signature=Signature(data[-64:]))
-    if _write(message.payload, message.signature) != data:
+    start = len(_HEAD)
+    width = _WIDTHS.get(data[start] if len(data) > start else 0, 1)
+    payload, signature = data[start + width : -len(_SIGNATURE) - 64], Signature(data[-64:])
+    if len(payload) > MAX_MESSAGE or _write(payload, signature) != data:
         raise Malformed("not a COSE_Sign1 message with EdDSA, an empty unprotected header and a payload")
-    return message
+    return Sign1(payload=payload, signature=signature)
+
+
+_WIDTHS = {0x58: 2, 0x59: 3, 0x5A: 5}
+"""Bytes before a payload, by the first of them: that a byte string follows, and how long it is; else only one."""
 
 
 def _write(payload: bytes, signature: Signature) -> bytes:

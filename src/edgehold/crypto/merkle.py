@@ -106,21 +106,25 @@ def _levels(leaves: Sequence[bytes]) -> list[list[Digest]]:
 class Table(Protocol):
     """Where the map's entries are kept: one ordered table by the digest of the key."""
 
-    def put(self, key_hash: Digest, value_hash: Digest, key: bytes, value: bytes) -> None:
-        """Store an entry, in place of an earlier one of the same key."""
+    def put(self, entries: Iterable[TableEntry]) -> None:
+        """Store entries, each in place of an earlier one of the same key."""
         ...
 
-    def delete(self, key_hash: Digest) -> None:
-        """Remove an entry, if it is there."""
+    def delete(self, key_hashes: Iterable[Digest]) -> None:
+        """Remove the entries that are there."""
         ...
 
-    def bucket(self, number: int) -> list[MapEntry]:
-        """The entries of one bucket, ascending."""
+    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
+        """Buckets in the order in which they are asked for, each with its entries, ascending; an empty one may be left out."""
         ...
 
     def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
         """Every bucket that is not empty, ascending, with its entries."""
         ...
+
+
+TableEntry = tuple[Digest, Digest, bytes, bytes]
+"""Digest of the key, digest of the value, key, value."""
 
 
 class MemoryTable:
@@ -129,27 +133,29 @@ class MemoryTable:
     def __init__(self) -> None:
         self._buckets: dict[int, dict[Digest, tuple[Digest, bytes]]] = {}
 
-    def put(self, key_hash: Digest, value_hash: Digest, key: bytes, value: bytes) -> None:
-        """Store an entry, in place of an earlier one of the same key."""
-        self._buckets.setdefault(bucket_of(key_hash), {})[key_hash] = (value_hash, value)
+    def put(self, entries: Iterable[TableEntry]) -> None:
+        """Store entries, each in place of an earlier one of the same key."""
+        for key_hash, value_hash, _, value in entries:
+            self._buckets.setdefault(bucket_of(key_hash), {})[key_hash] = (value_hash, value)
 
-    def delete(self, key_hash: Digest) -> None:
-        """Remove an entry, if it is there."""
-        number = bucket_of(key_hash)
-        bucket = self._buckets.get(number, {})
-        bucket.pop(key_hash, None)
-        if not bucket:
-            self._buckets.pop(number, None)
+    def delete(self, key_hashes: Iterable[Digest]) -> None:
+        """Remove the entries that are there."""
+        for key_hash in key_hashes:
+            number = bucket_of(key_hash)
+            bucket = self._buckets.get(number, {})
+            bucket.pop(key_hash, None)
+            if not bucket:
+                self._buckets.pop(number, None)
 
-    def bucket(self, number: int) -> list[MapEntry]:
-        """The entries of one bucket, ascending."""
-        bucket = self._buckets.get(number, {})
-        return [MapEntry(key_hash + value_hash) for key_hash, (value_hash, _) in sorted(bucket.items())]
+    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
+        """Buckets in the order in which they are asked for, each with its entries, ascending."""
+        for number in numbers:
+            bucket = sorted(self._buckets.get(number, {}).items())
+            yield number, [MapEntry(key_hash + value_hash) for key_hash, (value_hash, _) in bucket]
 
     def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
         """Every bucket that is not empty, ascending, with its entries."""
-        for number in sorted(self._buckets):
-            yield number, self.bucket(number)
+        return self.buckets(sorted(self._buckets))
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, if there is one."""
@@ -192,17 +198,11 @@ class MerkleMap:
         return self._node(1, BUCKET_BITS)
 
     def update(self, writes: Mapping[bytes, bytes | None]) -> None:
-        """Write values (`None` removes) to the table and follow in the tree."""
-        table = self._table
-        touched = set()
-        for key, value in writes.items():
-            key_hash = hash_key(key)
-            if value is None:
-                table.delete(key_hash)
-            else:
-                table.put(key_hash, hash_value(value), key, value)
-            touched.add(bucket_of(key_hash))
-        self._rehash({number: hash_bucket(table.bucket(number)) for number in touched})
+        """Write values (`None` removes) to the table, in its own order, and follow in the tree."""
+        named = sorted((hash_key(key), key, value) for key, value in writes.items())
+        self._table.put((name, hash_value(value), key, value) for name, key, value in named if value is not None)
+        self._table.delete(name for name, _, value in named if value is None)
+        self._rehash(self._hashed(dict.fromkeys(bucket_of(name) for name, _, _ in named)))
 
     def prove(self, key: bytes) -> MapProof:
         """Show what the map holds for a key, or that it holds nothing."""
@@ -210,7 +210,14 @@ class MerkleMap:
         number = bucket_of(key_hash)
         place = BUCKETS + number
         siblings = tuple(self._node(place >> depth ^ 1, depth) for depth in range(BUCKET_BITS))
-        return MapProof(bucket=_show(self._table.bucket(number), key_hash), siblings=siblings)
+        entries = dict(self._table.buckets([number])).get(number, [])
+        return MapProof(bucket=_show(entries, key_hash), siblings=siblings)
+
+    def _hashed(self, numbers: Iterable[int]) -> dict[int, Digest]:
+        """What stands for each of these buckets."""
+        return dict.fromkeys(numbers, EMPTY[0]) | {
+            number: hash_bucket(entries) for number, entries in self._table.buckets(numbers)
+        }
 
     def _node(self, place: int, depth: int) -> Digest:
         node = self._nodes[32 * place : 32 * place + 32]

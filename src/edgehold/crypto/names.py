@@ -63,7 +63,12 @@ def evidence_id(accused: AccountId, task: TaskId, tag: int, witness: bytes) -> D
 
 def envelope_digest(envelope: Envelope) -> Digest:
     """By this the ledger remembers a transaction until it expires; the signature is not part of it."""
-    return tagged_hash("envelope", encode(envelope))
+    return payload_digest(encode(envelope))
+
+
+def payload_digest(payload: bytes) -> Digest:
+    """The digest of the envelope whose bytes a transaction carries."""
+    return tagged_hash("envelope", payload)
 
 
 # ── what is signed outside an envelope ────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgehold.crypto.merkle import MemoryTable, MerkleMap
@@ -23,6 +23,12 @@ KEPT_HEADERS = 1000
 
 KEPT_ANSWERS = 1000
 """Heights for which a receipt can still be asked for after its envelope expired."""
+
+KEPT_VALUES = 20_000
+"""So many small values, of the last keys that were asked for, are kept in memory."""
+
+SMALL_VALUE = 1024
+"""Bytes of the largest value that is kept."""
 
 Verified = tuple[Request, PublicKey | None]
 """A transaction and the key under which its signature was found good, if it was looked at."""
@@ -47,6 +53,7 @@ class Chain:
         self._machine = machine
         self._key = key
         self._hashes: dict[int, Digest] = {}
+        self._values: dict[bytes, bytes | None] = {}
         self._last_transactions: Transactions = []
         height = storage.last_height()
         if height == 0:
@@ -73,7 +80,11 @@ class Chain:
 
     def read(self, key: bytes) -> bytes | None:
         """The value under a flat key."""
-        return self._storage.get(key)
+        if key in self._values:
+            return self._values[key]
+        value = self._storage.get(key)
+        self._keep({key: value})
+        return value
 
     def prove(self, key: bytes) -> MapProof:
         """What the map says about a flat key."""
@@ -83,21 +94,22 @@ class Chain:
         """The state as a transaction in the next block would see it."""
         return View(self.read, self.height + 1, self._hashes.get)
 
-    def is_answered(self, request: Request) -> bool:
-        """Whether this envelope was executed and is remembered: then it has no second effect."""
-        return self._storage.answered_at(request.envelope) is not None
+    def answered(self, envelopes: Iterable[Digest]) -> set[Digest]:
+        """Which of these were executed and are remembered: then they have no second effect."""
+        return self._storage.answered(envelopes)
 
-    def append(self, requests: Iterable[Verified], now: int) -> list[Answered]:
+    def append(self, requests: Sequence[Verified], now: int) -> list[Answered]:
         """Make the next block, inside a transaction of the storage; time never stands still or goes back.
 
         Transactions without their sender's signature are left out; they come back with what the rules say of them.
         """
         return self._append(self.last, requests, now)
 
-    def _append(self, previous: SignedHeader | None, requests: Iterable[Verified], now: int) -> list[Answered]:
+    def _append(self, previous: SignedHeader | None, requests: Sequence[Verified], now: int) -> list[Answered]:
         height, time = (previous.header.height, previous.header.time) if previous else (0, self._genesis.time)
         view = View(self.read, height + 1, self._hashes.get)
-        fresh = (one for one in requests if not self.is_answered(one[0]))
+        answered = self.answered(request.envelope for request, _ in requests)
+        fresh = (one for one in requests if one[0].envelope not in answered)
         executed = execute_block(self._machine, view, fresh)
         transactions = [(request.transaction, receipt) for request, receipt in executed.answered]
         signed = make_block(
@@ -112,9 +124,9 @@ class Chain:
             transactions=[data for data, _ in transactions],
         )
         self._map.update(executed.writes)
+        self._keep(executed.writes)
         self._storage.append(signed, transactions)
-        for place, (request, _) in enumerate(executed.answered):
-            self._storage.remember(request.envelope, height + 1, place, request.expires)
+        self._storage.remember(height + 1, ((request.envelope, request.expires) for request, _ in executed.answered))
         self._storage.forget(below=height + 1 - KEPT_ANSWERS)
         self._move_to(signed, transactions)
         return executed.unsigned
@@ -130,8 +142,18 @@ class Chain:
         height = signed.header.height
         self.last = signed
         self._last_transactions = transactions
-        self._hashes[height] = hash_header(signed.header)
+        self._hashes[height] = Digest(signed.commit.block.hash)
         self._hashes.pop(height - KEPT_HEADERS, None)
+
+    def _keep(self, values: Mapping[bytes, bytes | None]) -> None:
+        """Keep what is under these keys in memory, if it is small."""
+        if len(self._values) + len(values) > KEPT_VALUES:
+            self._values.clear()
+        for key, value in values.items():
+            if value is None or len(value) <= SMALL_VALUE:
+                self._values[key] = value
+            else:
+                self._values.pop(key, None)
 
     def _checked_blocks(self, first: Height) -> Iterator[tuple[SignedHeader, Transactions]]:
         previous, previous_transactions = self._block(first - 1) if first > 1 else (None, [])

@@ -119,7 +119,8 @@ class EmbeddedLedger:
         with self._running():
             view = self._chain.view()
             verified = [(request, self._machine.signer(view, request)) for request in requests]
-            fresh = [one for one in verified if not self._chain.is_answered(one[0])]
+            answered = self._chain.answered(request.envelope for request in requests)
+            fresh = [one for one in verified if one[0].envelope not in answered]
         items = [(signer, request.message, request.signature) for request, signer in fresh if signer]
         bad = verify_many(items, self._randomness.draw(32)).count(False)
         if bad:

@@ -13,7 +13,7 @@ from edgehold.errors import BadCredential, UnknownAccount, UnknownTask
 from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.genesis import found_network, initial_state
 from edgehold.ledger.state import State, get_configuration
-from edgehold.ledger.transition import execute, open_envelope, signer_of
+from edgehold.ledger.transition import SignedEnvelope, judge, open_envelope, signer_of
 from edgehold.wire.governance import Genesis
 from edgehold.wire.ids import Digest, Height, PublicKey, Signature, SlotKey, TaskId
 from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
@@ -75,6 +75,7 @@ class LedgerMachine:
     def __init__(self, genesis: Genesis) -> None:
         self._genesis = genesis
         self._network = found_network(genesis)
+        self._seen: tuple[View, State] | None = None
 
     def initial_state(self) -> Mapping[bytes, bytes]:
         """The entries at height 0; raises `BadGenesis`."""
@@ -89,7 +90,7 @@ class LedgerMachine:
             expires=opened.envelope.expires,
             message=opened.message,
             signature=opened.signature,
-            content=opened.envelope,
+            content=opened,
         )
 
     def signer(self, view: View, request: Request) -> PublicKey | None:
@@ -97,7 +98,8 @@ class LedgerMachine:
 
         Anybody can make a key; without this everybody could fill the log with what no panel's person said.
         """
-        state, envelope = self._state(view), request.content
+        opened: SignedEnvelope = request.content
+        state, envelope = self._state(view), opened.envelope
         try:
             if isinstance(envelope.body, SLOT_SIGNED):
                 configuration = get_configuration(state, task_of(envelope.body))
@@ -108,10 +110,13 @@ class LedgerMachine:
 
     def execute(self, view: View, request: Request, signed: bool) -> tuple[Receipt, Mapping[bytes, bytes | None]]:
         """Judge and apply one transaction."""
-        return execute(self._state(view), request.transaction, True if signed else None)
+        return judge(self._state(view), request.content, True if signed else None)
 
     def _state(self, view: View) -> State:
-        return State(view.read, view.height, view.header_hash, self._network)
+        """What the rules read of a view; one view serves a whole block."""
+        if self._seen is None or self._seen[0] is not view:
+            self._seen = view, State(view.read, view.height, view.header_hash, self._network)
+        return self._seen[1]
 
 
 def task_of(body: Revoke | ReportDropped | ReportIgnored) -> TaskId:

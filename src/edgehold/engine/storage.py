@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import apsw
 
-from edgehold.crypto.merkle import bucket_of, hash_key, hash_value
+from edgehold.crypto.merkle import TableEntry, bucket_of, hash_key, hash_value
 from edgehold.durable import Database, closed_on_failure
+from edgehold.engine.blocks import encode_receipt
 from edgehold.errors import BrokenLog, LedgerBusy, StateMismatch, WrongLedger
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.header import SignedHeader
@@ -81,24 +82,25 @@ class Storage:
 
     # ── entries: the table under the Merkle map ───────────────────────────────────────────────────────────────────
 
-    def put(self, key_hash: Digest, value_hash: Digest, key: bytes, value: bytes) -> None:
-        """Store an entry, in place of an earlier one of the same key."""
-        self._db.execute("REPLACE INTO state VALUES (?, ?, ?, ?)", (key_hash, value_hash, key, value))
+    def put(self, entries: Iterable[TableEntry]) -> None:
+        """Store entries, each in place of an earlier one of the same key."""
+        self._db.executemany("REPLACE INTO state VALUES (?, ?, ?, ?)", entries)
 
-    def delete(self, key_hash: Digest) -> None:
-        """Remove an entry, if it is there."""
-        self._db.execute("DELETE FROM state WHERE key_hash = ?", (key_hash,))
+    def delete(self, key_hashes: Iterable[Digest]) -> None:
+        """Remove the entries that are there."""
+        self._db.executemany("DELETE FROM state WHERE key_hash = ?", ((key_hash,) for key_hash in key_hashes))
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a flat key, if there is one."""
         return self._one("SELECT value FROM state WHERE key_hash = ?", hash_key(key))
 
-    def bucket(self, number: int) -> list[MapEntry]:
-        """The entries of one bucket, ascending."""
-        first = (number * _BUCKET_STEP).to_bytes(4, "big")
-        last = ((number + 1) * _BUCKET_STEP - 1).to_bytes(4, "big") + b"\xff" * 29
-        rows = self._db.execute("SELECT key_hash, value_hash FROM state WHERE key_hash BETWEEN ? AND ?", (first, last))
-        return [MapEntry(cast(bytes, key_hash) + cast(bytes, value_hash)) for key_hash, value_hash in rows]
+    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
+        """Buckets in the order in which they are asked for, each with its entries, ascending; an empty one is left out."""
+        query = "SELECT key_hash, value_hash FROM state WHERE key_hash BETWEEN ? AND ?"
+        rows = self._db.executemany(query, (_bounds(number) for number in numbers))
+        entries = (MapEntry(cast(bytes, key_hash) + cast(bytes, value_hash)) for key_hash, value_hash in rows)
+        for number, group in groupby(entries, key=bucket_of):
+            yield number, list(group)
 
     def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
         """Every bucket that is not empty, ascending, with its entries, each recomputed from what the table holds."""
@@ -113,7 +115,7 @@ class Storage:
         """Add a block to the log."""
         height = signed.header.height
         self._db.execute("INSERT INTO block VALUES (?, ?)", (height, encode(signed)))
-        rows = ((height, place, data, encode(receipt)) for place, (data, receipt) in enumerate(transactions))
+        rows = ((height, place, data, encode_receipt(receipt)) for place, (data, receipt) in enumerate(transactions))
         self._db.executemany("INSERT INTO tx VALUES (?, ?, ?, ?)", rows)
 
     def last_height(self) -> Height:
@@ -137,9 +139,16 @@ class Storage:
 
     # ── receipts that are remembered ──────────────────────────────────────────────────────────────────────────────
 
-    def remember(self, envelope: Digest, height: Height, place: int, expires: Height) -> None:
-        """Keep where an envelope was answered until it expires."""
-        self._db.execute("INSERT INTO answer VALUES (?, ?, ?, ?)", (envelope, height, place, expires))
+    def remember(self, height: Height, envelopes: Iterable[tuple[Digest, Height]]) -> None:
+        """Keep where the envelopes of a block were answered, each until the height at which it expires."""
+        rows = ((envelope, height, place, expires) for place, (envelope, expires) in enumerate(envelopes))
+        self._db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", rows)
+
+    def answered(self, envelopes: Iterable[Digest]) -> set[Digest]:
+        """Which of these envelopes were answered, as far as that is remembered."""
+        one_each = ((envelope,) for envelope in envelopes)
+        found = self._db.executemany("SELECT envelope FROM answer WHERE envelope = ?", one_each)
+        return {Digest(cast(bytes, envelope)) for (envelope,) in found}
 
     def answered_at(self, envelope: Digest) -> tuple[Height, int] | None:
         """Height and place in the block at which an envelope was answered, if that is remembered."""
@@ -160,6 +169,12 @@ class Storage:
         for (value,) in self._db.execute(query, (argument,)):
             return cast(bytes, value)
         return None
+
+
+def _bounds(number: int) -> tuple[bytes, bytes]:
+    """Between which key hashes a bucket lies."""
+    first, end = number * _BUCKET_STEP, (number + 1) * _BUCKET_STEP
+    return first.to_bytes(4, "big"), (end - 1).to_bytes(4, "big") + b"\xff" * 29
 
 
 def _recomputed(key_hash: bytes, value_hash: bytes, key: bytes, value: bytes) -> MapEntry:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from edgehold.crypto.cose import open1, signed_bytes
-from edgehold.crypto.names import envelope_digest
+from edgehold.crypto.names import payload_digest
 from edgehold.crypto.signatures import verify
 from edgehold.errors import BadSignature, EdgeholdError, Expired, ExpiresTooFar, Malformed, Refusal, WrongNetwork
 from edgehold.ledger.rules.accounts import attest, open_account, transfer, withdraw_attestation
@@ -90,7 +90,7 @@ def open_envelope(tx: bytes, network: NetworkId) -> SignedEnvelope:
         raise WrongNetwork(f"signed for network {envelope.network.hex()}, this is {network.hex()}")
     return SignedEnvelope(
         envelope=envelope,
-        digest=envelope_digest(envelope),
+        digest=payload_digest(message.payload),
         message=signed_bytes(message.payload, network),
         signature=message.signature,
     )

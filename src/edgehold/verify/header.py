@@ -8,6 +8,7 @@ Sources: CometBFT `types/block.go`, `types/vote.go`, `types/canonical.go`, `type
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from edgehold.crypto.merkle import tree_root
@@ -139,8 +140,9 @@ def hash_header(header: Header) -> Digest:
     )
 
 
+@lru_cache(maxsize=64)
 def hash_validators(validators: ValidatorSet) -> Digest:
-    """The root over the keys and powers of a set, in its order."""
+    """The root over the keys and powers of a set, in its order; one set signs many headers."""
     return tree_root(
         [_bytes(1, _bytes(1, one.key)) + _number(2, one.power) for one in validators.validators],
     )
@@ -172,6 +174,7 @@ def hash_consensus_parameters(max_bytes: int, max_gas: int) -> Digest:
     return Digest(sha256(_number(1, max_bytes) + _number(2, max_gas)).digest())
 
 
+@lru_cache(maxsize=1024)
 def address_of(key: PublicKey) -> Address:
     """The name of a validator in headers and votes."""
     return Address(sha256(key).digest()[:20])
