@@ -1,0 +1,37 @@
+"""The bench of hubs and demos: every row is there, and a demo that fails is no figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgehold.bench.demo import measure, play
+from edgehold.bench.measure import Work
+from edgehold.errors import Unavailable
+
+
+def test_quick_rounds_give_every_row(tmp_path: Path) -> None:
+    rows = measure(Work(runs=1, quick=True, folder=tmp_path, say=lambda words: None))
+    assert [(row.name, row.unit) for row in rows] == [
+        ("one hub's part in a task, processor time, many hubs in one process", "ms"),
+        ("one hub's part in a task, processor time, each proving everything by itself", "ms"),
+        ("demo of 12 people", "s"),
+        ("demo of 12 people, memory at its peak", "MB"),
+        ("demo of 24 people", "s"),
+        ("demo of 24 people, memory at its peak", "MB"),
+        ("demo of 24 people by that of 12: time a person", ""),
+    ]
+    assert all(row.value > 0 and row.runs == 1 for row in rows)
+    shared, own = rows[:2]
+    assert shared.ratio is not None
+    assert own.ratio is not None
+    assert min(shared.ratio, own.ratio) > 1, "nobody is faster than a part of the work"
+    assert not list((tmp_path).glob("demo *")), "what a demo left is removed"
+
+
+def test_a_demo_that_fails_is_no_figure(tmp_path: Path) -> None:
+    (tmp_path / "demo 0").mkdir()
+    (tmp_path / "demo 0" / "in the way").touch()
+    with pytest.raises(Unavailable, match="the demo of 12 ended with"):
+        play(Work(runs=1, quick=True, folder=tmp_path, say=lambda words: None), people=12, number=0)
