@@ -139,7 +139,7 @@ from edgehold.wire.governance import SetParameters
 from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, SealKey, TaskId
 from edgehold.wire.order import WithdrawOrder
 from edgehold.wire.panel import ClosePanel
-from edgehold.wire.program import MeasurementKind, MeasurementType, ReviewProgram
+from edgehold.wire.program import Capability, MeasurementKind, MeasurementType, ReviewProgram
 from edgehold.wire.purpose import Permission, Purpose
 from edgehold.wire.root import CommitRoot
 from edgehold.wire.task import (
@@ -380,6 +380,9 @@ def publish_program(book: Book) -> None:
         book.no(MeasurementUnfit, f"a {kind.value} with other bounds", world, LEADER, program)
     book.no(WrongRole, "hubs publish nothing", world, HUB, PROGRAM)
     book.no(NotSorted, "kinds ascend", world, LEADER, replace(PROGRAM, kinds=(Kind.LAB, Kind.EHR)))
+    sums = replace(PROGRAM, capabilities=(Capability.VEC,))
+    book.yes("a program that declares a capability", world, LEADER, sums)
+    book.no(NotSorted, "each capability once", world, LEADER, replace(sums, capabilities=(Capability.VEC,) * 2))
     world.do(OTHER_LEADER, PROGRAM)
     book.no(ProgramExists, "a program is published once, by whomever", world, LEADER, PROGRAM)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgehold.errors import BadManifest
 from edgehold.sandbox.limits import DEFAULT_LIMITS
 from edgehold.sandbox.manifest import parse_manifest
-from edgehold.wire.program import MeasurementKind, MeasurementType
+from edgehold.wire.program import Capability, MeasurementKind, MeasurementType
 
 HEAD = """
 name = "bmi"
@@ -83,11 +83,20 @@ def test_a_wrong_measurement_is_refused_by_its_field(section: str, says: str) ->
         ('["ehr"]', "[]"),
         ('"aggregate"', '"harmless"'),
         ('sensitivity = "aggregate"', 'sensitivity = "aggregate"\npurposes = ["research"]'),
+        ('sensitivity = "aggregate"', 'sensitivity = "aggregate"\ncapabilities = ["network"]'),
+        ('sensitivity = "aggregate"', 'sensitivity = "aggregate"\ncapabilities = ["vec", "vec"]'),
     ],
 )
 def test_a_wrong_head_is_refused(old: str, new: str) -> None:
     with pytest.raises(BadManifest):
         parse_manifest(manifest_with('kind = "count"\nlabels = ["a"]', HEAD.replace(old, new)), "x.toml")
+
+
+def test_a_program_has_the_capabilities_that_it_declares_and_no_others() -> None:
+    section = 'kind = "count"\nlabels = ["a"]'
+    assert parse_manifest(manifest_with(section), "x.toml").capabilities == ()
+    declared = parse_manifest(manifest_with(section, head=HEAD + 'capabilities = ["vec"]'), "x.toml")
+    assert declared.capabilities == (Capability.VEC,)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -126,6 +126,7 @@ def show(name: str | None, as_json: bool) -> None:
         *wrapped(facts["title"]),
         f"  id       {facts['id']}",
         f"  reads    {facts['reads']}",
+        *(f"  may use  {capability}" for capability in facts["capabilities"]),
         f"  says     {facts['kind']} of {len(facts['labels'])}:",
         *(f"             {label}" for label in facts["labels"]),
         f"  limits   {limits_words(facts['limits'])}",
@@ -179,6 +180,7 @@ def program_facts(chosen: Program) -> dict[str, Any]:
         "title": manifest.title,
         "id": program_id(chosen.descriptor).hex(),
         "reads": manifest.reads,
+        "capabilities": [capability.value for capability in manifest.capabilities],
         "kind": manifest.measurement.kind.value,
         "labels": list(manifest.measurement.labels),
         "limits": {

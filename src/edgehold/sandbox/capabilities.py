@@ -1,22 +1,25 @@
 """What a program can reach: an allow-list over everything the runtime's component asks for.
 
-CPython asks for the whole of WASI 0.2, as a C library does. Each import falls in one of three classes, by its name and
+CPython asks for the whole of WASI 0.2, as a C library does. Each import falls in one of four classes, by its name and
 exact version; whatever is in none makes the runtime unusable:
 
     granted   streams, and files below the one read-only directory a run is given; standard output leads nowhere
     shadowed  clocks that stand still, dice that always show zero, an empty environment
     denied    sockets, names of hosts, sleeping, leaving: calling one ends the run
+    declared  what a program is given if its manifest asks for it (`wire.program.Capability`), and denied if not
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component, ComponentInstanceType, FuncType, Linker, LinkerInstance, Record, ResourceType
 
 from edgehold.errors import RuntimeRefused
+from edgehold.wire.program import Capability
 
 Answer = Callable[..., Any]
 
@@ -46,6 +49,9 @@ DENIED_INTERFACES: Final = frozenset(
     )
 )  # fmt: skip
 
+DECLARED: Final = {Capability.VEC: "edgehold:sandbox/vec@1.0.0"}
+"""The interface that each capability stands for."""
+
 OWN_RESOURCES: Final = (
     "network", "tcp-socket", "udp-socket", "incoming-datagram-stream", "outgoing-datagram-stream",
     "resolve-address-stream",
@@ -53,19 +59,22 @@ OWN_RESOURCES: Final = (
 """Resource types of the denied interfaces; no instance of one can ever exist."""
 
 
-def make_linker(engine: Engine, component: Component) -> Linker:
-    """Bind every import of a runtime as the table above says.
+def make_linker(
+    engine: Engine, component: Component, given: Mapping[Capability, Mapping[str, Answer]] = MappingProxyType({})
+) -> Linker:
+    """Bind every import of a runtime as the table above says; `given` is what programs declared, with its answers.
 
     Raises `RuntimeRefused` for an import that is not in the table.
     """
     linker = Linker(engine)
     linker.allow_shadowing = True
     linker.add_wasip2()
+    declared = {name: given.get(capability, {}) for capability, name in DECLARED.items()}
     with linker.root() as root:
         for name, extern in component.type.imports(engine).items():
             if name in GRANTED:
                 continue
-            answers = {} if name in DENIED_INTERFACES else shadows().get(name)
+            answers = {} if name in DENIED_INTERFACES else (shadows() | declared).get(name)
             interface = extern.ty
             if answers is None or not isinstance(interface, ComponentInstanceType):
                 raise RuntimeRefused(f"the runtime asks for {name}, which no program may have")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from wasmtime import Engine, Store, WasiConfig, WasmtimeError
-from wasmtime.component import Variant
+from wasmtime.component import Linker, Variant
 
 from edgehold.errors import (
     DeadlineExceeded,
@@ -31,7 +32,8 @@ from edgehold.errors import (
 from edgehold.sandbox.capabilities import DENIED, make_linker
 from edgehold.sandbox.compiled import load_runtime
 from edgehold.sandbox.engine import make_engine
-from edgehold.wire.program import RunLimits
+from edgehold.sandbox.vec import REFUSED, Vec
+from edgehold.wire.program import Capability, RunLimits
 
 MOST_SOURCE: Final = 64 * 1024
 """Bytes of a program's text."""
@@ -68,7 +70,9 @@ class Sandbox:
     def __init__(self, runtime: Path) -> None:
         self._engine = make_engine()
         self._component = load_runtime(self._engine, runtime)
-        self._linker = make_linker(self._engine, self._component)
+        self._vec = Vec(self._engine)
+        self._linkers = {frozenset[Capability](): make_linker(self._engine, self._component)}
+        self._linking = threading.Lock()
         self._pulse = Pulse(self._engine)
 
     def __enter__(self) -> Self:
@@ -83,12 +87,15 @@ class Sandbox:
         """Stop the background thread; runs after this have no deadline and are refused."""
         self._pulse.stop()
 
-    def run(self, source: str, tables: Path, params: str, limits: RunLimits) -> Answer:
+    def run(
+        self, source: str, tables: Path, params: str, limits: RunLimits, capabilities: Collection[Capability] = ()
+    ) -> Answer:
         """Run `main` of a program text over the tables in one directory, read-only.
 
-        `params` is JSON text. Raises the `SandboxError` that says what stopped the program: `FuelExhausted`,
-        `DeadlineExceeded`, `MemoryExceeded`, `StackExceeded`, `OutputTooLarge`, `ForbiddenCapability`, `ProgramFailed`,
-        `ProgramCrashed`; before it starts `ProgramTooLarge` and `NoTables`. All of them stay with the owner.
+        `params` is JSON text; `capabilities` are those that the program's manifest declares. Raises the `SandboxError`
+        that says what stopped the program: `FuelExhausted`, `DeadlineExceeded`, `MemoryExceeded`, `StackExceeded`,
+        `OutputTooLarge`, `ForbiddenCapability`, `ProgramFailed`, `ProgramCrashed`; before it starts `ProgramTooLarge`
+        and `NoTables`. All of them stay with the owner.
         """
         for what, text, most in (("source", source, MOST_SOURCE), ("parameters", params, MOST_PARAMS)):
             if (size := len(text.encode("utf-8", "surrogatepass"))) > most:
@@ -97,16 +104,25 @@ class Sandbox:
             raise NoTables(f"{tables} is not a directory")
         store = Store(self._engine)
         try:
-            with self._pulse:
+            linker = self._linker_with(frozenset(capabilities))
+            with self._pulse, self._vec.serving(store, tables):
                 _equip(store, tables, limits)
-                text = self._call(store, source, params, limits)
+                text = self._call(linker, store, source, params, limits)
                 return Answer(text, limits.fuel - store.get_fuel())
         finally:
             store.close()
 
-    def _call(self, store: Store, source: str, params: str, limits: RunLimits) -> str:
+    def _linker_with(self, capabilities: frozenset[Capability]) -> Linker:
+        with self._linking:
+            if capabilities not in self._linkers:
+                answers = {Capability.VEC: self._vec.answers()}
+                given = {capability: answers[capability] for capability in capabilities}
+                self._linkers[capabilities] = make_linker(self._engine, self._component, given)
+            return self._linkers[capabilities]
+
+    def _call(self, linker: Linker, store: Store, source: str, params: str, limits: RunLimits) -> str:
         try:
-            function = self._linker.instantiate(store, self._component).get_func(store, "run")
+            function = linker.instantiate(store, self._component).get_func(store, "run")
             if function is None:
                 raise ProgramCrashed("the runtime has no function `run`")
             result = function(store, source, params)
@@ -198,6 +214,8 @@ def stopped(message: str, limits: RunLimits) -> SandboxError:
         return StackExceeded("the program called more deeply than the sandbox allows")
     if DENIED in cause:
         return ForbiddenCapability(cause[cause.index(DENIED) :].splitlines()[0])
+    if REFUSED in cause:
+        return ProgramFailed(cause[cause.index(REFUSED) :].splitlines()[0])
     return ProgramCrashed(cause[:200])
 
 

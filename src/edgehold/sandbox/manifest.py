@@ -16,7 +16,8 @@
 
 The title is the sentence an owner reads before saying yes. `purposes` are hints for customers. There is one label for
 each number of the result; a histogram's last is "n/a". `groups` names equal runs of labels, one after another, without
-the last "n/a". What `[limits]` leaves out has the value of `limits.DEFAULT_LIMITS`.
+the last "n/a". What `[limits]` leaves out has the value of `limits.DEFAULT_LIMITS`. `capabilities = ["vec"]` gives the
+program sums over whole columns (`person.Person.vec`); it has none that it does not declare.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from msgspec import Meta, Struct
 from edgehold.errors import BadManifest
 from edgehold.sandbox.limits import DEFAULT_LIMITS
 from edgehold.wire.data import Kind
-from edgehold.wire.program import MeasurementKind, MeasurementType, RunLimits, Sensitivity
+from edgehold.wire.program import Capability, MeasurementKind, MeasurementType, RunLimits, Sensitivity
 
 NOT_AVAILABLE: Final = "n/a"
 """The label of a histogram's last bucket: persons without usable data, and neutral reports."""
@@ -83,6 +84,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=7)]
     sensitivity: Sensitivity
     purposes: Annotated[tuple[Annotated[str, Meta(pattern=r"\ADUO:\d{7}\Z")], ...], Meta(max_length=32)] = ()
+    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=7)] = ()
     measurement: Measures
     limits: LimitsGiven = LimitsGiven()
 
@@ -104,7 +106,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise BadManifest(f"{where}: {error}") from error
     reasons = [
-        *_kinds_reasons(manifest),
+        *_order_reasons("kinds", [kind.value for kind in manifest.kinds]),
+        *_order_reasons("capabilities", [capability.value for capability in manifest.capabilities]),
         *_measurement_reasons(manifest.measurement),
         *_limits_reasons(manifest.limits),
     ]
@@ -113,9 +116,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     return manifest
 
 
-def _kinds_reasons(manifest: Manifest) -> list[str]:
-    names = [kind.value for kind in manifest.kinds]
-    return [] if names == sorted(set(names)) else ["`kinds` must be sorted, each once"]
+def _order_reasons(field: str, names: list[str]) -> list[str]:
+    return [] if names == sorted(set(names)) else [f"`{field}` must be sorted, each once"]
 
 
 def _limits_reasons(limits: LimitsGiven) -> list[str]:

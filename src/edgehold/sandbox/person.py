@@ -17,6 +17,11 @@ A table of schema `edgehold.events/1` is a folder of little-endian columns, all 
     unit.u32      the unit of the number (UCUM), as a place in the strings; 0 for none
     strings.json  the distinct strings, sorted; the first is the empty one
 
+A program whose manifest says `capabilities = ["vec"]` also has sums over whole columns, some hundred times faster than
+its own loops:
+
+    score = person.vec.dot("dosage.u8", "weight.f64")
+
 This module is part of the runtime: it also runs inside the sandbox, and a change of it is a new runtime.
 """
 
@@ -24,13 +29,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from io import FileIO
+from itertools import compress, count, repeat
+from typing import Any, NamedTuple, Protocol
 
 NO_TIME = -(2**63)
 """The time of an event whose time is not known; such events come first."""
+
+FORMATS: dict[str, Any] = {"u8": "B", "u32": "I", "i64": "q", "f64": "d"}
+"""What a column holds, by the end of its name: unsigned bytes and words, signed integers, floating-point numbers."""
 
 
 class Event(NamedTuple):
@@ -60,27 +69,27 @@ class Events:
     @cached_property
     def time(self) -> memoryview[int]:
         """Seconds since 1970 UTC, one a row."""
-        return memoryview(self._read("time.i64")).cast("q")
+        return self._column("time.i64")
 
     @cached_property
     def code(self) -> memoryview[int]:
         """Places in `strings`, one a row."""
-        return memoryview(self._read("code.u32")).cast("I")
+        return self._column("code.u32")
 
     @cached_property
     def value(self) -> memoryview[float]:
         """Numbers, NaN where there is none, one a row."""
-        return memoryview(self._read("value.f64")).cast("d")
+        return self._column("value.f64")
 
     @cached_property
     def text(self) -> memoryview[int]:
         """Places in `strings`, one a row."""
-        return memoryview(self._read("text.u32")).cast("I")
+        return self._column("text.u32")
 
     @cached_property
     def unit(self) -> memoryview[int]:
         """Places in `strings`, one a row."""
-        return memoryview(self._read("unit.u32")).cast("I")
+        return self._column("unit.u32")
 
     def code_index(self, code: str) -> int | None:
         """The place of a code among the strings, or None if the person has nothing of the kind."""
@@ -92,8 +101,15 @@ class Events:
 
     def rows(self, *codes: str) -> Iterator[Event]:
         """The events that bear one of these codes (all events, if none is named), oldest first."""
-        wanted = self._places_of(codes)
-        return (self._event(row) for row, code in enumerate(self.code) if not codes or code in wanted)
+        columns: list[Sequence[Any]] = [self.time, self.code, self.value, self.text, self.unit]
+        if codes:
+            wanted = self._places_of(codes)
+            places = list(compress(count(), map(wanted.__contains__, self.code)))
+            columns = [[column[place] for place in places] for column in columns]
+        time, code, value, text, unit = columns
+        string = self.strings.__getitem__
+        fields = zip(time, map(string, code), value, map(string, text), map(string, unit), strict=True)
+        return map(partial(tuple.__new__, Event), fields)
 
     def latest(self, code: str, unit: str) -> Event | None:
         """The newest event of this code with a time and a plain number in this unit, or None.
@@ -125,22 +141,69 @@ class Events:
         name = self.strings
         return Event(self.time[row], name[self.code[row]], self.value[row], name[self.text[row]], name[self.unit[row]])
 
+    def _column(self, name: str) -> memoryview[Any]:
+        return read_column(self._folder, name)
+
     def _read(self, name: str) -> bytes:
-        """A whole file, in as few calls to the host as possible: each costs more than reading the bytes."""
-        file = os.open(f"{self._folder}/{name}", os.O_RDONLY)
-        try:
-            parts, left = [], os.fstat(file).st_size
-            while left and (part := os.read(file, left)):
-                parts.append(part)
-                left -= len(part)
-            return b"".join(parts)
-        finally:
-            os.close(file)
+        return read_file(self._folder, name)
+
+
+class Vec(Protocol):
+    """Sums over whole columns, each named by its file: `dosage.u8`.
+
+    A column that is not there, or two of different lengths, end the run. The order of the sums is fixed, see
+    `interface.wit`.
+    """
+
+    def dot(self, left: str, right: str) -> float:
+        """The sum of the products of two columns, row by row."""
+
+    def sum(self, column: str) -> float:
+        """The sum of one column."""
+
+
+class PlainVec:
+    """The same sums in plain Python, to try a program without the sandbox; slow, and equal to the last bit."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def dot(self, left: str, right: str) -> float:
+        """The sum of the products of two columns, row by row."""
+        return self._sum(read_column(self._folder, left), read_column(self._folder, right))
+
+    def sum(self, column: str) -> float:
+        """The sum of one column."""
+        return self._sum(read_column(self._folder, column))
+
+    def _sum(self, left: memoryview[Any], right: memoryview[Any] | None = None) -> float:
+        lane = [0.0] * 8
+        for row, (one, other) in enumerate(zip(left, right or repeat(1.0, len(left)), strict=True)):
+            lane[row % 8] += float(one) * float(other)
+        return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]))
+
+
+def read_column(folder: str, name: str) -> memoryview[Any]:
+    """The numbers of a column, by its file's name."""
+    column: memoryview[Any] = memoryview(read_file(folder, name)).cast(FORMATS[name.rpartition(".")[2]])
+    return column
+
+
+def read_file(folder: str, name: str) -> bytes:
+    """A whole file, in as few calls to the host as possible: each costs more than copying the bytes."""
+    with FileIO(f"{folder}/{name}") as file:
+        return file.readall()
 
 
 class Person:
     """What `main` is called with: one person's tables, and the parameters of the order."""
 
-    def __init__(self, params: str = "{}", folder: str = "/in") -> None:
+    def __init__(self, params: str = "{}", folder: str = "/in", vec: Vec | None = None) -> None:
         self.params: Any = json.loads(params)
         self.events = Events(folder)
+        self.vec = vec or PlainVec(folder)
+        self._folder = folder
+
+    def column(self, name: str) -> memoryview[Any]:
+        """The numbers of one column of the tables, by its file's name, such as `dosage.u8`."""
+        return read_column(self._folder, name)

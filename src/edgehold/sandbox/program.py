@@ -49,6 +49,7 @@ class Program:
             sensitivity=self.manifest.sensitivity,
             measurement=self.manifest.measurement.type,
             limits=self.manifest.run_limits,
+            capabilities=self.manifest.capabilities,
         )
 
 
@@ -113,7 +114,7 @@ def run_program(
     """
     try:
         check_identity(source, descriptor)
-        answer = sandbox.run(decode_source(source), tables, params, descriptor.limits)
+        answer = sandbox.run(decode_source(source), tables, params, descriptor.limits, descriptor.capabilities)
         return Measured(check_measurement(answer.text, descriptor.measurement), answer.fuel)
     except SandboxError as error:
         return Failed(error)

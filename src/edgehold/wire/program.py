@@ -52,6 +52,12 @@ class Sensitivity(StrEnum):
     RECORD = "record"
 
 
+class Capability(StrEnum):
+    """What a program may call beyond reading its tables; it has none that it does not declare."""
+
+    VEC = "vec"  # sums over whole columns
+
+
 class PublishProgram(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
     """A service or customer publishes a program; the source itself is public off the ledger."""
 
@@ -63,6 +69,7 @@ class PublishProgram(Struct, frozen=True, array_like=True, forbid_unknown_fields
     sensitivity: Sensitivity
     measurement: MeasurementType
     limits: RunLimits
+    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=7)] = ()  # sorted
 
 
 class ReviewProgram(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=21):

@@ -38,6 +38,7 @@ def publish_program(state: State, sender: AccountId, tx: PublishProgram) -> Chan
     """An organisation publishes a program; the id does not depend on who does."""
     get_organisation(state, sender)
     require_sorted("kinds", [kind.value for kind in tx.kinds])
+    require_sorted("capabilities", [capability.value for capability in tx.capabilities])
     if not is_well_bounded(tx.measurement):
         raise MeasurementUnfit(f"this is none: {describe(tx.measurement)}")
     program = program_id(tx)
