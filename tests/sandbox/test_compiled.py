@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import BrokenRuntime, CompileFailed, EngineMismatch, RuntimeRefused, UntrustedCache
 from edgehold.sandbox import capabilities, compiled, engine
-from edgehold.sandbox.compiled import default_cache, load_runtime, prepare_runtime, read_component, runtime_digest
+from edgehold.sandbox.compiled import (
+    default_cache,
+    digest_of_file,
+    load_runtime,
+    prepare_runtime,
+    read_component,
+    runtime_digest,
+)
 from edgehold.sandbox.engine import make_engine
 from edgehold.shipped import runtime as shipped
 
@@ -72,6 +81,35 @@ def test_a_changed_byte_is_not_loaded_and_makes_it_compile_again(copy: Path, mon
     assert not copy.with_suffix(".wasm").exists()
 
 
+def test_a_process_takes_the_digest_once_unless_file_or_digest_change(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    def count(path: Path) -> bytes:
+        taken.append(path)
+        return digest_of_file(path)
+
+    monkeypatch.setattr(compiled, "digest_of_file", count)
+    for _ in range(2):
+        load_runtime(make_engine(), prepare_runtime(copy.parent))
+    assert taken == [copy]
+    data = copy.read_bytes()
+    copy.write_bytes(data)
+    load_runtime(make_engine(), copy)
+    assert taken == [copy] * 2
+    another = copy.with_suffix(".part")
+    another.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    another.chmod(0o600)
+    another.replace(copy)
+    with pytest.raises(UntrustedCache):
+        load_runtime(make_engine(), copy)
+    copy.with_suffix(".digest").write_text("00" * 32)
+    with pytest.raises(UntrustedCache):
+        load_runtime(make_engine(), copy)
+    assert taken == [copy] * 4
+
+
 def test_a_component_is_compiled_into_a_private_place_and_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +160,16 @@ def test_a_place_that_others_can_write_to_is_refused(copy: Path, tmp_path: Path)
 def test_another_version_of_the_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "ENGINE_VERSION", "wasmtime 1.0.0")
     with pytest.raises(EngineMismatch, match=r"wasmtime 1.0.0"):
+        make_engine()
+
+
+def test_an_engine_without_a_folder_that_names_its_version_is_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(wasmtime, "__file__", str(tmp_path / "wasmtime" / "__init__.py"))
+    make_engine()
+    monkeypatch.setattr(metadata, "version", lambda name: f"2.0.0 of {name}")
+    with pytest.raises(EngineMismatch, match=r"wasmtime 2.0.0"):
         make_engine()
 
 
