@@ -16,7 +16,7 @@ use crate::{exactly, refused, stream};
 /// Signatures combined in one equation; a larger one gains little.
 const COMBINED: usize = 1024;
 
-/// Below this many, single checks are as fast as looking for the bad one by halves.
+/// Among so few, single checks find the bad ones as fast as halves do.
 const SINGLY: usize = 8;
 
 /// A public key, a message and its signature, as Python hands them over.
@@ -38,21 +38,21 @@ fn queued((public_key, message, signature): &Claim) -> Option<Item> {
     Some(Item::from((key, signature, &message[..])))
 }
 
-/// Judge the items by one equation, which is skipped if it is known not to hold; then each half by its own.
+/// Judge the items by one equation, which is skipped if it is known not to hold; then each half by its own, a few singly.
 fn judge(items: &[Item], verdicts: &mut [bool], suspect: bool, coefficients: &mut ChaCha20Rng) {
-    if items.len() <= SINGLY {
-        for (item, verdict) in items.iter().zip(verdicts) {
-            *verdict = item.clone().verify_single().is_ok();
-        }
-        return;
-    }
-    if !suspect {
+    if !suspect && items.len() > 1 {
         let mut equation = Verifier::new();
         items.iter().for_each(|item| equation.queue(item.clone()));
         if equation.verify(&mut *coefficients).is_ok() {
             verdicts.fill(true);
             return;
         }
+    }
+    if items.len() <= SINGLY {
+        for (item, verdict) in items.iter().zip(verdicts) {
+            *verdict = item.clone().verify_single().is_ok();
+        }
+        return;
     }
     let middle = items.len() / 2;
     let (first, second) = verdicts.split_at_mut(middle);

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from edgehold import _native
 from edgehold.crypto import merkle
 from edgehold.crypto.merkle import (
     MemoryTable,
@@ -177,6 +178,44 @@ def test_the_root_depends_on_the_content_alone(
         verify_presence(tree.root, asked, content[asked], proof)
     else:
         verify_absence(tree.root, asked, proof)
+
+
+@given(
+    puts=st.lists(st.lists(st.tuples(st.integers(0, 7), st.binary(min_size=32, max_size=32)), max_size=9), max_size=3)
+)
+def test_the_tree_is_hashed_as_the_paper_says(puts: list[list[tuple[int, bytes]]]) -> None:
+    empty = [sha256(b"nothing").digest()]
+    for _ in range(3):
+        empty.append(sha256(b"\x01" + 2 * empty[-1]).digest())
+    tree, leaves = _native.MerkleTree(empty), [empty[0]] * 8
+    for put in puts:
+        tree.put(put)
+        for place, digest in put:
+            leaves[place] = empty[0] if digest == bytes(32) else digest
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append(
+            [sha256(b"\x01" + left + right).digest() for left, right in zip(below[::2], below[1::2], strict=True)]
+        )
+    assert tree.root == levels[-1][0]
+    for leaf in range(8):
+        assert tree.siblings(leaf) == [level[leaf >> depth ^ 1] for depth, level in enumerate(levels[:-1])]
+
+
+def test_the_tree_refuses_what_does_not_fit() -> None:
+    tree = _native.MerkleTree([bytes([1]) * 32] * 4)
+    before = tree.root
+    for leaves in [[(8, bytes(32))], [(0, bytes([2]) * 32), (2**40, bytes(32))], [(0, bytes(31))]]:
+        with pytest.raises(ValueError, match="leaf"):
+            tree.put(leaves)
+    with pytest.raises(ValueError, match="there is no leaf 8 among 8"):
+        tree.siblings(8)
+    assert tree.root == before
+    assert tree.siblings(1)[0] == bytes([1]) * 32
+    for empty in [[], [bytes(32)] * 26, [bytes(31)]]:
+        with pytest.raises(ValueError, match=r"levels|31 bytes"):
+            _native.MerkleTree(empty)
 
 
 # ── a large bucket ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from edgehold.engine import chain, embedded
 from edgehold.engine.embedded import FILE, EmbeddedLedger
 from edgehold.engine.keeper import Keeper
 from edgehold.engine.machine import Request, View
+from edgehold.engine.storage import EPOCH
 from edgehold.errors import (
     BadSignature,
     BrokenLog,
@@ -41,7 +42,7 @@ from edgehold.verify.inclusion import verify_answer
 from edgehold.wire.account import Role
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
-from edgehold.wire.ids import PublicKey
+from edgehold.wire.ids import Digest, PublicKey
 from edgehold.wire.tx import Receipt
 
 VALIDATOR = SigningKey(bytes([1]) * 32)
@@ -314,8 +315,33 @@ def test_receipts_are_remembered_beyond_the_expiry_and_then_forgotten(ledger: Em
     envelope = ledger.submit(write({b"key": b"value"}, expires=5))
     ledger.advance(1000)
     assert ledger.receipt(envelope) is not None
-    ledger.advance(10)
+    ledger.advance(5 + EPOCH)
     assert ledger.receipt(envelope) is None
+
+
+@pytest.mark.parametrize("expires", [1001, 1002, 1100, 2**53])
+def test_what_expires_late_is_remembered_until_then(ledger: EmbeddedLedger, expires: int) -> None:
+    transaction = write({b"key": b"first"}, expires=expires)
+    envelope = ledger.submit(transaction)
+    ledger.advance()
+    ledger.submit(write({b"key": b"second"}, 1, expires=1003))
+    ledger.advance(990)
+    before = ledger.receipt(envelope)
+    ledger.submit(transaction)
+    ledger.advance(200)
+    assert ledger.read(b"key") == b"second"
+    assert ledger.receipt(envelope) == before
+    assert before is not None
+
+
+def test_a_receipt_is_found_among_many_expiries(ledger: EmbeddedLedger) -> None:
+    envelopes = {expires: ledger.submit(write({b"key": b""}, expires=expires)) for expires in range(2, 3000, 61)}
+    ledger.advance()
+    for envelope in envelopes.values():
+        receipt = ledger.receipt(envelope)
+        assert receipt is not None
+        assert receipt.height == 2
+    assert ledger.receipt(Digest(bytes(32))) is None
 
 
 # ── who signed ────────────────────────────────────────────────────────────────────────────────────────────────────

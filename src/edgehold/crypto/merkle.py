@@ -15,9 +15,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from mmap import mmap
 from typing import Protocol
 
+from edgehold import _native
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import BadProof
 from edgehold.wire.ids import Digest
@@ -182,60 +182,36 @@ def bucket_of(key_hash: bytes) -> int:
 class MerkleMap:
     """The tree above a table of entries; whoever holds it changes the table through it only, from one thread at a time.
 
-    Nodes lie in anonymous memory, node i at byte 32·i, its children at 2i and 2i + 1, the root at 1, the buckets from
-    2¹⁸ on; 32 zero bytes stand for an empty subtree. Memory is taken only where it is written (at most 16 MiB), so that
-    an empty map costs nothing.
+    The nodes are kept and hashed by the native module. Memory is taken only where it is written (at most 16 MiB), so
+    that an empty map costs nothing.
     """
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._nodes = mmap(-1, 64 * BUCKETS)
-        self._rehash({number: hash_bucket(entries) for number, entries in table.occupied()})
+        self._tree = _native.MerkleTree(EMPTY)
+        self._tree.put([(number, hash_bucket(entries)) for number, entries in table.occupied()])
 
     @property
     def root(self) -> Digest:
         """What stands for the whole content."""
-        return self._node(1, BUCKET_BITS)
+        return Digest(self._tree.root)
 
     def update(self, writes: Mapping[bytes, bytes | None]) -> None:
         """Write values (`None` removes) to the table, in its own order, and follow in the tree."""
         named = sorted((hash_key(key), key, value) for key, value in writes.items())
         self._table.put((name, hash_value(value), key, value) for name, key, value in named if value is not None)
         self._table.delete(name for name, _, value in named if value is None)
-        self._rehash(self._hashed(dict.fromkeys(bucket_of(name) for name, _, _ in named)))
+        touched = list(dict.fromkeys(bucket_of(name) for name, _, _ in named))
+        hashed = {number: hash_bucket(entries) for number, entries in self._table.buckets(touched)}
+        self._tree.put([(number, hashed.get(number, EMPTY[0])) for number in touched])
 
     def prove(self, key: bytes) -> MapProof:
         """Show what the map holds for a key, or that it holds nothing."""
         key_hash = hash_key(key)
         number = bucket_of(key_hash)
-        place = BUCKETS + number
-        siblings = tuple(self._node(place >> depth ^ 1, depth) for depth in range(BUCKET_BITS))
+        siblings = tuple(Digest(sibling) for sibling in self._tree.siblings(number))
         entries = dict(self._table.buckets([number])).get(number, [])
         return MapProof(bucket=_show(entries, key_hash), siblings=siblings)
-
-    def _hashed(self, numbers: Iterable[int]) -> dict[int, Digest]:
-        """What stands for each of these buckets."""
-        return dict.fromkeys(numbers, EMPTY[0]) | {
-            number: hash_bucket(entries) for number, entries in self._table.buckets(numbers)
-        }
-
-    def _node(self, place: int, depth: int) -> Digest:
-        node = self._nodes[32 * place : 32 * place + 32]
-        return EMPTY[depth] if node == _ZERO else Digest(node)
-
-    def _rehash(self, buckets: Mapping[int, Digest]) -> None:
-        nodes = self._nodes
-        for number, digest in buckets.items():
-            place = 32 * (BUCKETS + number)
-            nodes[place : place + 32] = digest
-        places = {(BUCKETS + number) >> 1 for number in buckets}
-        for empty in EMPTY[:BUCKET_BITS]:
-            for place in places:
-                start = 64 * place
-                left, right = nodes[start : start + 32], nodes[start + 32 : start + 64]
-                content = b"\x01" + (empty if left == _ZERO else left) + (empty if right == _ZERO else right)
-                nodes[32 * place : 32 * place + 32] = sha256(content).digest()
-            places = {place >> 1 for place in places}
 
 
 def verify_presence(root: Digest, key: bytes, value: bytes, proof: MapProof) -> None:
@@ -320,9 +296,6 @@ def _check_bucket(root: Digest, key_hash: Digest, proof: MapProof) -> list[MapEn
     if node != root:
         raise BadProof(f"bucket {number} and its siblings lead to {node.hex()}, not to {root.hex()}")
     return shown
-
-
-_ZERO = bytes(32)
 
 
 def _empty_subtrees() -> tuple[Digest, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgehold.crypto.merkle import MemoryTable, MerkleMap
@@ -94,9 +94,9 @@ class Chain:
         """The state as a transaction in the next block would see it."""
         return View(self.read, self.height + 1, self._hashes.get)
 
-    def answered(self, envelopes: Iterable[Digest]) -> set[Digest]:
-        """Which of these were executed and are remembered: then they have no second effect."""
-        return self._storage.answered(envelopes)
+    def answered(self, requests: Iterable[Request]) -> Collection[Digest]:
+        """The envelopes that were executed and are remembered: they have no second effect."""
+        return self._storage.answered((request.envelope, request.expires) for request in requests)
 
     def append(self, requests: Sequence[Verified], now: int) -> list[Answered]:
         """Make the next block, inside a transaction of the storage; time never stands still or goes back.
@@ -108,7 +108,7 @@ class Chain:
     def _append(self, previous: SignedHeader | None, requests: Sequence[Verified], now: int) -> list[Answered]:
         height, time = (previous.header.height, previous.header.time) if previous else (0, self._genesis.time)
         view = View(self.read, height + 1, self._hashes.get)
-        answered = self.answered(request.envelope for request, _ in requests)
+        answered = self.answered(request for request, _ in requests)
         fresh = (one for one in requests if one[0].envelope not in answered)
         executed = execute_block(self._machine, view, fresh)
         transactions = [(request.transaction, receipt) for request, receipt in executed.answered]
@@ -173,9 +173,10 @@ class Chain:
             raise BrokenLog(f"block {height} cannot be read: {error}") from error
 
     def _check_answers(self, height: Height, transactions: Transactions, now: Height) -> None:
-        for place, (data, _) in enumerate(transactions):
-            request = self._machine.open(data)
-            if request.expires > now and self._storage.answered_at(request.envelope) != (height, place):
+        requests = [self._machine.open(data) for data, _ in transactions]
+        answered = self._storage.answered((request.envelope, request.expires) for request in requests)
+        for place, request in enumerate(requests):
+            if request.expires > now and answered.get(request.envelope) != (height, place):
                 raise BrokenLog(f"block {height}: transaction {place} could be executed a second time")
 
     def _require_root(self, root: Digest) -> None:

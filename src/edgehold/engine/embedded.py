@@ -119,7 +119,7 @@ class EmbeddedLedger:
         with self._running():
             view = self._chain.view()
             verified = [(request, self._machine.signer(view, request)) for request in requests]
-            answered = self._chain.answered(request.envelope for request in requests)
+            answered = self._chain.answered(requests)
             fresh = [one for one in verified if one[0].envelope not in answered]
         items = [(signer, request.message, request.signature) for request, signer in fresh if signer]
         bad = verify_many(items, self._randomness.draw(32)).count(False)
@@ -148,9 +148,17 @@ class EmbeddedLedger:
 
     def wait(self, envelope: Digest, seconds: float) -> Receipt | None:
         """The receipt as soon as there is one; `None` if there is none after so many seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.receipt(envelope), timeout=seconds)
+        looked_at = 0
+
+        def look() -> Receipt | None:
+            nonlocal looked_at
+            if looked_at == self._chain.height and not self._halted:
+                return None  # somebody submitted; no block was made
+            looked_at = self._chain.height
             return self.receipt(envelope)
+
+        with self._changed:
+            return self._changed.wait_for(look, timeout=seconds)
 
     def read(self, key: bytes) -> bytes | None:
         """The value under a flat key in the state that the last header signs."""

@@ -24,7 +24,17 @@ from edgehold.wire.ids import Digest, Height, NetworkId
 from edgehold.wire.proof import BUCKET_BITS, MapEntry
 from edgehold.wire.tx import Receipt
 
-FORMAT = b"edgehold ledger 1"
+FORMAT = b"edgehold ledger 2"
+
+EPOCH = 16
+"""Heights of expiry whose answers lie together. What comes together expires about together: so a block's answers touch
+few pages and are forgotten as a stretch of the table, and a receipt is looked for in 127 places at most."""
+
+FAR = 1 << 62
+"""The epoch of answers to what expires later than a transaction may: a refusal, which is remembered for good."""
+
+MOST_AHEAD = 1000
+"""Heights; no network lets a transaction expire further ahead."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
@@ -36,9 +46,15 @@ CREATE TABLE IF NOT EXISTS tx (
     height INTEGER, place INTEGER, bytes BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (height, place)
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS answer (
-    envelope BLOB PRIMARY KEY, height INTEGER NOT NULL, place INTEGER NOT NULL, expires INTEGER NOT NULL
+    epoch INTEGER, envelope BLOB, height INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (epoch, envelope)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX IF NOT EXISTS answer_expires ON answer (expires);
+"""
+
+_EPOCHS = """
+WITH RECURSIVE each(epoch) AS (
+    SELECT max(epoch) FROM answer
+    UNION ALL SELECT (SELECT max(epoch) FROM answer WHERE epoch < each.epoch) FROM each WHERE epoch IS NOT NULL
+)
 """
 
 _BUCKET_STEP = 1 << (32 - BUCKET_BITS)
@@ -141,29 +157,27 @@ class Storage:
 
     def remember(self, height: Height, envelopes: Iterable[tuple[Digest, Height]]) -> None:
         """Keep where the envelopes of a block were answered, each until the height at which it expires."""
-        rows = ((envelope, height, place, expires) for place, (envelope, expires) in enumerate(envelopes))
+        rows = (
+            (expires // EPOCH if expires <= height + MOST_AHEAD else FAR, envelope, height, place)
+            for place, (envelope, expires) in enumerate(envelopes)
+        )
         self._db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", rows)
 
-    def answered(self, envelopes: Iterable[Digest]) -> set[Digest]:
-        """Which of these envelopes were answered, as far as that is remembered."""
-        one_each = ((envelope,) for envelope in envelopes)
-        found = self._db.executemany("SELECT envelope FROM answer WHERE envelope = ?", one_each)
-        return {Digest(cast(bytes, envelope)) for (envelope,) in found}
-
-    def answered_at(self, envelope: Digest) -> tuple[Height, int] | None:
-        """Height and place in the block at which an envelope was answered, if that is remembered."""
-        for height, place in self._db.execute("SELECT height, place FROM answer WHERE envelope = ?", (envelope,)):
-            return cast(int, height), cast(int, place)
-        return None
+    def answered(self, envelopes: Iterable[tuple[Digest, Height]]) -> dict[Digest, tuple[Height, int]]:
+        """Height and place at which envelopes were answered, of those of which it is remembered; each with its expiry."""
+        query = "SELECT envelope, height, place FROM answer WHERE epoch IN (?, ?) AND envelope = ?"
+        found = self._db.executemany(query, ((expires // EPOCH, FAR, envelope) for envelope, expires in envelopes))
+        return {Digest(cast(bytes, name)): (cast(int, height), cast(int, place)) for name, height, place in found}
 
     def answer(self, envelope: Digest) -> Receipt | None:
-        """The receipt of an envelope, if it is remembered."""
-        data = self._one("SELECT receipt FROM answer JOIN tx USING (height, place) WHERE envelope = ?", envelope)
+        """The receipt of an envelope, if it is remembered; the latest expiry is looked at first."""
+        query = "SELECT receipt FROM each CROSS JOIN answer USING (epoch) CROSS JOIN tx USING (height, place)"
+        data = self._one(f"{_EPOCHS} {query} WHERE envelope = ?", envelope)
         return None if data is None else decode(data, Receipt)
 
     def forget(self, below: Height) -> None:
-        """Drop the answers to envelopes that expired below a height."""
-        self._db.execute("DELETE FROM answer WHERE expires < ?", (below,))
+        """Drop the answers to envelopes that expired below a height, when the last of an epoch did."""
+        self._db.execute("DELETE FROM answer WHERE epoch < ?", (below // EPOCH,))
 
     def _one(self, query: str, argument: Any) -> bytes | None:
         for (value,) in self._db.execute(query, (argument,)):

@@ -1,0 +1,106 @@
+//! The tree of the ledger's Merkle map above its buckets: binary, of fixed depth, all nodes in memory.
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use sha2::{Digest, Sha256};
+
+use crate::{exactly, refused, Outcome};
+
+type Node = [u8; 32];
+
+const UNWRITTEN: Node = [0; 32];
+
+/// More levels would not fit into memory.
+const MOST_LEVELS: usize = 24;
+
+/// Node `i` has the children `2i` and `2i + 1`, the root is 1. An empty subtree is kept as zeros, so that the system gives memory
+/// only where something was written.
+#[pyclass]
+pub struct MerkleTree {
+    /// The empty subtree of each level, from the leaves up to the root.
+    empty: Vec<Node>,
+    nodes: Vec<Node>,
+}
+
+impl MerkleTree {
+    fn node(&self, place: usize, level: usize) -> Node {
+        match self.nodes[place] {
+            UNWRITTEN => self.empty[level],
+            node => node,
+        }
+    }
+
+    fn place(&self, leaf: usize) -> Outcome<usize> {
+        let width = self.nodes.len() / 2;
+        if leaf < width {
+            Ok(width + leaf)
+        } else {
+            Err(format!("there is no leaf {leaf} among {width}"))
+        }
+    }
+
+    fn place_all(&mut self, leaves: &[(usize, PyBackedBytes)]) -> Outcome<()> {
+        let mut places = Vec::with_capacity(leaves.len());
+        for (leaf, digest) in leaves {
+            places.push((self.place(*leaf)?, exactly("a leaf", digest)?));
+        }
+        for (place, node) in &places {
+            self.nodes[*place] = *node;
+        }
+        self.rise(places.into_iter().map(|(place, _)| place).collect());
+        Ok(())
+    }
+
+    /// Hash anew whatever lies above these places, level by level.
+    fn rise(&mut self, mut places: Vec<usize>) {
+        for level in 0..self.empty.len() - 1 {
+            places.iter_mut().for_each(|place| *place >>= 1);
+            places.sort_unstable();
+            places.dedup();
+            for place in &places {
+                let mut state = Sha256::new();
+                state.update([1]);
+                state.update(self.node(2 * place, level));
+                state.update(self.node(2 * place + 1, level));
+                self.nodes[*place] = state.finalize().into();
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl MerkleTree {
+    /// An empty tree; `empty` has what stands for an empty subtree of each level, from a leaf up to the root.
+    #[new]
+    fn new(empty: Vec<PyBackedBytes>) -> PyResult<Self> {
+        if empty.is_empty() || empty.len() > MOST_LEVELS + 1 {
+            return Err(refused(format!("a tree of {} levels", empty.len())));
+        }
+        let empty: Vec<Node> = empty
+            .iter()
+            .map(|node| exactly("an empty subtree", node))
+            .collect::<Outcome<_>>()
+            .map_err(refused)?;
+        let nodes = vec![UNWRITTEN; 1 << empty.len()];
+        Ok(Self { empty, nodes })
+    }
+
+    /// Put digests in the place of leaves, and hash anew what lies above them.
+    fn put(&mut self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<()> {
+        self.place_all(&leaves).map_err(refused)
+    }
+
+    /// What stands for the whole tree.
+    #[getter]
+    fn root(&self) -> Node {
+        self.node(1, self.empty.len() - 1)
+    }
+
+    /// The siblings of a leaf and of every node above it, from the bottom up.
+    fn siblings(&self, leaf: usize) -> PyResult<Vec<Node>> {
+        let place = self.place(leaf).map_err(refused)?;
+        Ok((0..self.empty.len() - 1)
+            .map(|level| self.node(place >> level ^ 1, level))
+            .collect())
+    }
+}
