@@ -319,7 +319,10 @@ def flatten(changes: Changes) -> dict[bytes, bytes | None]:
     """The changes as bytes under flat keys, in the order of the keys."""
     flat: dict[bytes, bytes | None] = {}
     for name, collection in _COLLECTIONS.items():
-        for ids, entry in getattr(changes, name).items():
+        entries = getattr(changes, name)
+        if not entries:
+            continue  # almost every collection of almost every rule
+        for ids, entry in entries.items():
             flat[_flat_key(collection, ids)] = None if entry is None else encode(entry)
     return dict(sorted(flat.items()))
 

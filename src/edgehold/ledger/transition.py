@@ -138,9 +138,8 @@ def judge(
     """
     try:
         check_expiry(state, opened.envelope)
-        signer = signer_of(state, opened.envelope)
         if not signature_ok:
-            verify(*opened.item(signer))
+            verify(*opened.item(signer_of(state, opened.envelope)))
         changes = apply(state, opened.envelope)
     except (Refusal, BadSignature) as refusal:
         return _refused(state, refusal), {}

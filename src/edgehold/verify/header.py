@@ -204,7 +204,12 @@ def vote_bytes(chain: str, height: int, round_: int, block: BlockId | None, time
 # ── protobuf, as far as headers need it: fields in order, zero values left out ────────────────────────────────────
 
 
+_SHORT = [bytes([value]) for value in range(0x80)]
+
+
 def _varint(value: int) -> bytes:
+    if 0 <= value <= 0x7F:
+        return _SHORT[value]
     value &= 2**64 - 1
     out = bytearray()
     while value > 0x7F:
