@@ -1454,6 +1454,13 @@ class Ambiguous(UsageError):
     remedy = "Give more characters of the id."
 
 
+class NotInstalled(UsageError):
+    """A command needs a library that is not part of every installation."""
+
+    number = 707
+    remedy = "Install Edgehold with the extra that is named."
+
+
 class NoResult(EdgeholdError):
     """An order ended, or stands, without a result."""
 
