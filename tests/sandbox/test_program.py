@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,11 @@ from small_tables import write_tables
 
 from edgehold.analyses import shipped_programs, template
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.names import program_id
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
+    ForbiddenCapability,
     FuelExhausted,
     ProgramDiffers,
     ProgramFailed,
@@ -36,7 +39,7 @@ from edgehold.sandbox.program import (
     run_program,
 )
 from edgehold.vdaf.prio3 import neutral
-from edgehold.wire.program import MeasurementKind, MeasurementType
+from edgehold.wire.program import Capability, MeasurementKind, MeasurementType
 
 COUNT = MeasurementType(MeasurementKind.COUNT, 1, 0, 0)
 SUM = MeasurementType(MeasurementKind.SUM, 1, 100, 0)
@@ -170,6 +173,23 @@ def test_every_failure_of_a_program_is_an_outcome(
     outcome = run_program(sandbox, program.source, program.descriptor, tables)
     assert isinstance(outcome, Failed)
     assert type(outcome.reason) is reason
+
+
+def test_a_program_has_the_capabilities_that_were_published_with_it(sandbox: Sandbox, tables: Path) -> None:
+    manifest = parse_manifest(b'capabilities = ["vec"]' + MANIFEST, "probe.toml")
+    program = make_program(b"def main(person): return int(person.vec.sum('value.f64') > 0)", manifest)
+    assert program.descriptor.capabilities == (Capability.VEC,)
+    columns = tables.parent / "numbers"
+    columns.mkdir()
+    (columns / "value.f64").write_bytes(struct.pack("<2d", 0.5, 1.5))
+    measured = run_program(sandbox, program.source, program.descriptor, columns)
+    assert isinstance(measured, Measured)
+    assert measured.measurement == 1
+    without = msgspec.structs.replace(program.descriptor, capabilities=())
+    assert program_id(without) != program_id(program.descriptor)
+    failed = run_program(sandbox, program.source, without, columns)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.reason, ForbiddenCapability)
 
 
 def test_only_the_published_source_runtime_and_engine_are_run(sandbox: Sandbox, tables: Path) -> None:
