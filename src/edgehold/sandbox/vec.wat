@@ -88,16 +88,16 @@
         (local.set $from (i32.add (local.get $from) (i32.const 8)))
         (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
       (return (local.get $to)))
-    ;; u8
+    ;; u8, as i32: none is so large that its sign matters, and the conversion is one instruction
     (loop $next
       (local.set $high (v128.load8x8_u (local.get $from)))
       (local.set $low (i32x4.extend_low_i16x8_u (local.get $high)))
       (local.set $high (i32x4.extend_high_i16x8_u (local.get $high)))
-      (v128.store (local.get $at) (f64x2.convert_low_i32x4_u (local.get $low)))
-      (v128.store offset=16 (local.get $at) (f64x2.convert_low_i32x4_u
+      (v128.store (local.get $at) (f64x2.convert_low_i32x4_s (local.get $low)))
+      (v128.store offset=16 (local.get $at) (f64x2.convert_low_i32x4_s
         (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $low) (local.get $low))))
-      (v128.store offset=32 (local.get $at) (f64x2.convert_low_i32x4_u (local.get $high)))
-      (v128.store offset=48 (local.get $at) (f64x2.convert_low_i32x4_u
+      (v128.store offset=32 (local.get $at) (f64x2.convert_low_i32x4_s (local.get $high)))
+      (v128.store offset=48 (local.get $at) (f64x2.convert_low_i32x4_s
         (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $high) (local.get $high))))
       (local.set $from (i32.add (local.get $from) (i32.const 8)))
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 64))) (local.get $end))))
