@@ -72,7 +72,15 @@ def make_environment() -> None:
         run(sys.executable, "-m", "venv", VENV)
         run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements/uv.txt")
     run(
-        VENV / "bin/uv", "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", ROOT / "requirements/dev.txt"
+        VENV / "bin/uv",
+        "pip",
+        "sync",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        PYTHON,
+        "--require-hashes",
+        ROOT / "requirements/dev.txt",
     )
 
 

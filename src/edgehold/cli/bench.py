@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from edgehold.bench.measure import LEAST_RUNS, Report, Row, Work, make_report
-from edgehold.cli.output import json_option, table
+from edgehold.cli.output import cut, json_option, table, wrap
 
 BENCHES = {
     "ledger": "blocks, latency, proofs and the Merkle map of the embedded ledger",
@@ -53,21 +53,30 @@ def bench(name: str, runs: int, quick: bool, folder: Path | None, as_json: bool)
 
 
 def lines_of(report: Report) -> list[str]:
-    """The report as a table, with its conditions above it."""
+    """The report as a table, its conditions above it and what the figures stand beside below it."""
+    rivals = list(dict.fromkeys(row.rival for row in report.rows if row.rival))
     rows = [
         [
-            row.name,
+            cut(row.name, 54),
             number(row.value),
-            row.unit,
+            cut(row.unit, 10),
             "" if row.rival_value is None else number(row.rival_value),
             "" if row.ratio is None else f"{row.ratio:.2f}",
             f"{row.spread:.0%}",
-            row.rival or "",
+            "" if row.rival is None else letter(rivals.index(row.rival)),
         ]
         for row in report.rows
     ]
-    conditions = f"{report.bench}: {report.machine}; load {report.load:.1f}; medians of {report.rows[0].runs} rounds"
-    return [conditions, *table(rows, ["figure", "value", "unit", "beside it", "ratio", "spread", "which is"])]
+    return [
+        *wrap(f"{report.bench}: {report.machine}; load {report.load:.1f}; medians of {report.rows[0].runs} rounds"),
+        *table(rows, ["figure", "value", "unit", "beside", "ratio", "spread", ""]),
+        *(line for place, rival in enumerate(rivals) for line in wrap(f"{letter(place)}  {rival}", "   ")),
+    ]
+
+
+def letter(place: int) -> str:
+    """By which what stands beside a figure is named below the table: a … z, aa …"""
+    return (letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
 def number(value: float) -> str:

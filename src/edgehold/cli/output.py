@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,11 @@ def show_error(error: EdgeholdError, *, as_json: bool) -> None:
 def cut(text: str, width: int = WIDTH) -> str:
     """A text that fits; --json has all of it."""
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def wrap(text: str, indent: str = "") -> list[str]:
+    """A text in lines that fit, those after the first indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent)
 
 
 def table(rows: list[list[str]], headings: list[str]) -> list[str]:
