@@ -297,6 +297,12 @@ class ScenarioWorld(World):
         lines = {one.number: self.line(one.number, task) for one in self.residents}
         return [number for number, line in lines.items() if line is not None and line.state is RunState.SENT]
 
+    def drawn(self, task: TaskId) -> list[int]:
+        """Who has a report for the task, sent or not yet."""
+        lines = {one.number: self.line(one.number, task) for one in self.residents}
+        states = (RunState.STORED, RunState.SENT)
+        return [number for number, line in lines.items() if line is not None and line.state in states]
+
     def uploads(self, to: str = LEADER) -> list[bytes]:
         """The reports that were sent to a service, in their order."""
         messages = [decode(message, Message) for message, _ in self.lines[to].said]

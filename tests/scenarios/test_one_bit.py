@@ -7,7 +7,7 @@ the size and every byte of the report are the same if the measurement is, and al
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,7 +35,7 @@ from edgehold.ledger.state import State
 from edgehold.sandbox.host import Answer, Sandbox
 from edgehold.wire.codec import encode
 from edgehold.wire.ids import Digest, TaskId
-from edgehold.wire.program import RunLimits
+from edgehold.wire.program import Capability, RunLimits
 
 PAIRS = 2_000
 PAIRS_IN_THE_SANDBOX = 30
@@ -55,14 +55,16 @@ class Bit(Sandbox):
     def __init__(self, *, is_set: bool) -> None:
         self._is_set = is_set
 
-    def run(self, source: str, tables: Path, params: str, limits: RunLimits) -> Answer:
+    def run(
+        self, source: str, tables: Path, params: str, limits: RunLimits, capabilities: Collection[Capability] = ()
+    ) -> Answer:
         with TemporaryDirectory() as folder:
             copy = Path(shutil.copytree(tables, Path(folder) / "tables"))
             (file,) = copy.rglob("time.i64")
             data = file.read_bytes()
             file.chmod(0o600)
             file.write_bytes(bytes([data[0] & 0xFE | self._is_set]) + data[1:])
-            return sandbox().run(source, copy, params, limits)
+            return sandbox().run(source, copy, params, limits, capabilities)
 
 
 class Ended(Sandbox):
@@ -71,7 +73,9 @@ class Ended(Sandbox):
     def __init__(self, end: str | SandboxError) -> None:
         self._end = end
 
-    def run(self, source: str, tables: Path, params: str, limits: RunLimits) -> Answer:
+    def run(
+        self, source: str, tables: Path, params: str, limits: RunLimits, capabilities: Collection[Capability] = ()
+    ) -> Answer:
         if isinstance(self._end, SandboxError):
             raise self._end
         return Answer(self._end, 1)

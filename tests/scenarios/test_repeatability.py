@@ -15,7 +15,7 @@ def play(world: ScenarioWorld) -> dict[str, object]:
     first, _ = world.run("pressure_by_hypertension")
     second, task = world.open_task("disorders", panels=(world.second,))
     world.advance_to(world.configuration(task).upload_until)
-    world.hub(world.sent(task)[0]).revoke(task)
+    world.hub(world.drawn(task)[0]).revoke(task)
     world.finish(second)
     headers = [world.ledger.header(height) for height in range(1, world.ledger.height() + 1)]
     assert len({header.header.time for header in headers if header}) == len(headers)
