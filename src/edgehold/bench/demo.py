@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import cycle
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
@@ -152,11 +151,10 @@ def one_hub(work: Work, people: int) -> tuple[list[Part], list[Part]]:
         for node in world.services.values():
             peers[node.account] = MeteredPeer(Direct(node.handle), services)
         alone = [on_its_own(world, resident) for resident in world.adults]
-        panels = cycle([world.earlier_panel, world.panel])
-        for number in range(min(work.runs, cast.EARLIER_SLOTS)):
+        for number in range(min(work.runs, cast.SLOTS // 2)):
             work.say(f"one hub's part: round {number + 1}")
-            shared.append(answer_order(world, [one.hub for one in world.adults], next(panels), programs, services))
-            own.append(answer_order(world, alone, next(panels), programs, services))
+            shared.append(answer_order(world, [one.hub for one in world.adults], world.panel, programs, services))
+            own.append(answer_order(world, alone, world.panel, programs, services))
         for hub in alone:
             hub.close()
     return shared, own

@@ -16,7 +16,8 @@ NETWORK_LEAST_PANEL = 200
 NETWORK_LEAST_BATCH = 100
 """The floors of a network in earnest; a smaller demo goes below them and says so."""
 
-EARLIER_SLOTS = 8
+EARLIER_SLOTS = 4
+"""As many as the history has orders: every slot costs each person a blind signature."""
 SLOTS = 16
 
 PERIOD = 500
