@@ -17,10 +17,13 @@ def test_quick_rounds_give_every_row(tmp_path: Path) -> None:
         ("one hub's part in a task, processor time, many hubs in one process", "ms"),
         ("one hub's part in a task, processor time, each proving everything by itself", "ms"),
         ("demo of 12 people", "s"),
+        ("demo of 12 people, processor time", "s"),
         ("demo of 12 people, memory at its peak", "MB"),
         ("demo of 24 people", "s"),
+        ("demo of 24 people, processor time", "s"),
         ("demo of 24 people, memory at its peak", "MB"),
-        ("demo of 24 people by that of 12: time a person", ""),
+        ("time a person, demo of 24 by that of 12, by the clock", ""),
+        ("time a person, demo of 24 by that of 12, by processor time", ""),
     ]
     assert all(row.value > 0 and row.runs == 1 for row in rows)
     shared, own = rows[:2]

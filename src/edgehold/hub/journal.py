@@ -37,10 +37,10 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=EXTRA",  # without a log, FULL would let a rollback journal come back after a power cut
     "PRAGMA secure_delete=ON",
-    "PRAGMA cache_size=-256",
+    "PRAGMA cache_size=-64",
     "PRAGMA trusted_schema=OFF",
 )
-STATEMENTS = 16
+STATEMENTS = 8
 """Prepared statements that one open journal keeps: those of a height at which nothing happens, and some."""
 
 _TABLES = """
