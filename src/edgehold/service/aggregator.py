@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from edgehold.aggregation.batch import (
     BatchLists,
@@ -256,6 +257,14 @@ class Aggregator:
         return verify_key
 
 
+class Expected(NamedTuple):
+    """An upload whose token and permit were found to hold, as it came at a height, and its receipt if it is taken."""
+
+    height: int
+    leaf: ReportLeaf
+    receipted: Receipted
+
+
 class Leader(Aggregator):
     """Takes reports from hubs, and leads the helper through jobs and lists."""
 
@@ -271,7 +280,7 @@ class Leader(Aggregator):
     ) -> None:
         super().__init__(served, storage, key, secrets, randomness)
         self._begun: dict[int, dict[ReportId, bytes]] = {}  # states of jobs under way; made again after a restart
-        self._expected: dict[bytes, Receipted] = {}  # the uploads that came together last, and could count
+        self._expected: dict[bytes, Expected] = {}  # the uploads that came together last, and could count
         self._is_delivered = False  # whether the store was seen to say so; it never takes it back
 
     def expect(self, height: int, uploads: Sequence[bytes]) -> None:
@@ -284,9 +293,9 @@ class Leader(Aggregator):
         with self._storage.transaction():
             for data in uploads:
                 with suppress(ReportRefused, Malformed):
-                    report = read_upload(self.served, height, data)
-                    self._check_unseen(report.metadata.leaf())
-                    reports[data] = report.metadata
+                    metadata = read_upload(self.served, height, data).metadata
+                    self._check_unseen(metadata.leaf())
+                    reports[data] = metadata
         candidates = []
         for data, metadata in reports.items():
             permit = metadata.permit
@@ -296,7 +305,7 @@ class Leader(Aggregator):
         claims = [permit_claim(self.task, metadata) for _, metadata in candidates]
         holds = verify_many(claims, self._randomness.draw(32), threads=1)
         self._expected = {
-            data: self._receipt(metadata.leaf(), report_digest(data))
+            data: Expected(height, metadata.leaf(), self._receipt(metadata.leaf(), report_digest(data)))
             for (data, metadata), permitted in zip(candidates, holds, strict=True)
             if permitted
         }
@@ -310,21 +319,26 @@ class Leader(Aggregator):
 
         HPKE and share digest follow in the job: they cost more, and their failure has a leaf.
         """
-        receipted = self._expected.get(data)
-        digest = receipted.receipt.digest if receipted else report_digest(data)
+        expected = self._expected.get(data)
+        if expected is not None and expected.height == height and self._is_delivered:
+            with suppress(ReportRefused):  # the checks below say whether the same report is here, or why it is refused
+                self._check_unseen(expected.leaf)
+                digest = expected.receipted.receipt.digest
+                self._storage.add_report(self.task, expected.leaf, ReportState.PENDING, digest=digest, data=data)
+                return expected.receipted
+        digest = report_digest(data)
         known = self._known_upload(data, digest)
         if known is None:
             report = read_upload(self.served, height, data)
-            leaf = known = report.metadata.leaf()
+            known = report.metadata.leaf()
             self._is_delivered = self._is_delivered or self._storage.is_delivered(self.task)
             if not self._is_delivered:
                 raise NoVerifyKey(f"the helper of task {self.task.hex()} has no verification key yet")
-            self._check_unseen(leaf)
-            if receipted is None:
-                check_token(self.served, leaf.panel, leaf.slot_key, leaf.token)
-                self._check_permit(report.metadata)
-            self._storage.add_report(self.task, leaf, ReportState.PENDING, digest=digest, data=data)
-        return receipted or self._receipt(known, digest)
+            self._check_unseen(known)
+            check_token(self.served, known.panel, known.slot_key, known.token)
+            self._check_permit(report.metadata)
+            self._storage.add_report(self.task, known, ReportState.PENDING, digest=digest, data=data)
+        return self._receipt(known, digest)
 
     def _receipt(self, leaf: ReportLeaf, digest: Digest) -> Receipted:
         receipt = UploadReceipt(task=self.task, report=leaf.report, slot_key=leaf.slot_key, digest=digest)
