@@ -1,0 +1,7 @@
+"""Lets these tests use one another's modules and the small worlds of hubs and services."""
+
+import sys
+from pathlib import Path
+
+for folder in ("service", "hub", "faults"):
+    sys.path.append(str(Path(__file__).parents[1] / folder))
