@@ -10,6 +10,7 @@ import pytest
 from crash_states import choose_cuts
 from hub_history import hub_history
 from ledger_history import ledger_history
+from service_history import helper_history, leader_history
 from survival import History, Survey, survey
 from weakened import rollback_journal, synchronous
 
@@ -36,17 +37,27 @@ def check(party: str, make: Callable[[int], History], numbers: range, figures: F
         figures.add(f"crash states from which it went on: {party}", found.went_on)
 
 
-@pytest.mark.campaign(test=2, long=100, shard=1)
+@pytest.mark.campaign(test=2, long=175, shard=1)
 def test_the_ledger_keeps_its_word_after_a_power_cut(numbers: range, figures: Figures) -> None:
     check("ledger", ledger_history, numbers, figures)
 
 
-@pytest.mark.campaign(test=2, long=100, shard=1)
+@pytest.mark.campaign(test=2, long=175, shard=1)
 def test_a_hub_keeps_its_word_after_a_power_cut(numbers: range, figures: Figures) -> None:
     check("hub", hub_history, numbers, figures)
 
 
-@pytest.mark.parametrize("party", [ledger_history, hub_history])
+@pytest.mark.campaign(test=2, long=175, shard=1)
+def test_a_leader_keeps_its_word_after_a_power_cut(numbers: range, figures: Figures) -> None:
+    check("leader", leader_history, numbers, figures)
+
+
+@pytest.mark.campaign(test=2, long=175, shard=1)
+def test_a_helper_keeps_its_word_after_a_power_cut(numbers: range, figures: Figures) -> None:
+    check("helper", helper_history, numbers, figures)
+
+
+@pytest.mark.parametrize("party", [ledger_history, hub_history, leader_history, helper_history])
 def test_the_loss_with_synchronous_normal_is_found(party: Callable[[int], History]) -> None:
     with synchronous("NORMAL"):
         weak = party(0)

@@ -69,6 +69,7 @@ SCHEDULE = Schedule(request=5, join=5, upload=3, revoke=2, close=4, share=4, acc
 PERSONS = 60
 SLOTS = 4
 T = TypeVar("T")
+N = TypeVar("N", bound=ServiceNode)
 START = 1_750_000_000_000_000_000
 
 
@@ -195,9 +196,10 @@ class World:
         leader_kind: type[ServiceNode] = ServiceNode,
         helper_kind: type[ServiceNode] = ServiceNode,
         panels: Sequence[str] = ("panel",),
+        ledger: EmbeddedLedger | None = None,
     ) -> None:
         self.folder = folder
-        self.ledger = EmbeddedLedger(
+        self.ledger = ledger or EmbeddedLedger(
             None, GENESIS, key_of("validator"), SteppingClock(START, 1_000_000_000), SeededRandomness(1, "ledger")
         )
         self.kinds = {"leader": leader_kind, "helper": helper_kind}
@@ -273,17 +275,21 @@ class World:
 
     def start(self, name: str) -> ServiceNode:
         """Start a node on its file, anew or again."""
+        return self._start(self.kinds[name], self.ledger, name)
+
+    def _start(self, kind: type[N], ledger: Any, name: str) -> N:
         other = "helper" if name == "leader" else "leader"
         self._drawn += 1
-        self.nodes[name] = self.kinds[name](
-            self.ledger,
+        node = kind(
+            ledger,
             self.folder / f"{name}.sqlite",
             key_of(name),
             SeededRandomness(self._drawn, name),
             peers={account_of(other): self.lines[other]},
             panel_keys=self.keys,
         )
-        return self.nodes[name]
+        self.nodes[name] = node
+        return node
 
     def restart(self, name: str) -> ServiceNode:
         """Stop a node where it is, and start it on what it stored."""
