@@ -192,7 +192,7 @@ class ServiceLife:
         if len({leaf.slot_key for leaf in leaves}) < len(leaves):
             yield "a slot key is counted twice"
         missing = storage._one("SELECT count(*) FROM report WHERE state = 1 AND output_share IS NULL")
-        if missing and not _is_destroyed(storage, self.run.task):
+        if missing and not _is_destroyed(storage):
             yield f"{missing} accepted reports without their shares"
         if storage.find_conflict(self.run.task) is not None:
             yield "a conflict between honest nodes"
@@ -323,10 +323,9 @@ def _anything(_: object) -> bool:
     return True
 
 
-def _is_destroyed(storage: Storage, task: TaskId) -> bool:
-    """Whether keys and shares were overwritten: all at once, and only after the noised share was made."""
-    secrets = storage._one("SELECT count(*) FROM wanted WHERE seal_seed IS NOT NULL")
-    return not secrets and storage.find_submission(b"share" + task) is not None
+def _is_destroyed(storage: Storage) -> bool:
+    """Whether keys and shares were overwritten, all at once; the noise secret stays, and came with the keys."""
+    return bool(storage._one("SELECT count(*) FROM wanted WHERE seal_seed IS NULL AND noise_secret IS NOT NULL"))
 
 
 def _has_report(storage: Storage, task: TaskId, receipt: Any) -> bool:
@@ -339,21 +338,21 @@ def _is_revoked(storage: Storage, task: TaskId, key: SlotKey) -> bool:
 
 
 def _has_verify_key(storage: Storage, task: TaskId) -> bool:
-    return storage.find_verify_key(task) is not None or _is_destroyed(storage, task)
+    return storage.find_verify_key(task) is not None or _is_destroyed(storage)
 
 
 def _has_delivery(storage: Storage, task: TaskId, message: bytes) -> bool:
-    return storage.find_delivery(task) == message or _is_destroyed(storage, task)
+    return storage.find_delivery(task) == message or _is_destroyed(storage)
 
 
 def _has_job(storage: Storage, task: TaskId, number: int, message: bytes, job: bytes) -> bool:
     found = storage.find_job(task, number)
-    return _is_destroyed(storage, task) or (found is not None and found[0] in (message, job))
+    return _is_destroyed(storage) or (found is not None and found[0] in (message, job))
 
 
 def _has_answer(storage: Storage, task: TaskId, number: int, answer: bytes) -> bool:
     found = storage.find_job(task, number)
-    return _is_destroyed(storage, task) or (found is not None and found[1] == answer)
+    return _is_destroyed(storage) or (found is not None and found[1] == answer)
 
 
 def _has_signed(storage: Storage, batch: Any) -> bool:
