@@ -341,11 +341,11 @@ def truth(program: str, numbers: Sequence[int]) -> list[int]:
     return add_up(measured, len(measured[0]))
 
 
-def found_scenario(folder: Path, seed: int) -> None:
+def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
     """Found the network: organisations, people, two panels of the present period, the shipped programs."""
     folder.mkdir(mode=0o700, parents=True)
     dice = Dice(seed)
-    grown = [is_grown(bundle) for bundle in bundles()]
+    grown = [is_grown(bundle) for bundle in islice(read_cohort(cohort), PEOPLE)]
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
@@ -359,7 +359,7 @@ def found_scenario(folder: Path, seed: int) -> None:
         "honest": True,
         "organisations": {name: name for name in keys},
         "adults": grown,
-        "cohort": None,
+        "cohort": str(cohort) if cohort else None,
         "panels": [],
         "programs": {},
     }
