@@ -86,7 +86,9 @@ def _ids(collection: Collection, rest: bytes) -> Iterator[str]:
         yield _bytes(rest[:32])
         rest = rest[32:]
     if collection is Collection.ATTESTATION:
-        yield rest.decode()
+        yield rest.decode("ascii", "replace")
+    elif len(rest) > 8:
+        raise Malformed(f"a key with {len(rest)} bytes after its ids")
     elif rest:
         yield f"period {int.from_bytes(rest, 'big')}"
 

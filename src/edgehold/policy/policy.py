@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, NoReturn, assert_never
@@ -11,10 +10,11 @@ from typing import Annotated, Any, NoReturn, assert_never
 from msgspec import Meta, Struct
 
 from edgehold.crypto.hash import tagged_hash
-from edgehold.errors import BadPolicy, BadPurpose
+from edgehold.errors import BadPolicy, BadPurpose, Malformed
 from edgehold.policy.budget import DEFAULT_SHARE, DEFAULT_YEARLY, Budget, Ratio
 from edgehold.policy.credibility import PPM
 from edgehold.policy.purpose import check_use
+from edgehold.policy.toml_text import read_toml
 from edgehold.wire.codec import encode
 from edgehold.wire.credibility import Score
 from edgehold.wire.data import Kind
@@ -165,9 +165,9 @@ class _Reader:
 
     def policy(self, text: str) -> Policy:
         try:
-            document = tomllib.loads(text, parse_float=str)
-        except tomllib.TOMLDecodeError as error:
-            raise BadPolicy(f"{self.name}: not TOML: {error}") from error
+            document = read_toml(text, parse_float=str)
+        except Malformed as error:
+            raise BadPolicy(f"{self.name}: {error}") from error
         tables = {section: document.pop(section, {}) for section in _SECTIONS if section not in ("", "use")}
         uses = document.pop("use", [])
         if not isinstance(uses, list):

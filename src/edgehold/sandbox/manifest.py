@@ -22,13 +22,13 @@ program sums over whole columns (`person.Person.vec`); it has none that it does 
 
 from __future__ import annotations
 
-import tomllib
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
-from edgehold.errors import BadManifest
+from edgehold.errors import BadManifest, Malformed
+from edgehold.policy.toml_text import read_toml
 from edgehold.sandbox.limits import DEFAULT_LIMITS
 from edgehold.wire.data import Kind
 from edgehold.wire.program import Capability, MeasurementKind, MeasurementType, RunLimits, Sensitivity
@@ -102,8 +102,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     if len(data) > MOST_BYTES:
         raise BadManifest(f"{where} has {len(data)} bytes, at most {MOST_BYTES} are allowed")
     try:
-        manifest = msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
+        manifest = msgspec.convert(read_toml(data.decode("utf-8")), Manifest)
+    except (Malformed, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadManifest(f"{where}: {error}") from error
     reasons = [
         *_order_reasons("kinds", [kind.value for kind in manifest.kinds]),

@@ -7,7 +7,7 @@ spelling of the same value, so that a digest names a message and not one of its 
 from __future__ import annotations
 
 from types import UnionType
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 import cbor2
 import msgspec
@@ -18,6 +18,24 @@ T = TypeVar("T")
 
 MAX_MESSAGE = 1 << 24
 """Bytes; no single message of the protocol is larger (lists of leaves are sent in parts)."""
+
+MANY_BYTES = 1 << 20
+"""From so many bytes on a message's items are counted before it is read: an empty list is one byte here and 70 in memory."""
+
+MOST_ITEMS = 1 << 16
+"""Items of a message of many bytes; a full part of a list has 9,000."""
+
+MOST_DEPTH = 32
+"""Containers inside each other; no message of ours has more than 12."""
+
+
+def _no_tag(*_: object) -> NoReturn:
+    raise cbor2.CBORDecodeError("a tag, which no message has")
+
+
+_TAGS_WITH_MEANING = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+_NO_TAGS = dict.fromkeys(_TAGS_WITH_MEANING, _no_tag)
+"""The library gives these a meaning (dates, e-mail, regular expressions), which costs whoever reads; we have none."""
 
 
 def encode(message: Any) -> bytes:
@@ -37,7 +55,12 @@ def decode(data: bytes, kind: Any) -> Any:
     if len(data) > MAX_MESSAGE:
         raise Malformed(f"{len(data)} bytes are more than the {MAX_MESSAGE} of any {name_of(kind)}")
     try:
-        message = msgspec.convert(cbor2.loads(data), type=kind)
+        if len(data) > MANY_BYTES:
+            _count_items(data)
+        plain = cbor2.loads(
+            data, tag_hook=_no_tag, semantic_decoders=_NO_TAGS, max_depth=MOST_DEPTH, allow_indefinite=False
+        )
+        message = msgspec.convert(plain, type=kind)
     except (
         cbor2.CBORDecodeError,
         msgspec.ValidationError,
@@ -50,6 +73,19 @@ def decode(data: bytes, kind: Any) -> Any:
     if encode(message) != data:
         raise Malformed(f"not the canonical encoding of a {name_of(kind)}")
     return message
+
+
+def _count_items(data: bytes) -> None:
+    """Go from head to head (RFC 8949, section 3) without building anything; raises `ValueError` for too many."""
+    place = 0
+    for _ in range(MOST_ITEMS):
+        if place >= len(data):
+            return
+        major, argument = data[place] >> 5, data[place] & 31
+        width = (0, 1, 2, 4, 8)[max(0, argument - 23)] if argument < 28 else 0
+        length = int.from_bytes(data[place + 1 : place + 1 + width], "big") if width else argument
+        place += 1 + width + (length if major in (2, 3) else 0)
+    raise ValueError(f"more than {MOST_ITEMS} items")
 
 
 def name_of(kind: Any) -> str:

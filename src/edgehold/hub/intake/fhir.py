@@ -22,7 +22,7 @@ import zstandard
 
 from edgehold.codecs.events import Event, derive_events
 from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons, UnknownFormat
-from edgehold.hub.intake.json_text import MAX_DEPTH, read_json
+from edgehold.hub.intake.json_text import MAX_DEPTH, has_too_many_values, read_json
 from edgehold.wire.data import Kind
 
 _BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
@@ -63,9 +63,13 @@ BIRTH = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 class Limits:
     """How much of one document a hub takes in."""
 
-    document_bytes: int = 1 << 25
+    document_bytes: int = 1 << 24
     depth: int = MAX_DEPTH
     resources: int = 100_000
+    empty_lines: int = 100_000
+    """In one file; what is packed can hold millions in few bytes."""
+    expansion: int = 200
+    """How many times larger than packed a file may be, beyond its first document; FHIR packs to a tenth or twentieth."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -95,7 +99,7 @@ class Record:
 
 def detect_kind(path: Path) -> Kind:
     """What kind of data a file holds, by its first bytes; raises `UnknownFormat`."""
-    with _open(path) as file:
+    with _open(path, DEFAULT_LIMITS) as file:
         sample = file.read(SAMPLE)
     if sample.lstrip().startswith(b"{") and b'"resourceType"' in sample:
         return Kind.EHR
@@ -108,7 +112,7 @@ def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record
     A line that holds a bundle is a record. Lines of single resources that follow each other are one record. Raises
     `IntakeError`s on the way: let what was read have an effect only after the last record.
     """
-    with _open(path) as file:
+    with _open(path, limits) as file:
         yield from _split(file, path.name, limits)
 
 
@@ -132,10 +136,14 @@ def _split(file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Recor
 
 def _split_lines(line: bytes, file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Record]:
     singles: list[tuple[bytes, Record]] = []
-    size = number = 0
+    size = number = empty = 0
     while line:
         number += 1
-        if line.strip():
+        if not line.strip():
+            empty += 1
+            if empty > limits.empty_lines:
+                raise IntakeLimit(f"{name} line {number}: /: more than {limits.empty_lines} empty lines")
+        else:
             record = parse_document(line.rstrip(b"\r\n"), f"{name} line {number}", limits)
             if record.pointers != [""]:
                 yield from _join(singles)
@@ -234,21 +242,46 @@ def check_one_person(persons: set[str], record: Record) -> None:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[io.BufferedReader]:
+def _open(path: Path, limits: Limits) -> Iterator[io.BufferedReader[Any]]:
     try:
         with path.open("rb") as plain:
             if not plain.peek(4).startswith(ZSTD_MAGIC):
                 yield plain
                 return
-            reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(plain, read_across_frames=True)
-            with io.BufferedReader(reader, SAMPLE) as unpacked:
-                yield unpacked  # type: ignore[misc]  # a buffered reader of another stream
+            most = limits.document_bytes + limits.expansion * path.stat().st_size
+            with io.BufferedReader(_Unpacked(plain, path.name, most), SAMPLE) as unpacked:
+                yield unpacked
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}") from error
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
     except zstandard.ZstdError as error:
         raise IntakeError(f"{path}: not a whole zstd file: {error}") from error
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a zstd file, up to the size that a file of its kind can have."""
+
+    def __init__(self, packed: io.BufferedReader, name: str, most: int) -> None:
+        self._reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+            packed, read_across_frames=True
+        )
+        self._name = name
+        self._left = most
+
+    def readable(self) -> bool:
+        """It is read, not written."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; raises `IntakeLimit` once there is more than is believed."""
+        with memoryview(buffer) as place:
+            data = self._reader.read(len(place))
+            place[: len(data)] = data
+        self._left -= len(data)
+        if self._left < 0:
+            raise IntakeLimit(f"{self._name}: /: unpacks to more than any file of health records of its size")
+        return len(data)
 
 
 def _read_line(file: io.BufferedReader, limits: Limits, name: str) -> bytes:
@@ -264,6 +297,8 @@ def _check_size(document: bytes, limits: Limits, name: str) -> None:
 
 def _is_document(line: bytes) -> bool:
     """Whether a line is a document by itself, so that the file is NDJSON."""
+    if has_too_many_values(line):
+        return True  # whoever reads it as one refuses it
     try:
         msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
