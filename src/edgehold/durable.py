@@ -101,6 +101,12 @@ def closed_on_failure(file: Database) -> Iterator[None]:
         raise
 
 
+def remove_database(path: Path) -> None:
+    """Remove a database that could not be made whole, with all that SQLite put beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def storage_failure(error: Exception, path: Path) -> StorageFailed:
     """What SQLite or the system says of a file, as ours; the file is named without the folders above its own."""
     facts = f"{path.parent.name}/{path.name}: {error.strerror if isinstance(error, OSError) else error}"
@@ -126,6 +132,10 @@ def storage_failures(path: Path) -> Iterator[None]:
         if not is_storage_failure(error):
             raise
         raise storage_failure(error, path) from error
+
+
+PUBLIC = 0o666
+"""The mode of a file that others may read, as far as the umask lets them."""
 
 
 def reserve_file(path: Path) -> None:

@@ -44,7 +44,7 @@ from edgehold.errors import (
     UsageError,
 )
 from edgehold.hub.catalog import open_leaf
-from edgehold.hub.hub import Departure, Hub, Surroundings
+from edgehold.hub.hub import Departure, Hub, Surroundings, remove_hub
 from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
@@ -207,10 +207,15 @@ def make_hub(network: Path, place: Path, *, minor: bool) -> None:
     with (
         open_ledger(network) as ledger,
         Sandbox(prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))) as sandbox,
-        Hub.create(place, create_keys(place, SystemRandomness(), minor=minor), surroundings(ledger, sandbox)),
     ):
-        remember_network(place, network)
-        add_visitor(network, "hubs", place)
+        keys = create_keys(place, SystemRandomness(), minor=minor)
+        try:
+            with Hub.create(place, keys, surroundings(ledger, sandbox)):
+                remember_network(place, network)
+                add_visitor(network, "hubs", place)
+        except BaseException:
+            remove_hub(place)  # half a hub would be in the way of the next attempt
+            raise
 
 
 def read_invitation(source: str) -> Invitation:

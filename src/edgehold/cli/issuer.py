@@ -33,6 +33,7 @@ from edgehold.crypto.names import possession_message
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.parties import Direct, load_key, make_key, organisation_account
 from edgehold.demo.world import World, secret_file
+from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import EdgeholdError, FolderInUse, NoIssuer, NotFound, PanelSizeOutOfRange, all_errors
 from edgehold.issuer.issuer import Issuer, SignedRecord
 from edgehold.issuer.register import Register
@@ -153,13 +154,14 @@ def init(network: Path, name: str, sponsor: str, folder: Path | None, as_json: b
 
 def make_issuer(network: Path, place: Path, name: str) -> SigningKey:
     """Keys and an empty register; the network remembers where they lie."""
-    key = make_key(place, SystemRandomness())
-    secret_file(place / "storage.key", SystemRandomness())
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (place / "storage.key").exists():
+        secret_file(place / "storage.key", SystemRandomness())
     Register(place / "register.sqlite", bytes.fromhex((place / "storage.key").read_text().strip())).close()
-    (place / "name").write_text(f"{name}\n", encoding="utf-8")
+    write_file(place / "name", f"{name}\n", mode=PUBLIC)
     remember_network(place, network)
     add_visitor(network, "issuers", place)
-    return key
+    return make_key(place, SystemRandomness())  # last: a folder with a key holds all that an issuer needs
 
 
 def send(world: World, sender: str, body: Body) -> Digest | None:
@@ -219,10 +221,8 @@ def write_signed(file: Path, signed: SignedRecord) -> dict[str, Any]:
     """Write signature and invitation beside a record; only its owner may read the invitation."""
     signature = file.with_name(file.name + ".jws")
     invitation = file.with_name(file.name + ".invitation")
-    signature.write_bytes(signed.signature)
-    invitation.unlink(missing_ok=True)
-    invitation.touch(mode=0o600)
-    invitation.write_text(f"{signed.invitation.hex()}\n", encoding="ascii")
+    write_file(signature, signed.signature, mode=PUBLIC)
+    write_file(invitation, f"{signed.invitation.hex()}\n")
     return {
         "file": str(file),
         "signature": str(signature),

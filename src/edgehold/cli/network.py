@@ -20,6 +20,7 @@ import msgspec
 
 from edgehold.demo.parties import Direct, load_key, organisation_account
 from edgehold.demo.world import Resident, World, open_world
+from edgehold.durable import PUBLIC, write_file
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import Ambiguous, EdgeholdError, NotANetwork, NotFound, Unavailable, all_errors
 from edgehold.hub.hub import Hub
@@ -78,7 +79,7 @@ def require_network(folder: Path) -> Facts:
 
 def remember_network(folder: Path, network: Path) -> None:
     """Note in a hub's or issuer's folder which network it belongs to, so that nobody types it again."""
-    (folder / NOTE).write_text(f"{network.resolve()}\n", encoding="utf-8")
+    write_file(folder / NOTE, f"{network.resolve()}\n", mode=PUBLIC)
 
 
 def network_of(folder: Path) -> Path:
@@ -251,9 +252,7 @@ def add_visitor(network: Path, kind: str, folder: Path) -> None:
     known = {each: [str(one) for one in visiting(network, each)] for each in ("hubs", "issuers")}
     if str(folder.resolve()) not in known[kind]:
         known[kind].append(str(folder.resolve()))
-    path = network / VISITORS
-    path.with_suffix(".part").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".part").replace(path)
+    write_file(network / VISITORS, json.dumps(known, indent=1) + "\n", mode=PUBLIC)
 
 
 def require_done(ledger: Ledger, envelope: Digest) -> Digest | None:

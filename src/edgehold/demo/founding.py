@@ -28,6 +28,7 @@ from edgehold.demo.world import (
     secret_file,
     write_genesis_files,
 )
+from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse
 from edgehold.hub.hub import Hub
 from edgehold.hub.intake.take_in import Imported
@@ -107,7 +108,7 @@ def is_grown(bundle: bytes) -> bool:
 
 def save_facts(world: World) -> None:
     """Write what the folder's later commands need to know; no secrets."""
-    (world.folder / "world.json").write_text(json.dumps(world.facts, indent=1) + "\n")
+    write_file(world.folder / "world.json", json.dumps(world.facts, indent=1) + "\n", mode=PUBLIC)
 
 
 # ── organisations ─────────────────────────────────────────────────────────────────────────────────────────────────

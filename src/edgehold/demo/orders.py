@@ -16,6 +16,7 @@ from edgehold.demo import cast
 from edgehold.demo.charts import result_chart, write_chart
 from edgehold.demo.exact import MEASURE, add_up, resources_of
 from edgehold.demo.world import Resident, World
+from edgehold.durable import PUBLIC, write_file
 from edgehold.hub.hub import Departure
 from edgehold.hub.journal import RunState
 from edgehold.ledger.genesis import found_network
@@ -253,9 +254,9 @@ def write_certificate(folder: Path, name: str, row: OrderRow) -> Path:
     """NAME.cert, and NAME.shares beside it where the shares do not travel inside."""
     target = folder / "certificates" / f"{name}.cert"
     target.parent.mkdir(exist_ok=True)
-    target.write_bytes(row.certificate or b"")
+    write_file(target, row.certificate or b"", mode=PUBLIC)
     if row.shares is not None:
-        target.with_suffix(".shares").write_bytes(row.shares)
+        write_file(target.with_suffix(".shares"), row.shares, mode=PUBLIC)
     return target
 
 

@@ -10,7 +10,8 @@ from threading import RLock
 from edgehold.crypto.names import account_id
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
-from edgehold.errors import KeysUnusable, Unavailable
+from edgehold.durable import storage_failures, write_file
+from edgehold.errors import FolderInUse, KeysUnusable, Unavailable
 from edgehold.ports import Peer, Randomness
 from edgehold.system import SystemRandomness
 from edgehold.wire.account import Role
@@ -69,12 +70,14 @@ class Dice:
 
 
 def make_key(folder: Path, randomness: Randomness) -> SigningKey:
-    """Make an organisation's signing key in its folder."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seed = randomness.draw(32)
+    """Make an organisation's signing key in its folder; raises `FolderInUse`."""
     path = folder / "key"
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(seed.hex() + "\n")
+    if path.exists():
+        raise FolderInUse(f"{path} exists")
+    with storage_failures(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seed = randomness.draw(32)
+    write_file(path, seed.hex() + "\n")
     return SigningKey(seed)
 
 

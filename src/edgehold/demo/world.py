@@ -27,8 +27,9 @@ from edgehold.demo import cast
 from edgehold.demo.cheat import TwoFacedNode
 from edgehold.demo.parties import Dice, Direct, Directory, PublishedKeys, load_key, make_key, organisation_account
 from edgehold.demo.seeded import SteppingClock
+from edgehold.durable import PUBLIC, write_file
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.errors import NotFound, Unavailable
+from edgehold.errors import FolderInUse, NotFound, Unavailable
 from edgehold.hub.hub import Hub, ListCache, Surroundings
 from edgehold.hub.watch import Feed
 from edgehold.issuer.issuer import Issuer
@@ -286,7 +287,7 @@ def open_world(folder: Path, progress: Callable[[str], None] = lambda line: None
         raise NotFound(f"{folder} is not a demo's folder: there is no {path.name} in it")
     facts = json.loads(path.read_text())
     facts["openings"] = facts.get("openings", 0) + 1
-    path.write_text(json.dumps(facts, indent=1) + "\n")
+    write_file(path, json.dumps(facts, indent=1) + "\n", mode=PUBLIC)
     world = World(folder, facts, Sandbox(prepare_runtime(default_cache(), progress)))
     for number, adult in enumerate(world.facts["adults"], start=1):
         hub = Hub.open(world.hub_folder(number), world.surroundings(number))
@@ -306,8 +307,8 @@ def read_cohort(path: Path | None) -> Iterator[bytes]:
 
 def write_genesis_files(folder: Path, genesis: Genesis) -> None:
     """The genesis document, for machines and for people."""
-    (folder / "genesis.cbor").write_bytes(write_genesis(genesis))
-    (folder / "genesis.json").write_text(show_genesis(genesis) + "\n")
+    write_file(folder / "genesis.cbor", write_genesis(genesis), mode=PUBLIC)
+    write_file(folder / "genesis.json", show_genesis(genesis) + "\n", mode=PUBLIC)
 
 
 def make_genesis(keys: Mapping[str, SigningKey], validator: SigningKey, adults: int, time: int) -> Genesis:
@@ -340,6 +341,7 @@ def make_organisations(folder: Path, dice: Dice) -> dict[str, SigningKey]:
 
 
 def secret_file(path: Path, randomness: Randomness) -> None:
-    """Write 32 random bytes, readable by the owner alone."""
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(randomness.draw(32).hex() + "\n")
+    """Write 32 random bytes, readable by the owner alone; raises `FolderInUse`."""
+    if path.exists():
+        raise FolderInUse(f"{path} exists")
+    write_file(path, randomness.draw(32).hex() + "\n")

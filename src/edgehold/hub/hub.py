@@ -23,6 +23,7 @@ from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.crypto.transactions import sign_transaction
+from edgehold.durable import remove_database
 from edgehold.errors import (
     BadSignature,
     Malformed,
@@ -38,9 +39,9 @@ from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
-from edgehold.hub.keys import HubKeys, load_keys
+from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
-from edgehold.hub.store import Store, remove_store
+from edgehold.hub.store import Store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
@@ -198,7 +199,7 @@ class Hub:
             hub._journal.set_fact("policy", encode(minor() if keys.minor else Policy()))
         except BaseException:
             hub.close()
-            remove_store(folder / STORE_FILE)  # with the journal missing it is no hub: the next attempt begins anew
+            remove_database(folder / STORE_FILE)  # without a journal it is no hub: the next attempt begins anew
             raise
         return hub
 
@@ -694,3 +695,11 @@ class Hub:
             modulus=moduli[panel.slot],
             path=tuple(tree_path(moduli, panel.slot)),
         )
+
+
+def remove_hub(folder: Path) -> None:
+    """Remove a hub that could not be made whole: keys, kit, store and journal."""
+    for name in (KEYS_FILE, KIT_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for name in (STORE_FILE, JOURNAL_FILE):
+        remove_database(folder / name)

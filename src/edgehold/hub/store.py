@@ -28,7 +28,7 @@ from edgehold.codecs.events import SCHEMA, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
-from edgehold.durable import Database, storage_failures
+from edgehold.durable import Database, remove_database, storage_failures
 from edgehold.errors import (
     AlteredBlob,
     CannotOpen,
@@ -123,7 +123,7 @@ class Store:
         except OSError as error:
             raise HubError(f"{path}: cannot be made: {error.strerror}") from error
         with _readable(path), ExitStack() as undo:
-            undo.callback(remove_store, path)  # a store that could not be made whole is not there
+            undo.callback(remove_database, path)  # a store that could not be made whole is not there
             database = Database(path, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS)
             undo.callback(database.close)
             store = cls(path, database, hub_key)
@@ -544,12 +544,6 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
         return open_sealed(derive_key(key, "about"), what + object_id, sealed)
     except CannotOpen as error:
         raise AlteredBlob(f"the {what.decode()} of object {object_id.hex()} was altered") from error
-
-
-def remove_store(path: Path) -> None:
-    """Remove a store that could not be made whole, with all that SQLite put beside it."""
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 @contextmanager

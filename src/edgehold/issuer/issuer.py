@@ -206,7 +206,7 @@ def read_patient(record: bytes) -> tuple[str, date]:
     """Id and birth date of the one person of a FHIR bundle; raises `NotFhir` if there is not exactly one with both."""
     try:
         entries = msgspec.json.decode(record, type=_Bundle).entry
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotFhir(f"the record is not a bundle of resources: {type(error).__name__}") from error
     patients = [entry.resource for entry in entries if entry.resource.resource_type == "Patient"]
     if len(patients) != 1:
@@ -223,5 +223,5 @@ def _birth_date(text: str) -> date:
         year, month, day = (int(part) for part in [*text.split("-"), "0", "0"][:3])
         month = month or 12
         return date(year, month, day or monthrange(year, month)[1])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise NotFhir("Patient.birthDate is not a date") from error
