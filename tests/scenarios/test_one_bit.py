@@ -109,7 +109,7 @@ class Booth:
 
     def answer(self, number: int, ran_in: Sandbox) -> Left:
         """Decide, run, and seal the report with the dice of this number."""
-        journal = Journal(Path(":memory:"))
+        journal = Journal(None)
         journal.set_fact("policy", encode(self._policy))
         for panel, tokens in self._tokens:
             journal.add_panel(panel, tokens)

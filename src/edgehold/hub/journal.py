@@ -111,14 +111,11 @@ class Share:
 
 
 class Journal:
-    """The journal's file. Every method that writes is one durable transaction when it returns."""
+    """The journal's file, or one in memory. Every method that writes is one durable transaction when it returns."""
 
-    def __init__(self, path: Path) -> None:
-        if str(path) != ":memory:":
-            reserve_file(path)
-        lock = path.with_name(path.name + ".lock")
-        with storage_failures(lock):
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    def __init__(self, path: Path | None) -> None:
+        with storage_failures(path or Path(os.devnull)):
+            self._lock = os.open(_reserve(path) if path else os.devnull, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._database = Database(path, *_PRAGMAS, statementcachesize=STATEMENTS)
             if not self._database.execute("SELECT count(*) FROM sqlite_schema").get:
@@ -374,6 +371,12 @@ class Journal:
     def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return row
+
+
+def _reserve(path: Path) -> Path:
+    """Make the journal's file if it is not there, and say what its lock is called."""
+    reserve_file(path)
+    return path.with_name(path.name + ".lock")
 
 
 def _share(row: tuple[Any, ...]) -> Share:
