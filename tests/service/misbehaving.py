@@ -144,6 +144,8 @@ class TwoFacedProposals(ServiceNode):
 
     def _compare(self, leader: Leader, number: int, height: int) -> bool:
         lists = leader.lists()
+        if not lists.accepted:
+            return super()._compare(leader, number, height)
         shorter = make_lists(lists.accepted[1:], (*lists.rejected, lists.accepted[0]))
         lie = sign_statement(self._key, make_statement(leader.task, number, shorter))
         self._ask(leader.configuration.helper.account, self._signed(BatchProposal(batch=lie)), BatchAnswer)
