@@ -44,6 +44,15 @@ def test_an_entry_of_another_kind_is_malformed() -> None:
             describe_entry(key, b"\x80")
 
 
+def test_a_key_with_anything_after_its_ids_is_malformed() -> None:
+    case = next(case for case in all_cases() if case.error is None)
+    key, value = next(iter(execute(case.world.state, case.tx)[1].items()))
+    assert value is not None
+    assert describe_entry(key, value)
+    with pytest.raises(Malformed, match="9 bytes after its ids"):
+        describe_entry(key + bytes(9), value)
+
+
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.error is None], ids=lambda case: case.says)
 def test_a_transaction_reads_and_shows_whole(case: Case) -> None:
     envelope = open_envelope(case.tx, case.world.state.network.id).envelope
