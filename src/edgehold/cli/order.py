@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
 from edgehold.demo import cast
 from edgehold.demo.orders import Asked, Placed, place, report_on, run_to_end, sigma_of, task_of
 from edgehold.demo.world import World
+from edgehold.durable import PUBLIC, write_file
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import (
     EdgeholdError,
@@ -92,7 +92,8 @@ def new(
 ) -> None:
     """Order an analysis: heights pass until the hubs have answered, the two services have summed, and it is verified.
 
-    The certificate and a chart are written to the folder. With --hold the order waits for owners; `order result` goes on.
+    The certificate and a chart are written to the folder. With --hold the order waits for owners. `order result` goes
+    on, also with an order whose command was stopped; `order status` lists it.
 
     \b
     Examples:
@@ -115,8 +116,7 @@ def new(
             hold_open(world, placed)
             row = world.customers[customer].order(placed.order)
             facts = status_facts(row, customer, world.ledger, read_names(folder), programs_by_id(world))
-            says = [*status_lines(facts, world.ledger), "go on with: edgehold order result " + placed.order.hex()[:16]]
-            emit(as_json, facts, says)
+            emit(as_json, facts, status_lines(facts, world.ledger))
             return
         facts, says = finish(world, placed)
     emit(as_json, facts, says)
@@ -153,8 +153,8 @@ def publish(world: World, customer: str, name: str, chosen: Program) -> str:
     if known is None:
         target = world.folder / "programs"
         target.mkdir(exist_ok=True)
-        for suffix in (".toml", ".py"):
-            shutil.copyfile(Path(name).with_suffix(suffix), target / f"{title}{suffix}")
+        for suffix in (".toml", ".py"):  # whoever finds the source finds its manifest beside it
+            write_file(target / f"{title}{suffix}", Path(name).with_suffix(suffix).read_bytes(), mode=PUBLIC)
     return title
 
 
@@ -353,6 +353,8 @@ def status_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
     lines.append(f"                  led by {facts['leader']}{helper}{reports}")
     if facts["status"] == OrderStatus.PLACED.value and facts["upload_until"] is not None:
         lines.append(f"                  hubs answer until height {facts['upload_until']}; now is {ledger.height()}")
+    if OrderStatus(facts["status"]).is_open:
+        lines.append(f"                  go on with: edgehold order result {facts['order'][:16]}")
     if facts["reason"]:
         lines.append(f"                  {facts['reason']}")
     return lines
