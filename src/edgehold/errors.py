@@ -1433,6 +1433,13 @@ class NotANetwork(NotFound):
     remedy = "Name the folder that `edgehold demo --dir` made."
 
 
+class NotFounded(NotANetwork):
+    """A folder was left by a demo that was stopped before its people were enrolled: no order can be placed in it."""
+
+    number = 713
+    remedy = "Remove the folder and run `edgehold demo` again; nothing in it was of use to anybody yet."
+
+
 class NoHub(NotFound):
     """There is no hub in a folder."""
 

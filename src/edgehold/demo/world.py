@@ -29,7 +29,7 @@ from edgehold.demo.parties import Dice, Direct, Directory, PublishedKeys, load_k
 from edgehold.demo.seeded import SteppingClock
 from edgehold.durable import PUBLIC, write_file
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.errors import FolderInUse, NotFound, Unavailable
+from edgehold.errors import FolderInUse, NotFound, NotFounded, Unavailable
 from edgehold.hub.hub import Hub, ListCache, Surroundings
 from edgehold.hub.watch import Feed
 from edgehold.issuer.issuer import Issuer
@@ -281,11 +281,13 @@ class World:
 
 
 def open_world(folder: Path, progress: Callable[[str], None] = lambda line: None) -> World:
-    """Open the world in a folder; raises `NotFound`."""
+    """Open the world in a folder; raises `NotFound`, `NotFounded`."""
     path = folder / "world.json"
     if not path.is_file():
         raise NotFound(f"{folder} is not a demo's folder: there is no {path.name} in it")
     facts = json.loads(path.read_text())
+    if not facts["panels"]:
+        raise NotFounded(f"{folder} was left by a demo that was stopped before its people were enrolled")
     facts["openings"] = facts.get("openings", 0) + 1
     write_file(path, json.dumps(facts, indent=1) + "\n", mode=PUBLIC)
     world = World(folder, facts, Sandbox(prepare_runtime(default_cache(), progress)))
