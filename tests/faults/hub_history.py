@@ -105,7 +105,7 @@ class HubLife:
             apsw.connection_hooks.remove(hook)
             for other in others:
                 other.close()
-        return History(self.recorder.recording, beside, self._reopened, self._faults, self._go_on)
+        return History(self.recorder.recording, beside, self._reopened, hub_faults, self._go_on)
 
     # ── what the owner does ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,7 +184,7 @@ class HubLife:
             self._follow(others, count=self.random.randint(1, 60))
             if self.hub._journal.run(task).state in (RunState.STORED, RunState.SENT) and self.random.random() < 0.6:
                 self.hub.revoke(task)
-                self.recorder.mark("a revocation", partial(_is_revoked, task=task))
+                self.recorder.mark("a revocation", partial(is_revoked, task=task))
         self._set_policy(changed(OPEN, loss_per_order="1/1000"))
         self.world.open_task(panel, schedule=LONG)
         self._follow(others)
@@ -244,9 +244,9 @@ class HubLife:
         match request:
             case Upload(task=task, report=report):
                 self.uploads.append(Sent(len(self.recorder.recording.operations), task, report))
-                self.recorder.mark("an upload", partial(_is_paid, task=task, report=report))
+                self.recorder.mark("an upload", partial(is_paid, task=task, report=report))
             case RevokeReport(task=task):
-                self.recorder.mark("a revocation that was sent", partial(_is_revoked, task=task))
+                self.recorder.mark("a revocation that was sent", partial(is_revoked, task=task))
             case _:
                 pass
 
@@ -255,7 +255,7 @@ class HubLife:
         granted = [run.task for run in self.hub._journal.runs(RunState.GRANTED)]
         for task in granted:
             self.began.append(task)
-            self.recorder.mark("a run that began", lambda hub, task=task: _rank(hub._journal.run(task)) > 0)
+            self.recorder.mark("a run that began", lambda hub, task=task: rank(hub._journal.run(task)) > 0)
         return self.world.sources.get(digest)
 
     # ── after the power cut ───────────────────────────────────────────────────────────────────────────────────────
@@ -264,22 +264,6 @@ class HubLife:
     def _reopened(self, folder: Path) -> Iterator[Hub]:
         with Hub.open(folder, self.world.outside) as hub:
             yield hub
-
-    def _faults(self, hub: Hub) -> Iterator[str]:
-        yield from hub.store.check()
-        debits = hub._journal.debits()
-        runs = {run.task: run for run in hub._journal.runs(*RunState)}
-        for task in debits.keys() - runs.keys():
-            yield f"a debit for task {task.hex()} without a run"
-        for task, run in runs.items():
-            if (run.report is not None) != (task in debits):
-                yield f"task {task.hex()}: report {run.report is not None}, debit {task in debits}"
-            if task in debits and debits[task] != Fraction(run.record.question.loss):
-                yield f"task {task.hex()} cost {debits[task]}"
-            if run.state in (RunState.STORED, RunState.SENT) and run.report is None:
-                yield f"task {task.hex()} is {run.state.value} without a report"
-            if (run.state is RunState.SENT) != (run.receipt is not None):
-                yield f"task {task.hex()} is {run.state.value} with receipt {run.receipt}"
 
     def _go_on(self, folder: Path, state: CrashState) -> None:
         """The hub follows the ledger as it stands now: no run twice, no other report, nothing that was revoked."""
@@ -318,7 +302,7 @@ class HubLife:
                 assert task not in before or before[task].revoked_at is None, "a revoked report left the hub"
                 assert before.get(task) is None or before[task].report in (None, report), "the stored report changed"
             assert not hub._journal.runs(RunState.GRANTED), "a run stays interrupted"
-            assert not list(self._faults(hub))
+            assert not list(hub_faults(hub))
 
 
 class _Spied:
@@ -348,6 +332,24 @@ class _Witnessed:
         return self._ledger.submit(transaction)
 
 
+def hub_faults(hub: Hub) -> Iterator[str]:
+    """What must never be in a hub: an altered store, a report without its debit, a debit without its report."""
+    yield from hub.store.check()
+    debits = hub._journal.debits()
+    runs = {run.task: run for run in hub._journal.runs(*RunState)}
+    for task in debits.keys() - runs.keys():
+        yield f"a debit for task {task.hex()} without a run"
+    for task, run in runs.items():
+        if (run.report is not None) != (task in debits):
+            yield f"task {task.hex()}: report {run.report is not None}, debit {task in debits}"
+        if task in debits and debits[task] != Fraction(run.record.question.loss):
+            yield f"task {task.hex()} cost {debits[task]}"
+        if run.state in (RunState.STORED, RunState.SENT) and run.report is None:
+            yield f"task {task.hex()} is {run.state.value} without a report"
+        if (run.state is RunState.SENT) != (run.receipt is not None):
+            yield f"task {task.hex()} is {run.state.value} with receipt {run.receipt}"
+
+
 def _receipt(task: TaskId, report: bytes) -> Receipted:
     metadata = decode_report(report).metadata
     receipt = UploadReceipt(
@@ -356,26 +358,29 @@ def _receipt(task: TaskId, report: bytes) -> Receipted:
     return Receipted(receipt=receipt, signature=key_of("leader").sign(receipt_message(receipt)))
 
 
-def _rank(run: Run) -> int:
+def rank(run: Run) -> int:
+    """How far a run is."""
     return RANK.get(run.state, END)
 
 
 def _is_as_far(hub: Hub, then: Run) -> bool:
     """The run stands where it stood, or further; what was decided, stored, receipted or revoked is the same."""
     now = hub._journal.run(then.task)
-    if _rank(now) < _rank(then) or (_rank(then) == END and now.state is not then.state):
+    if rank(now) < rank(then) or (rank(then) == END and now.state is not then.state):
         return False
     kept = (then.report, then.receipt, then.revoked_at and True, then.included)
     found = (now.report, now.receipt, now.revoked_at and True, now.included)
-    decided = _rank(then) == 0 or (now.record, now.upload_at) == (then.record, then.upload_at)
+    decided = rank(then) == 0 or (now.record, now.upload_at) == (then.record, then.upload_at)
     return decided and all(was is None or was == is_ for was, is_ in zip(kept, found, strict=True))
 
 
-def _is_paid(hub: Hub, task: TaskId, report: bytes) -> bool:
+def is_paid(hub: Hub, task: TaskId, report: bytes) -> bool:
+    """Whether a report that left was stored with its debit."""
     return hub._journal.run(task).report == report and task in hub._journal.debits()
 
 
-def _is_revoked(hub: Hub, task: TaskId) -> bool:
+def is_revoked(hub: Hub, task: TaskId) -> bool:
+    """Whether the hub knows that it took a report back."""
     return hub._journal.run(task).revoked_at is not None
 
 

@@ -126,53 +126,15 @@ class ServiceLife:
 
     def answered(self, node: str, message: bytes, answer: Any) -> None:
         """A node answered a message."""
-        request: Any = decode(message, Request)
-        inner = decode(request.body, Internal) if isinstance(request, FromAggregator) else request
-        match inner, answer:
-            case _, Failure():
-                self.mark(node, "a refusal", _anything)
-            case Upload(task=task), Receipted(receipt=receipt):
-                self.mark(node, "a receipt", partial(_has_report, task=task, receipt=receipt))
-            case RevokeReport(task=task, slot_key=key), Done():
-                self.mark(node, "a revocation", partial(_is_revoked, task=task, key=key))
-            case KeyDelivery(task=task), Done():
-                self.mark(node, "the verification key", partial(_has_verify_key, task=task))
-            case JobRequest(task=task, number=number), JobAnswer(job=job):
-                self.mark(node, "an answered job", partial(_has_answer, task=task, number=number, answer=job))
-            case BatchProposal(), BatchAnswer(batch=batch):
-                self.mark(node, "a signed list", partial(_has_signed, batch=batch))
-            case KeepShare(task=task, sealed=sealed), Done():
-                self.mark(node, "the other's share", partial(_has_share, task=task, node=node, sealed=sealed))
-            case _:
-                self.mark(node, type(answer).__name__, _anything)
+        self.mark(node, *promise_in_answer(node == NODES[0], message, answer))
 
     def leaves(self, node: str, message: bytes) -> None:
         """A node sends a message to the other."""
-        request: Any = decode(message, Request)
-        inner = decode(request.body, Internal) if isinstance(request, FromAggregator) else request
-        match inner:
-            case KeyDelivery(task=task):
-                self.mark(node, "a sent key", partial(_has_delivery, task=task, message=message))
-            case JobRequest(task=task, number=number, job=job):
-                self.mark(node, "a sent job", partial(_has_job, task=task, number=number, message=message, job=job))
-            case BatchProposal(batch=batch):
-                self.mark(node, "a proposed list", partial(_has_signed, batch=batch))
-            case _:
-                self.mark(node, type(inner).__name__, _anything)
+        self.mark(node, *promise_in_message(message))
 
     def submits(self, node: str, transaction: bytes) -> None:
         """A node submits a transaction."""
-        body = decode(open1(transaction).payload, Envelope).body
-        match body:
-            case RequestTask(order=order) | JoinTask(order=order):
-                party = Party.LEADER if isinstance(body, RequestTask) else Party.HELPER
-                self.mark(node, "its keys", partial(_has_secrets, order=order, party=party, key=body.seal_key))
-            case CloseBatch(statement=statement):
-                self.mark(node, "a closed list", partial(_has_closed, task=statement.task, statement=statement))
-            case PostShare(task=task):
-                self.mark(node, "its noised share", partial(_has_posted, task=task, transaction=transaction))
-            case _:
-                self.mark(node, type(body).__name__, _anything)
+        self.mark(node, *promise_in_transaction(transaction))
 
     # ── after the power cut ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -185,15 +147,7 @@ class ServiceLife:
             storage.close()
 
     def _faults(self, storage: Storage) -> Iterator[str]:
-        stored = storage.find_task(self.run.task)
-        if stored is None:
-            return
-        leaves = list(storage.leaves(self.run.task, accepted=True))
-        if len({leaf.slot_key for leaf in leaves}) < len(leaves):
-            yield "a slot key is counted twice"
-        missing = storage._one("SELECT count(*) FROM report WHERE state = 1 AND output_share IS NULL")
-        if missing and not _is_destroyed(storage):
-            yield f"{missing} accepted reports without their shares"
+        yield from aggregator_faults(storage, self.run.task)
         if storage.find_conflict(self.run.task) is not None:
             yield "a conflict between honest nodes"
 
@@ -316,6 +270,76 @@ class ReopenedWorld(World):
             self.start(name)
 
 
+def aggregator_faults(storage: Storage, task: TaskId) -> Iterator[str]:
+    """What must never be in what a node keeps of a task."""
+    if storage.find_task(task) is None:
+        return
+    leaves = list(storage.leaves(task, accepted=True))
+    if len({leaf.slot_key for leaf in leaves}) < len(leaves):
+        yield "a slot key is counted twice"
+    missing = storage._one("SELECT count(*) FROM report WHERE task = ? AND state = 1 AND output_share IS NULL", task)
+    if missing and not _is_destroyed(storage, task):
+        yield f"{missing} accepted reports without their shares"
+
+
+# ── what is promised ──────────────────────────────────────────────────────────────────────────────────────────────
+
+Promise = tuple[str, Holds]
+
+
+def promise_in_answer(is_leader: bool, message: bytes, answer: Any) -> Promise:
+    """What a node must know from when it has answered a message."""
+    request: Any = decode(message, Request)
+    inner = decode(request.body, Internal) if isinstance(request, FromAggregator) else request
+    match inner, answer:
+        case _, Failure():
+            return "a refusal", _anything
+        case Upload(task=task), Receipted(receipt=receipt):
+            return "a receipt", partial(_has_report, task=task, receipt=receipt)
+        case RevokeReport(task=task, slot_key=key), Done():
+            return "a revocation", partial(_is_revoked, task=task, key=key)
+        case KeyDelivery(task=task), Done():
+            return "the verification key", partial(_has_verify_key, task=task)
+        case JobRequest(task=task, number=number), JobAnswer(job=job):
+            return "an answered job", partial(_has_answer, task=task, number=number, answer=job)
+        case BatchProposal(), BatchAnswer(batch=batch):
+            return "a signed list", partial(_has_signed, batch=batch)
+        case KeepShare(task=task, sealed=sealed), Done():
+            return "the other's share", partial(_has_share, task=task, is_leader=is_leader, sealed=sealed)
+        case _:
+            return type(answer).__name__, _anything
+
+
+def promise_in_message(message: bytes) -> Promise:
+    """What a node must know from when it sends a message to another."""
+    request: Any = decode(message, Request)
+    inner = decode(request.body, Internal) if isinstance(request, FromAggregator) else request
+    match inner:
+        case KeyDelivery(task=task):
+            return "a sent key", partial(_has_delivery, task=task, message=message)
+        case JobRequest(task=task, number=number, job=job):
+            return "a sent job", partial(_has_job, task=task, number=number, message=message, job=job)
+        case BatchProposal(batch=batch):
+            return "a proposed list", partial(_has_signed, batch=batch)
+        case _:
+            return type(inner).__name__, _anything
+
+
+def promise_in_transaction(transaction: bytes) -> Promise:
+    """What a node must know from when it submits a transaction."""
+    body = decode(open1(transaction).payload, Envelope).body
+    match body:
+        case RequestTask(order=order) | JoinTask(order=order):
+            party = Party.LEADER if isinstance(body, RequestTask) else Party.HELPER
+            return "its keys", partial(_has_secrets, order=order, party=party, key=body.seal_key)
+        case CloseBatch(statement=statement):
+            return "a closed list", partial(_has_closed, task=statement.task, statement=statement)
+        case PostShare(task=task):
+            return "its noised share", partial(_has_posted, task=task, transaction=transaction)
+        case _:
+            return type(body).__name__, _anything
+
+
 # ── what must be there ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -323,9 +347,17 @@ def _anything(_: object) -> bool:
     return True
 
 
-def _is_destroyed(storage: Storage) -> bool:
+def _is_destroyed(storage: Storage, task: TaskId) -> bool:
     """Whether keys and shares were overwritten, all at once; the noise secret stays, and came with the keys."""
-    return bool(storage._one("SELECT count(*) FROM wanted WHERE seal_seed IS NULL AND noise_secret IS NOT NULL"))
+    stored = storage.find_task(task)
+    if stored is None:
+        return False
+    order = stored.configuration.order
+    return bool(
+        storage._one(
+            "SELECT count(*) FROM wanted WHERE order_id = ? AND seal_seed IS NULL AND noise_secret IS NOT NULL", order
+        )
+    )
 
 
 def _has_report(storage: Storage, task: TaskId, receipt: Any) -> bool:
@@ -338,21 +370,21 @@ def _is_revoked(storage: Storage, task: TaskId, key: SlotKey) -> bool:
 
 
 def _has_verify_key(storage: Storage, task: TaskId) -> bool:
-    return storage.find_verify_key(task) is not None or _is_destroyed(storage)
+    return storage.find_verify_key(task) is not None or _is_destroyed(storage, task)
 
 
 def _has_delivery(storage: Storage, task: TaskId, message: bytes) -> bool:
-    return storage.find_delivery(task) == message or _is_destroyed(storage)
+    return storage.find_delivery(task) == message or _is_destroyed(storage, task)
 
 
 def _has_job(storage: Storage, task: TaskId, number: int, message: bytes, job: bytes) -> bool:
     found = storage.find_job(task, number)
-    return _is_destroyed(storage) or (found is not None and found[0] in (message, job))
+    return _is_destroyed(storage, task) or (found is not None and found[0] in (message, job))
 
 
 def _has_answer(storage: Storage, task: TaskId, number: int, answer: bytes) -> bool:
     found = storage.find_job(task, number)
-    return _is_destroyed(storage) or (found is not None and found[1] == answer)
+    return _is_destroyed(storage, task) or (found is not None and found[1] == answer)
 
 
 def _has_signed(storage: Storage, batch: Any) -> bool:
@@ -365,8 +397,8 @@ def _has_closed(storage: Storage, task: TaskId, statement: Any) -> bool:
     return found is not None and found[0].statement == statement
 
 
-def _has_share(storage: Storage, task: TaskId, node: str, sealed: bytes) -> bool:
-    return storage.find_share(task, Party.HELPER if node == "leader" else Party.LEADER) == sealed
+def _has_share(storage: Storage, task: TaskId, is_leader: bool, sealed: bytes) -> bool:
+    return storage.find_share(task, Party.HELPER if is_leader else Party.LEADER) == sealed
 
 
 def _has_secrets(storage: Storage, order: OrderId, party: Party, key: bytes) -> bool:

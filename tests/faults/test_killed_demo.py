@@ -1,0 +1,213 @@
+"""The demo's process is killed anywhere: what it had promised is there at once, and the work goes on to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Figures
+
+HERE = Path(__file__).parent
+DEMO = ["demo", "--hubs", "6", "--seed", "1", "--json"]
+ORDER = ["new", "--program", "feasibility", "--epsilon", "0.5"]
+GOLDEN = 0.6180339887
+"""Multiples of it, modulo 1, lie evenly however many there are."""
+
+REOPENING = 1.0
+"""Seconds within which every party is open again, all of them together; of the processor, since a clock also counts what
+else the machine does."""
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A command that nobody kills: how many steps, promises and seconds it has."""
+
+    steps: int
+    promises: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Base:
+    """A demo's folder that was played to its end, and what it and an order on it take."""
+
+    folder: Path
+    demo: Undisturbed
+    order: Undisturbed
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a process dies: by itself at a step, or from outside after so many promises or seconds."""
+
+    fate: dict[str, Any]
+    promises: int | None = None
+    seconds: float | None = None
+
+
+NEVER = Kill({})
+
+
+def environment() -> dict[str, str]:
+    """A user's, in which the programs of this folder find each other."""
+    paths = [str(HERE), str(HERE.parent / "hub"), str(HERE.parent / "service"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+
+
+def edgehold(words: list[str], notes: Path, kill: Kill, planted: str | None = None) -> int:
+    """Run a command in a process of its own, kill it, and return how it ended."""
+    told = {"words": words, "notes": str(notes), "fate": kill.fate, "planted": planted}
+    with notes.with_suffix(".said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "witness.py"), json.dumps(told)], env=environment(), stdout=said, stderr=said
+        )
+        wait_for(process, notes, kill)
+        if kill.promises is not None or kill.seconds is not None:
+            process.kill()
+        return process.wait(PATIENCE)
+
+
+def wait_for(process: subprocess.Popen[bytes], notes: Path, kill: Kill) -> None:
+    """Until it is time to kill from outside, or there is nothing left to kill."""
+    started = time.monotonic()
+    while process.poll() is None:
+        if kill.seconds is not None and time.monotonic() - started >= kill.seconds:
+            return
+        if kill.promises is not None and notes.exists() and notes.read_bytes().count(b"\n") >= kill.promises:
+            return
+        time.sleep(0.002)
+
+
+def reopen(folder: Path, notes: Path, planted: str | None = None) -> dict[str, Any]:
+    """What a fresh process finds."""
+    told = {"folder": str(folder), "notes": str(notes), "planted": planted, "words": ORDER}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "reopening.py"), json.dumps(told)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def undisturbed(words: list[str], notes: Path) -> Undisturbed:
+    """Run a command to its end and count."""
+    started = time.monotonic()
+    assert edgehold(words, notes, NEVER) == 0, notes.with_suffix(".said").read_text()[-3000:]
+    seconds = time.monotonic() - started
+    lines = notes.read_text().splitlines()
+    return Undisturbed(json.loads(lines[-1])["steps"], len(lines), seconds)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """The folder that orders are placed on, made once."""
+    place = tmp_path_factory.mktemp("killed demo")
+    demo = undisturbed([*DEMO, "--dir", str(place / "demo")], place / "demo.notes")
+    shutil.copytree(place / "demo", place / "ordered")
+    order = undisturbed(["order", *ORDER, "--dir", str(place / "ordered")], place / "order.notes")
+    return Base(place / "demo", demo, order)
+
+
+def kill_of(number: int, whole: Undisturbed) -> Kill:
+    """The kill of a number: the points lie evenly over the command, whatever they are counted in."""
+    point = number * GOLDEN % 1
+    match number % 4:
+        case 2:
+            return Kill({}, promises=1 + int(point * whole.promises))
+        case 3:
+            return Kill({}, seconds=point * whole.seconds)
+        case _:
+            return Kill({"step": 1 + int(point * whole.steps)})
+
+
+@pytest.mark.system
+@pytest.mark.campaign(test=20, long=200, shard=20)
+def test_the_demo_is_killed_anywhere(numbers: range, base: Base, tmp_path: Path, figures: Figures) -> None:
+    for number in numbers:
+        place = tmp_path / f"{number}"
+        place.mkdir()
+        folder, notes = place / "demo", place / "notes"
+        if number % 5 == 0:
+            code = edgehold([*DEMO, "--dir", str(folder)], notes, kill_of(number // 5, base.demo))
+        else:
+            shutil.copytree(base.folder, folder)
+            code = edgehold(["order", *ORDER, "--dir", str(folder)], notes, kill_of(number, base.order))
+        assert code in (0, -signal.SIGKILL), notes.with_suffix(".said").read_text()[-3000:]
+        notes.touch()
+        found = reopen(folder, notes)
+        assert not found["violations"], f"number {number}: {found['violations'][:5]}"
+        count(figures, code, found)
+        shutil.rmtree(place)
+
+
+def count(figures: Figures, code: int, found: dict[str, Any]) -> None:
+    """Note what was found after one kill, and that it was found in time."""
+    figures.add("demo processes killed", code != 0)
+    figures.add("demo processes that ended before they were killed", code == 0)
+    figures.add("demos killed before they were founded", not found["founded"])
+    figures.add("orders interrupted by a kill and brought to their end", found["interrupted"])
+    for kind, (clock, processor) in found["seconds"].items():
+        figures.most(f"reopening after kill -9, seconds: {kind}", clock)
+        assert processor <= REOPENING, f"{kind}: {processor} s"
+
+
+@pytest.fixture
+def place(base: Base, tmp_path: Path) -> Iterator[Path]:
+    """A folder with a copy of the demo's."""
+    shutil.copytree(base.folder, tmp_path / "demo")
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.system
+def test_a_demo_killed_while_it_is_founded_says_what_to_do(tmp_path: Path) -> None:
+    words, kill = [*DEMO, "--dir", str(tmp_path / "demo")], Kill({"after": "enrol"})
+    assert edgehold(words, tmp_path / "notes", kill) == -signal.SIGKILL
+    found = reopen(tmp_path / "demo", tmp_path / "notes")
+    assert found["violations"] == []
+    assert not found["founded"]
+
+
+PLANTS = [
+    ("debit_after_the_report", {"before": "INSERT INTO debits"}, "report True, debit False"),
+    ("answer_before_the_commit", {"after": "answer Upload"}, "lost: answer Upload"),
+    ("run_again", {"after": "run"}, "ran 2 times"),
+]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("planted", "fate", "finding"), PLANTS, ids=[one[0] for one in PLANTS])
+def test_what_a_kill_reveals_is_found(place: Path, planted: str, fate: dict[str, Any], finding: str) -> None:
+    words = ["order", *ORDER, "--dir", str(place / "demo")]
+    assert edgehold(words, place / "notes", Kill(fate), planted) == -signal.SIGKILL
+    shutil.copytree(place / "demo", place / "again")
+    violations = reopen(place / "again", place / "notes", planted)["violations"]
+    assert any(finding in one for one in violations), violations
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("fate", [one[1] for one in PLANTS], ids=[one[0] for one in PLANTS])
+def test_without_the_fault_nothing_is_found(place: Path, fate: dict[str, Any]) -> None:
+    words = ["order", *ORDER, "--dir", str(place / "demo")]
+    assert edgehold(words, place / "notes", Kill(fate)) == -signal.SIGKILL
+    found = reopen(place / "demo", place / "notes")
+    assert found["violations"] == []
+    assert found["interrupted"] == 1
