@@ -6,7 +6,8 @@ A campaign is a test over many numbered cases (seeds, states, mutants). `make te
     def test_…(numbers: range, figures: Figures) -> None:
         for number in numbers: …
 
-A failing case says its number; `pytest PATH --number N` runs that one again.
+A failing case says its number; `pytest PATH --number N` runs that one again. `--slice 3/50` runs the third of fifty parts
+of each campaign; every other test belongs to the first.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("edgehold")
     group.addoption("--long", action="store_true", help="campaigns at the size of `make long`")
     group.addoption("--number", type=int, help="run one number of each campaign again")
+    group.addoption("--slice", metavar="K/N", default="1/1", help="run the K-th of N parts of each campaign")
     group.addoption("--figures", type=Path, help="write the figures as JSON to this file")
 
 
@@ -68,10 +70,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     one, shard = metafunc.config.getoption("--number"), int(marker.kwargs["shard"])
     total = int(marker.kwargs["long" if metafunc.config.getoption("--long") else "test"])
-    shards = [range(at, min(at + shard, total)) for at in range(0, total, shard)]
+    slice_, slices = slice_of(metafunc.config)
+    shards = [range(at, min(at + shard, total)) for at in range(0, total, shard)][slice_ - 1 :: slices]
     if one is not None:
         shards = [range(one, one + 1)]
     metafunc.parametrize("numbers", shards, ids=[f"{numbers.start}-{numbers.stop - 1}" for numbers in shards])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if slice_of(config)[0] > 1:
+        items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
+
+
+def slice_of(config: pytest.Config) -> tuple[int, int]:
+    """Which part of how many is asked for."""
+    one, _, all_ = str(config.getoption("--slice")).partition("/")
+    return int(one), int(all_)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -92,4 +106,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{name}:{note} {number:,.6g}" if number % 1 else f"{name}:{note} {int(number):,}")
     path = config.getoption("--figures")
     if path is not None:
-        path.write_text(json.dumps({name: number for name, (_, number) in sorted(found.items())}, indent=1))
+        path.write_text(json.dumps(dict(sorted(found.items())), indent=1))

@@ -1,95 +1,103 @@
 """`make long`: every campaign at full size, every bench, and the report of it in `docs/qa`.
 
-Each part runs by itself and leaves its outcome in `long-out/PART.json`; the report is written from all outcomes that lie
-there, each with the commit it was run at. So a part can be run again alone, and hours need not pass at one go:
+Hours need not pass at one go. A campaign is cut into slices; each slice's outcome is kept with the commit it was run at,
+in a file beside the report, and the next call goes on with the slices that were not run yet:
 
-    python -m tools.long                    all parts, then the report
-    python -m tools.long simulation faults  these parts, then the report
-    python -m tools.long --report           the report only
+    python -m tools.long                              all that is left, then the report
+    python -m tools.long --minutes 30 simulation      slices of this part for half an hour, then the report
+    python -m tools.long --again bench-ledger         this part anew, its earlier outcomes forgotten
+    python -m tools.long --report                     the report only
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from edgehold import __version__
 from edgehold.bench.measure import describe_machine
 
 ROOT = Path(__file__).parent.parent
-OUTCOMES = ROOT / "long-out"
+LOGS = ROOT / "long-out"
 REPORT = ROOT / "docs" / "qa" / f"{'.'.join(__version__.split('.')[:2])}.md"
+KEPT = REPORT.with_suffix(".json")
+"""The outcomes from which the report is written."""
 
 CAMPAIGNS = {
-    "faults": ("tests/faults", "Crash states, failing I/O, killed processes"),
-    "simulation": ("tests/simulation", "Simulated histories"),
-    "hostile": ("tests/sandbox", "Hostile programs"),
-    "fuzz": ("tests/fuzz", "Fuzzed decoders"),
-    "mutants": ("tests/mutants", "Mutants and mixes"),
-    "privacy": ("tests/privacy", "Privacy"),
-    "scenarios": ("tests/scenarios", "Scenarios with all their seeds"),
+    "faults": ("tests/faults", "Crash states, failing I/O, killed processes", 35),
+    "simulation": ("tests/simulation", "Simulated histories", 50),
+    "hostile": ("tests/sandbox", "Hostile programs", 1),
+    "fuzz": ("tests/fuzz", "Fuzzed decoders", 1),
+    "mutants": ("tests/mutants", "Mutants and mixes", 5),
+    "privacy": ("tests/privacy", "Privacy", 5),
+    "scenarios": ("tests/scenarios", "Scenarios with all their seeds", 1),
 }
-"""Folders of tests with campaigns, and their headings."""
+"""Folders of tests with campaigns, their headings, and into how many slices they are cut."""
 
 BENCHES = ("ledger", "sandbox", "aggregation", "demo")
 
 OTHERS = "others"
 """All other tests."""
 
+COMBINE: dict[str, Callable[[list[float]], float]] = {"sum": sum, "most": max, "least": min}
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one part."""
 
-    part: str
+class Outcome(Struct, frozen=True):
+    """What came of one slice of a part."""
+
+    slice: int
+    slices: int
     command: str
     commit: str
     date: str
     seconds: float
     load: float
-    """Load average of the last minute when the part began."""
+    """Load average of the last minute when it began."""
     returned: int
     machine: str
     last_line: str
-    figures: dict[str, float]
+    figures: dict[str, tuple[str, float]]
+    """Name → how such figures are put together, and this one."""
     bench: dict[str, Any] | None
 
 
+Outcomes = dict[str, list[Outcome]]
+
+
 def main() -> int:
-    """Run the named parts (all, if none is named) and write the report; returns 1 if a part failed."""
+    """Run what is left of the named parts (all, if none is named) and write the report; returns 1 if a slice failed."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.long", description="Campaigns at full size, and their report."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(all_parts()))
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further slice after so long")
+    parser.add_argument("--again", action="store_true", help="forget the earlier outcomes of the named parts")
     parser.add_argument("--report", action="store_true", help="only write the report again")
     given = parser.parse_args()
     unknown = set(given.parts) - set(all_parts())
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    OUTCOMES.mkdir(exist_ok=True)
-    failed = []
-    for part in [] if given.report else given.parts or all_parts():
-        outcome = run_part(part)
-        (OUTCOMES / f"{part}.json").write_text(json.dumps(asdict(outcome), indent=1) + "\n")
-        print(f"{part}: {outcome.last_line or outcome.returned} ({outcome.seconds:,.0f} s)", flush=True)
-        failed += [part] if outcome.returned else []
-    outcomes = {
-        part: Outcome(**json.loads((OUTCOMES / f"{part}.json").read_text()))
-        for part in all_parts()
-        if (OUTCOMES / f"{part}.json").exists()
-    }
+    LOGS.mkdir(exist_ok=True)
     REPORT.parent.mkdir(exist_ok=True)
+    outcomes = read_outcomes()
+    if given.again:
+        outcomes = {part: found for part, found in outcomes.items() if part not in given.parts}
+    is_good = True
+    if not given.report:
+        is_good = run_slices(outcomes, given.parts or all_parts(), until=time.monotonic() + 60 * given.minutes)
     REPORT.write_text("\n".join(render(outcomes)) + "\n")
-    print(f"{REPORT.relative_to(ROOT)} written from {len(outcomes)} of {len(all_parts())} parts")
-    return 1 if failed else 0
+    print(f"{REPORT.relative_to(ROOT)} written")
+    return 0 if is_good else 1
 
 
 def all_parts() -> list[str]:
@@ -97,31 +105,63 @@ def all_parts() -> list[str]:
     return [*CAMPAIGNS, OTHERS, *(f"bench-{name}" for name in BENCHES)]
 
 
-def command_of(part: str, figures: Path) -> list[str]:
-    """The command of a part."""
+def slices_of(part: str) -> int:
+    """Into how many slices a part is cut."""
+    return CAMPAIGNS[part][2] if part in CAMPAIGNS else 1
+
+
+def read_outcomes() -> Outcomes:
+    """What earlier calls found, as far as the parts are still cut so."""
+    if not KEPT.exists():
+        return {}
+    found = msgspec.json.decode(KEPT.read_bytes(), type=Outcomes)
+    return {
+        part: [one for one in found[part] if one.slices == slices_of(part)] for part in all_parts() if part in found
+    }
+
+
+def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float) -> bool:
+    """Run the slices that have no outcome yet, keeping each outcome at once; whether none failed."""
+    is_good = True
+    for part in parts:
+        done = {one.slice for one in outcomes.get(part, [])}
+        for number in range(slices_of(part)):
+            if number in done or time.monotonic() > until:
+                continue
+            outcome = run_slice(part, number)
+            outcomes.setdefault(part, []).append(outcome)
+            KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1) + b"\n")
+            is_good = is_good and outcome.returned == 0
+            said = f"{part} {number + 1}/{slices_of(part)}: {outcome.last_line or outcome.returned}"
+            print(f"{said} ({outcome.seconds:,.0f} s)", flush=True)
+    return is_good
+
+
+def command_of(part: str, number: int, figures: Path) -> list[str]:
+    """The command of a slice."""
     if part.startswith("bench-"):
         return [sys.executable, "-m", "edgehold.cli", "bench", part.removeprefix("bench-"), "--json"]
     pytest = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "--long", "--figures", str(figures)]
     if part == OTHERS:
-        return [*pytest, *(f"--ignore={folder}" for folder, _ in CAMPAIGNS.values())]
-    return [*pytest, CAMPAIGNS[part][0]]
+        return [*pytest, *(f"--ignore={folder}" for folder, _, _ in CAMPAIGNS.values())]
+    return [*pytest, "--slice", f"{number + 1}/{slices_of(part)}", CAMPAIGNS[part][0]]
 
 
-def run_part(part: str) -> Outcome:
-    """Run one part to its end and gather what it found."""
-    figures = OUTCOMES / f"{part}.figures.json"
+def run_slice(part: str, number: int) -> Outcome:
+    """Run one slice to its end and gather what it found."""
+    figures = LOGS / f"{part}.figures.json"
     figures.unlink(missing_ok=True)
-    command = command_of(part, figures)
-    print(f"{part}: begins", flush=True)
+    command = command_of(part, number, figures)
     load, started = os.getloadavg()[0], time.monotonic()
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
-    (OUTCOMES / f"{part}.log").write_text(result.stdout + result.stderr)
+    (LOGS / f"{part}-{number + 1}.log").write_text(result.stdout + result.stderr)
     is_bench = part.startswith("bench-")
     words = [Path(word).name if word == sys.executable else word for word in command]
     lines = [] if is_bench else result.stdout.strip().splitlines()
     return Outcome(
-        part=part,
+        slice=number,
+        slices=slices_of(part),
         command=" ".join(word.replace(f"{ROOT}/", "") for word in words),
         commit=commit(),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -130,51 +170,95 @@ def run_part(part: str) -> Outcome:
         returned=result.returncode,
         machine=describe_machine(),
         last_line=lines[-1].strip("= ") if lines else "",
-        figures=json.loads(figures.read_text()) if figures.exists() else {},
-        bench=json.loads(result.stdout) if is_bench and not result.returncode else None,
+        figures=msgspec.json.decode(figures.read_bytes()) if figures.exists() else {},
+        bench=msgspec.json.decode(result.stdout) if is_bench and not result.returncode else None,
     )
 
 
 def commit() -> str:
-    """The commit that is checked out, marked if files differ from it."""
+    """The commit that is checked out, marked if files of the product or its tests differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    changed = git("status", "--porcelain", "--", "src", "rust", "tests", "tools", "pyproject.toml")
+    return git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
 
 
-def render(outcomes: dict[str, Outcome]) -> list[str]:
+# ── the report ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render(outcomes: Outcomes) -> list[str]:
     """The report as Markdown."""
-    machines = sorted({outcome.machine for outcome in outcomes.values()})
+    machines = sorted({one.machine for found in outcomes.values() for one in found})
     lines = [
         f"# Quality report of {__version__}",
         "",
-        "Written by `make long` (`python -m tools.long`); nothing here is typed by hand. Each part names the commit and the",
-        "moment it was run, and the load average of the minute before it began.",
+        "Written by `make long` (`python -m tools.long`) from the outcomes in",
+        f"[`{KEPT.name}`]({KEPT.name}); nothing here is typed by hand. A campaign is cut into slices that need not run on one",
+        "day: the table says how many of them ran, at which commits, and the load average of the minute before.",
+        "A campaign whose slices did not all run has tried so much less than its full size, which its figures tell.",
         "",
         *(f"Machine: {machine}." for machine in machines),
         "",
-        "| part | commit | when | load | took | came of it |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| part | slices run | commits | when | load | took | came of it |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(part_row(part, outcomes.get(part, [])) for part in all_parts()),
     ]
-    for part in all_parts():
-        if part in outcomes:
-            one = outcomes[part]
-            came = one.last_line or ("measured" if not one.returned else f"exit code {one.returned}")
-            row = [part, one.commit, one.date, f"{one.load:.1f}", minutes(one.seconds), came]
-        else:
-            row = [part, "", "", "", "", "**not run**"]
-        lines.append(f"| {' | '.join(row)} |")
-    for part, (_, heading) in CAMPAIGNS.items():
-        if part in outcomes and outcomes[part].figures:
-            lines += ["", f"## {heading}", "", f"`{outcomes[part].command}`", "", "| figure | value |", "| --- | --- |"]
-            lines += [f"| {name} | {number(value)} |" for name, value in outcomes[part].figures.items()]
+    for part, (_, heading, _) in CAMPAIGNS.items():
+        figures = combined(outcomes.get(part, []))
+        if figures:
+            lines += [
+                "",
+                f"## {heading}",
+                "",
+                f"`{outcomes[part][0].command}`",
+                "",
+                "| figure | value |",
+                "| --- | --- |",
+            ]
+            lines += [f"| {name} | {words} |" for name, words in figures]
     for name in BENCHES:
-        one_bench = outcomes.get(f"bench-{name}")
-        if one_bench is not None and one_bench.bench is not None:
-            lines += ["", f"## Bench: {name}", "", *bench_table(one_bench.bench)]
+        for one in outcomes.get(f"bench-{name}", []):
+            if one.bench is not None:
+                lines += ["", f"## Bench: {name}", "", *bench_table(one.bench)]
     return lines
+
+
+def part_row(part: str, found: list[Outcome]) -> str:
+    """One part's line of the table."""
+    if not found:
+        return f"| {part} | 0 of {slices_of(part)} |  |  |  |  | **not run** |"
+    dates = sorted(one.date for one in found)
+    loads = [one.load for one in found]
+    cells = [
+        part,
+        f"{len(found)} of {slices_of(part)}",
+        ", ".join(dict.fromkeys(one.commit for one in found)),
+        dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+        f"{min(loads):.1f}" if len(loads) == 1 else f"{min(loads):.1f}–{max(loads):.1f}",
+        minutes(sum(one.seconds for one in found)),
+        came_of(found),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def came_of(found: list[Outcome]) -> str:
+    """What came of a part's slices, in words."""
+    failed = [one for one in found if one.returned]
+    if failed:
+        return f"**{len(failed)} failed**: {failed[0].last_line or failed[0].returned}"
+    return found[0].last_line or "measured" if len(found) == 1 else "all passed"
+
+
+def combined(found: list[Outcome]) -> list[tuple[str, str]]:
+    """The figures of all slices, equal names put together: name and value in words."""
+    values: dict[str, tuple[str, list[float]]] = {}
+    for one in found:
+        for name, (how, value) in one.figures.items():
+            values.setdefault(name, (how, []))[1].append(value)
+    notes = {"sum": "", "most": "at most ", "least": "at least "}
+    return [(name, notes[how] + number(COMBINE[how](several))) for name, (how, several) in sorted(values.items())]
 
 
 def bench_table(bench: dict[str, Any]) -> list[str]:
