@@ -126,3 +126,16 @@ def test_a_bad_file_is_refused_with_its_name_and_key(text: str, complaint: str) 
     with pytest.raises(BadPolicy, match=complaint) as refusal:
         read_policy(text, "mine.toml")
     assert str(refusal.value).startswith("mine.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[use]]\npermission = 'HMB'\n" * 33, "use: 33 of them"),
+        (f"trusted = {[f'{number:064x}' for number in range(257)]}", "trusted: 257 accounts"),
+        (f"[[use]]\npermission = 'DS'\ndiseases = {[f'{number:02}' for number in range(17)]}", "17 diseases"),
+    ],
+)
+def test_a_policy_that_could_not_be_stored_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(BadPolicy, match=complaint):
+        read_policy(text)

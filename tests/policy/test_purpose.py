@@ -150,9 +150,13 @@ def test_an_argument_is_given_where_one_belongs(modifier: Modifier) -> None:
         asks(Term(Modifier.TS, "a year")),
         asks(Term(Modifier.MOR, "31.1.2027")),
         asks(Term(Modifier.US, "nobody")),
+        Purpose(Permission.DS, ("x" * 65,)),
+        Purpose(Permission.DS, tuple(f"MONDO:{number:07}" for number in range(17))),
+        asks(*(Term(Modifier.RS, f"{number:02}") for number in range(33))),
+        asks(Term(Modifier.PS, "x" * 65)),
     ],
 )
-def test_a_use_that_says_nothing_definite_is_refused(use: Purpose | PermittedUse) -> None:
+def test_a_use_that_says_nothing_definite_or_fits_no_message_is_refused(use: Purpose | PermittedUse) -> None:
     with pytest.raises(BadPurpose):
         check_use(use)
 

@@ -40,19 +40,21 @@ class LeastCredibility(Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 HEALTH_RESEARCH = PermittedUse(Permission.HMB)
+MOST_USES = 32
+MOST_TRUSTED = 256
 
 
 class Policy(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What an owner allows, without being asked again."""
 
     mode: Mode = Mode.ALWAYS
-    uses: Annotated[tuple[PermittedUse, ...], Meta(max_length=32)] = (HEALTH_RESEARCH,)
+    uses: Annotated[tuple[PermittedUse, ...], Meta(max_length=MOST_USES)] = (HEALTH_RESEARCH,)
     """Any one of them is enough."""
     kinds: Annotated[tuple[Kind, ...], Meta(max_length=7)] = tuple(sorted(Kind))
     least_credibility: LeastCredibility = LeastCredibility()
     ask_for_records: bool = True
     """Ask for outcomes of sensitivity `record`, whatever the mode says."""
-    trusted: Annotated[tuple[AccountId, ...], Meta(max_length=256)] = ()
+    trusted: Annotated[tuple[AccountId, ...], Meta(max_length=MOST_TRUSTED)] = ()
     """If not empty, one of the two services must be among these."""
     least_batch: Annotated[int, Meta(ge=1, le=10_000_000)] = 100
     loss_per_order: Ratio = str(DEFAULT_YEARLY * DEFAULT_SHARE)
@@ -172,6 +174,8 @@ class _Reader:
         uses = document.pop("use", [])
         if not isinstance(uses, list):
             self.fail("use", "is written as [[use]]")
+        if len(uses) > MOST_USES:
+            self.fail("use", f"{len(uses)} of them, at most {MOST_USES} are allowed")
         self.known("", document)
         for section, table in tables.items():
             self.known(section, table)
@@ -259,6 +263,8 @@ class _Reader:
         for account in accounts:
             if not re.fullmatch(r"[0-9a-f]{64}", account):
                 self.fail("trusted", f"{account!r} is not an account in hexadecimal")
+        if len(set(accounts)) > MOST_TRUSTED:
+            self.fail("trusted", f"{len(set(accounts))} accounts, at most {MOST_TRUSTED} are allowed")
         return tuple(AccountId(Digest(bytes.fromhex(account))) for account in sorted(set(accounts)))
 
     def use(self, key: str, table: Any) -> PermittedUse:

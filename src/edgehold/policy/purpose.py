@@ -14,7 +14,8 @@ from enum import Enum
 from typing import assert_never
 
 from edgehold.errors import BadPurpose
-from edgehold.wire.purpose import Asker, Modifier, Permission, PermittedUse, Purpose, Term
+from edgehold.wire.ids import MOST_SHORT
+from edgehold.wire.purpose import MOST_DISEASES, MOST_TERMS, Asker, Modifier, Permission, PermittedUse, Purpose, Term
 
 
 class Check(Enum):
@@ -95,9 +96,15 @@ def check_use(use: Purpose | PermittedUse) -> None:
     """Refuse a use that says nothing definite; the same for what is asked and for what is allowed.
 
     Raises `BadPurpose`: diseases without DS or DS without diseases, unsorted or repeated parts, an argument that is
-    missing, of the wrong form, or given to a modifier that has none.
+    missing, of the wrong form, or given to a modifier that has none; more or longer parts than a message can have.
     """
     terms = use.undertakes if isinstance(use, Purpose) else use.requires
+    texts = [*use.diseases, *(term.argument for term in terms)]
+    if len(use.diseases) > MOST_DISEASES or len(terms) > MOST_TERMS or any(len(text) > MOST_SHORT for text in texts):
+        raise BadPurpose(
+            f"{len(use.diseases)} diseases and {len(terms)} modifiers, the longest text of "
+            f"{max(map(len, texts), default=0)} characters: at most {MOST_DISEASES}, {MOST_TERMS} and {MOST_SHORT} are allowed"
+        )
     if bool(use.diseases) != (use.permission is Permission.DS):
         raise BadPurpose(f"{use.permission.name} with {len(use.diseases)} diseases: DS names at least one, others none")
     if list(use.diseases) != sorted(set(use.diseases)) or list(terms) != sorted(set(terms)):

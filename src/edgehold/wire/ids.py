@@ -35,5 +35,7 @@ Modulus = NewType("Modulus", Annotated[bytes, Meta(min_length=256, max_length=25
 Height = Annotated[int, Meta(ge=0, le=2**53)]
 Credits = Annotated[int, Meta(ge=0, le=2**53)]
 Counter = Annotated[int, Meta(ge=0, le=2**32)]
-Short = Annotated[str, Meta(max_length=64)]
+MOST_SHORT = 64
+
+Short = Annotated[str, Meta(max_length=MOST_SHORT)]
 """A short machine-readable text (a code, a schema id); never prose, never personal."""

@@ -53,10 +53,13 @@ class Term(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, ord
     argument: Short = ""
 
 
-Terms = Annotated[tuple[Term, ...], Meta(max_length=32)]
+MOST_TERMS = 32
+MOST_DISEASES = 16
+
+Terms = Annotated[tuple[Term, ...], Meta(max_length=MOST_TERMS)]
 """Sorted, distinct."""
 
-Diseases = Annotated[tuple[Short, ...], Meta(max_length=16)]
+Diseases = Annotated[tuple[Short, ...], Meta(max_length=MOST_DISEASES)]
 """Codes such as MONDO:0005148, sorted; only with `Permission.DS`, and then at least one."""
 
 
