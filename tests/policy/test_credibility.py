@@ -154,3 +154,10 @@ def test_the_golden_scores_are_reproduced() -> None:
         standing = decode(bytes.fromhex(vector["standing"]), Standing)
         assert msgspec.to_builtins(standing, builtin_types=(bytes,))[0] == vector["good"]
         assert score(standing, Prior(vector["prior"]), vector["acceptance_cap"]) == vector["score"], vector
+
+
+def test_a_standing_beyond_the_caps_that_rules_keep_is_scored_as_one_at_them() -> None:
+    """Each piece of evidence is a step of the computation, and a message can state nine thousand million of them."""
+    beyond, at_caps = Standing(good=2**53, accepted=2**53), Standing(good=GOOD_CAP, accepted=5 * EVIDENCE_UNIT)
+    for prior in Prior:
+        assert score(beyond, prior, acceptance_cap=PPM) == score(at_caps, prior, acceptance_cap=PPM)

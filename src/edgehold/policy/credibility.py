@@ -137,17 +137,19 @@ def score(standing: Standing, prior: Prior, acceptance_cap: int = ACCEPTANCE_CAP
     """The service's credibility in parts per million, for the ledger's rules and for hubs alike; 0 while suspended.
 
     The 20 % lower bound of Beta(2·base + good, 2·(1 − base) + bad). Acceptances count as good evidence, but lift the
-    score at most to `acceptance_cap` (parts per million).
+    score at most to `acceptance_cap` (parts per million). No rule exceeds the caps; they are kept here too, because the
+    computation takes as many steps as there are pieces of evidence, and a message can state any number.
     """
     if is_suspended(standing):
         return 0
     base = PRIOR_BASE[prior]
-    good = PRIOR_WEIGHT * base + standing.good
+    good = PRIOR_WEIGHT * base + min(GOOD_CAP, standing.good)
     bad = PRIOR_WEIGHT * (PPM - base) + min(BAD_CAP, standing.bad + sum(mark.weight for mark in standing.pair_marks))
     audited = lower_bound(good, bad)
     if audited >= acceptance_cap or standing.accepted == 0:
         return audited
-    return min(acceptance_cap, lower_bound(good + standing.accepted, bad))
+    accepted = min(MAX_ACCEPTANCES * EVIDENCE_UNIT, standing.accepted)
+    return min(acceptance_cap, lower_bound(good + accepted, bad))
 
 
 def blended(ledger_score: int, own_good: int, own_bad: int) -> int:
