@@ -63,3 +63,10 @@ def test_a_dictionary_that_is_not_there_or_altered_is_refused(tmp_path: Path, mo
     monkeypatch.setattr(general, "DICTIONARIES", tmp_path)
     with pytest.raises(CannotDecode, match="altered"):
         shipped_codec(missing)
+
+
+def test_no_room_is_made_for_a_frame_that_is_to_be_skipped() -> None:
+    """Its size is taken for that of what it holds, though it holds nothing."""
+    for frame in (b"\x50\x2a\x4d\x18" + bytes(4), b"\x50\x2a\x4d\x18\xff\xff\xff\x7f" + bytes(1000)):
+        with pytest.raises(CannotDecode, match="do not begin"):
+            shipped_codec(None).decode(frame, 1 << 20)

@@ -63,6 +63,8 @@ class Zstd:
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; the frame's own size is judged before anything is unpacked."""
+        if not encoded.startswith(zstandard.FRAME_HEADER):  # nor one to be skipped, for which the library makes room
+            raise CannotDecode(f"{len(encoded)} bytes do not begin like a frame of this codec")
         try:
             size = zstandard.frame_content_size(encoded)
             if not 0 <= size <= limit:
