@@ -69,7 +69,7 @@ class Remains:
     customers: dict[AccountId, OrderStore] = field(default_factory=dict)
     hubs: dict[AccountId, Hub] = field(default_factory=dict)
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """How long each kind of party took to open: of the clock and of the processor, the slowest of its kind."""
+    """How long it took to open one party of a kind, the slowest, and all of them: of the clock and of the processor."""
 
 
 @contextmanager
@@ -84,6 +84,7 @@ def reopened(folder: Path) -> Iterator[Remains]:
         seconds[kind] = max(seconds.get(kind, (0.0, 0.0)), took)
         return made
 
+    began = time.monotonic(), time.process_time()
     with ExitStack() as stack:
         ledger = timed("ledger", lambda: stack.enter_context(open_ledger(folder)))
         sandbox = stack.enter_context(Sandbox(prepare_runtime(default_cache(), lambda _: None)))
@@ -105,6 +106,7 @@ def reopened(folder: Path) -> Iterator[Remains]:
                 hub = timed("hub", lambda path=path: open_hub(path, ledger, sandbox))
                 stack.callback(hub.close)
                 left.hubs[hub.account] = hub
+        seconds["all parties"] = time.monotonic() - began[0], time.process_time() - began[1]
         yield left
 
 
@@ -361,6 +363,8 @@ class Found:
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     open_orders: int = 0
+    running: int = 0
+    """Programs that ran when it happened."""
 
 
 def look(folder: Path, notes: Notes) -> Found:
@@ -368,7 +372,8 @@ def look(folder: Path, notes: Notes) -> Found:
     try:
         with reopened(folder) as left:
             open_orders = sum(len(store.open_rows()) for store in left.customers.values())
-            return Found(left.seconds, [*faults(left), *broken(left, notes)], open_orders)
+            running = sum(run.state is RunState.GRANTED for _, run in runs_of(left))
+            return Found(left.seconds, [*faults(left), *broken(left, notes)], open_orders, running)
     except NotANetwork as error:
         promised = [note["promise"] for note in notes if note["promise"] != "transaction"]
         return Found(faults=[f"{error}, after {promised[:3]}"] if promised else [])
@@ -388,7 +393,13 @@ def main(folder: Path, notes: Notes, planted: str | None, words: list[str]) -> d
     if founded and last.open_orders:
         going_on.append(f"{last.open_orders} orders are still open")
     violations = [*first.faults, *going_on, *(f"in the end: {fault}" for fault in last.faults)]
-    return {"seconds": first.seconds, "violations": violations, "founded": founded, "interrupted": first.open_orders}
+    return {
+        "seconds": first.seconds,
+        "violations": violations,
+        "founded": founded,
+        "interrupted": first.open_orders,
+        "running": first.running,
+    }
 
 
 if __name__ == "__main__":

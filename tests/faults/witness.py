@@ -39,10 +39,12 @@ TOUCHING = ("os.rename", "os.remove", "os.mkdir", "shutil.copyfile")
 
 
 class Fate:
-    """When this process dies: at the n-th step, or as soon as something is promised or written."""
+    """When this process dies: at the n-th step, before a statement, or after something was promised so many times."""
 
-    def __init__(self, step: int | None = None, before: str | None = None, after: str | None = None) -> None:
-        self._step, self._before, self._after = step, before, after
+    def __init__(
+        self, step: int | None = None, before: str | None = None, after: str | None = None, times: int = 1
+    ) -> None:
+        self._step, self._before, self._after, self._times = step, before, after, times
         self._steps = count(1)
         self.taken = 0
 
@@ -62,7 +64,8 @@ class Fate:
 
     def see_promise(self, promise: str) -> None:
         """Something was promised."""
-        if promise == self._after:
+        self._times -= promise == self._after
+        if not self._times:
             die()
         self.step()
 
