@@ -147,10 +147,11 @@ def reserve_file(path: Path) -> None:
 def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
     """Write a file so that after any failure or power cut it holds the new content or is as it was.
 
-    Raises `StorageFailed`, and `OSError` for a folder that is not there or not ours.
+    A file that is new is not there after a failure, so that the next attempt finds nothing in its way. Raises
+    `StorageFailed`, and `OSError` for a folder that is not there or not ours.
     """
     data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(path.name + ".part")
+    beside, is_new = path.with_name(path.name + ".part"), not path.exists()
     with storage_failures(path):
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -166,7 +167,12 @@ def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
             with suppress(OSError):
                 beside.unlink()
             raise
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            if is_new:
+                path.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:
