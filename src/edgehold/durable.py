@@ -39,11 +39,11 @@ class Database(apsw.Connection):
         self.path = path or Path(":memory:")
         try:
             super().__init__(str(self.path), **options)
+            with closed_on_failure(self):
+                for statements in first:
+                    super().execute(statements).fetchall()  # of several, those after one with an answer run only here
         except SqliteFailure as error:
             raise storage_failure(error, self.path) from error
-        with closed_on_failure(self):
-            for statement in first:
-                self.execute(statement).fetchall()
 
     def execute(self, *arguments: Any, **options: Any) -> apsw.Cursor:
         """As SQLite's; a statement that writes has written when this returns."""
