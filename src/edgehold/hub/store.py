@@ -506,7 +506,11 @@ def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
                 (directory / name).write_bytes(content)
         yield directory
     finally:
-        rmtree(directory)
+        for (
+            name
+        ) in tables:  # nothing is opened for it: a process without free files leaves nothing readable behind either
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def remove_abandoned(parent: Path) -> None:
