@@ -82,9 +82,10 @@ def make_key(folder: Path, randomness: Randomness) -> SigningKey:
 
 
 def load_key(folder: Path) -> SigningKey:
-    """Read an organisation's signing key; raises `KeysUnusable`."""
+    """Read an organisation's signing key; raises `KeysUnusable`, `StorageFailed`."""
     try:
-        return SigningKey(bytes.fromhex((folder / "key").read_text()))
+        with storage_failures(folder / "key"):
+            return SigningKey(bytes.fromhex((folder / "key").read_text()))
     except (OSError, ValueError) as error:
         raise KeysUnusable(f"{folder / 'key'}: {type(error).__name__}") from error
 

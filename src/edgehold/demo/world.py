@@ -27,7 +27,7 @@ from edgehold.demo import cast
 from edgehold.demo.cheat import TwoFacedNode
 from edgehold.demo.parties import Dice, Direct, Directory, PublishedKeys, load_key, make_key, organisation_account
 from edgehold.demo.seeded import SteppingClock
-from edgehold.durable import PUBLIC, write_file
+from edgehold.durable import PUBLIC, storage_failures, write_file
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import FolderInUse, NotFound, NotFounded, Unavailable
 from edgehold.hub.hub import Hub, ListCache, Surroundings
@@ -256,7 +256,9 @@ class World:
         name = cast.ISSUER.name
         key = self.keys[name]
         folder = self.folder / "organisations" / name
-        self._register = Register(folder / "register.sqlite", bytes.fromhex((folder / "storage.key").read_text()))
+        with storage_failures(folder / "storage.key"):
+            storage_key = bytes.fromhex((folder / "storage.key").read_text())
+        self._register = Register(folder / "register.sqlite", storage_key)
         return Issuer(self.ledger, self._register, key, organisation_account(key), self.dice.of(name))
 
     def _open_service(self, name: str) -> ServiceNode:

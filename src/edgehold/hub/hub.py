@@ -23,7 +23,7 @@ from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.crypto.transactions import sign_transaction
-from edgehold.durable import remove_database
+from edgehold.durable import remove_database, storage_failures
 from edgehold.errors import (
     BadSignature,
     Malformed,
@@ -252,7 +252,8 @@ class Hub:
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
             verify(get_account(state, signer).key, message, signature)
 
-        token = beside.read_bytes()
+        with storage_failures(beside):
+            token = beside.read_bytes()
         randomness = self._outside.randomness
         return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
 

@@ -125,20 +125,25 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
 
 
 def load_keys(folder: Path) -> HubKeys:
-    """Read the keys of a hub's folder. Raises `KeysUnusable` if they are missing, altered or readable by others."""
+    """Read the keys of a hub's folder.
+
+    Raises `KeysUnusable` if they are missing, altered or readable by others, `StorageFailed`.
+    """
     path = folder / KEYS_FILE
     try:
         if path.stat().st_mode & 0o077:
             raise KeysUnusable(f"{path} can be read by others: mode {path.stat().st_mode & 0o777:o}")
-        file = decode(path.read_bytes(), KeyFile)
+        with storage_failures(path):
+            file = decode(path.read_bytes(), KeyFile)
     except (OSError, Malformed) as error:
         raise KeysUnusable(f"{path}: {type(error).__name__}") from error
     return HubKeys(file, SigningKey(file.hub_seed))
 
 
 def read_kit(path: Path) -> RecoveryKit:
-    """Read a recovery kit. Raises `KeysUnusable` if it is not one."""
+    """Read a recovery kit. Raises `KeysUnusable` if it is not one, `StorageFailed`."""
     try:
-        return decode(path.read_bytes(), RecoveryKit)
+        with storage_failures(path):
+            return decode(path.read_bytes(), RecoveryKit)
     except (OSError, Malformed) as error:
         raise KeysUnusable(f"{path}: {type(error).__name__}") from error

@@ -21,6 +21,7 @@ import msgspec
 import zstandard
 
 from edgehold.codecs.events import Event, derive_events
+from edgehold.durable import storage_failures
 from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons, UnknownFormat
 from edgehold.hub.intake.json_text import MAX_DEPTH, has_too_many_values, read_json
 from edgehold.wire.data import Kind
@@ -244,7 +245,7 @@ def check_one_person(persons: set[str], record: Record) -> None:
 @contextmanager
 def _open(path: Path, limits: Limits) -> Iterator[io.BufferedReader[Any]]:
     try:
-        with path.open("rb") as plain:
+        with storage_failures(path), path.open("rb") as plain:
             if not plain.peek(4).startswith(ZSTD_MAGIC):
                 yield plain
                 return
