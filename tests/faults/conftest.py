@@ -1,7 +1,7 @@
-"""Lets these tests use one another's modules and the small worlds of hubs and services."""
+"""Lets these tests use one another's modules and the small worlds of hubs, services and scenarios."""
 
 import sys
 from pathlib import Path
 
-for folder in ("service", "hub", "faults"):
+for folder in ("service", "hub", "scenarios", "faults"):
     sys.path.append(str(Path(__file__).parents[1] / folder))

@@ -1,0 +1,175 @@
+"""Full and failing disks, and no more files: it is said, nothing is half done, and it goes on when there is room again.
+
+Every operation is tried with every trouble at every call that it can hit. `make test` tries a spread of them: first and
+last calls of every operation, and one in the middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+from failing import BROKEN, FAILS_ONCE, FULL, NO_FILES, TROUBLES, failing_system
+from failing_world import Operation, live
+from survival import memory_folder
+from trials import Case, Then, Trials
+
+from edgehold.demo import founding
+from edgehold.durable import Database
+from edgehold.errors import StorageFailed
+from edgehold.hub.hub import Hub
+from edgehold.hub.journal import Journal
+
+if TYPE_CHECKING:
+    from conftest import Figures
+
+PARTS = 34
+"""All cases are dealt to so many numbers of the campaign, after the spread, which is number 0."""
+
+
+@pytest.fixture(scope="session")
+def operations() -> Iterator[list[Operation]]:
+    """Every operation of the story."""
+    with memory_folder() as folder:
+        yield live(folder)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_before() -> dict[str, Any]:
+    """How operations go when nothing fails, as far as it was looked at."""
+    return {}
+
+
+@pytest.fixture
+def trials(undisturbed_before: dict[str, Any]) -> Iterator[Trials]:
+    """Files that fail, and a folder to try it in."""
+    with memory_folder() as folder, failing_system():
+        yield Trials(folder, undisturbed_before)
+
+
+def spread(trials: Trials, operations: list[Operation]) -> Iterator[Case]:
+    """First and last calls of every operation, under every trouble."""
+    for place, operation in enumerate(operations):
+        last = trials.undisturbed(operation).count
+        tried = [
+            (FULL, 1),
+            (FAILS_ONCE, last(FAILS_ONCE)),
+            (BROKEN, last(BROKEN) // 2),
+            *((NO_FILES, at) for at in {1, last(NO_FILES)}),
+        ]
+        for turn, (trouble, at) in enumerate(tried):
+            if 0 < at <= last(trouble):
+                yield Case(operation, trouble, at, tuple(Then)[(place + turn) % 2])
+
+
+def every(trials: Trials, operations: list[Operation]) -> Iterator[Case]:
+    """All cases."""
+    for operation in operations:
+        for trouble in TROUBLES:
+            for at in range(1, trials.undisturbed(operation).count(trouble) + 1):
+                for then in Then:
+                    yield Case(operation, trouble, at, then)
+
+
+@pytest.mark.campaign(test=1, long=1 + PARTS, shard=1)
+def test_a_failed_write_sync_or_open_is_reported_undone_and_done_again(
+    numbers: range, figures: Figures, trials: Trials, operations: list[Operation]
+) -> None:
+    for number in numbers:
+        cases = spread(trials, operations) if number == 0 else list(every(trials, operations))[number - 1 :: PARTS]
+        for case in cases:
+            trials.run(case)
+        assert not trials.violations, f"{len(trials.violations)} violations: {trials.violations[:3]}"
+    assert trials.reported.keys() == {"StorageFull", "StorageFailed", "FileNotOpened"}, trials.reported
+    figures.most("operations whose writes, syncs and opens failed", len(operations))
+    figures.add("failed writes, syncs and opens", trials.failed)
+    figures.add("operations that failed of it, and were done again", trials.reported.total())
+
+
+# ── faults that this finds ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _no_transaction(self: Database) -> Iterator[None]:
+    yield
+
+
+def _swallow(self: Journal, name: str, value: bytes) -> None:
+    with suppress(StorageFailed):
+        set_fact(self, name, value)
+
+
+set_fact = Journal.set_fact
+
+
+def _write_in_place(path: Path, content: str, **_: Any) -> None:
+    try:
+        path.write_text(content)
+    except OSError as error:
+        raise StorageFailed(str(path)) from error
+
+
+def _forget_the_run(self: Hub, run: Any) -> None:
+    try:
+        run_once(self, run)
+    except StorageFailed:
+        self._in_hand.clear()
+        raise
+
+
+run_once = Hub._run
+
+PLANTED = {
+    "transactions that are none": (
+        Database,
+        "transaction",
+        _no_transaction,
+        "the ledger makes blocks of some transactions",
+        "was never there",
+    ),
+    "a failure that nobody hears of": (
+        Journal,
+        "set_fact",
+        _swallow,
+        "an owner sets a policy",
+        "said that it was done",
+    ),
+    "a file that is written in place": (
+        founding,
+        "write_file",
+        _write_in_place,
+        "the network's facts are written",
+        "was never there",
+    ),
+    "SQLite's own error": (
+        Database,
+        "execute",
+        apsw.Connection.execute,
+        "the customer places an order",
+        "it said FullError",
+    ),
+    "a program that is not run for good": (Hub, "_run", _forget_the_run, "an owner says yes", "it is not the same"),
+}
+
+
+@pytest.mark.parametrize(("where", "name", "planted", "operation", "said"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_fault_is_found(
+    trials: Trials,
+    operations: list[Operation],
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    name: str,
+    planted: Callable[..., Any],
+    operation: str,
+    said: str,
+) -> None:
+    every_case = every(trials, [one for one in operations if one.name == operation])
+    cases = [case for case in every_case if case.trouble in (FULL, NO_FILES)][::3]
+    monkeypatch.setattr(where, name, planted)
+    for case in cases:
+        trials.run(case)
+    assert any(said in violation for violation in trials.violations), trials.violations
