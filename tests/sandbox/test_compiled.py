@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -25,6 +30,8 @@ from edgehold.sandbox.engine import make_engine
 from edgehold.shipped import runtime as shipped
 
 ROOT = Path(__file__).resolve().parents[2]
+EMPTY = b"\x00asm\x0d\x00\x01\x00"
+"""A component with nothing in it."""
 
 
 @pytest.fixture
@@ -113,7 +120,7 @@ def test_a_process_takes_the_digest_once_unless_file_or_digest_change(
 def test_a_component_is_compiled_into_a_private_place_and_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "read_component", lambda: b"\x00asm\x0d\x00\x01\x00")
+    monkeypatch.setattr(compiled, "read_component", lambda: EMPTY)
     lines: list[str] = []
     path = prepare_runtime(tmp_path / "new" / "cache", lines.append)
     assert len(lines) == 2
@@ -123,6 +130,28 @@ def test_a_component_is_compiled_into_a_private_place_and_loads(
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert path.stat().st_mode & 0o777 == 0o600
     load_runtime(make_engine(), path)
+
+
+def test_a_compiler_that_outlives_its_killed_parent_keeps_others_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    script = f"from edgehold.sandbox import compiled; compiled.read_component = lambda: {EMPTY!r}; "
+    script += f"compiled.prepare_runtime(compiled.Path({str(cache)!r}))"
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (compilers := children.read_text().split()):
+        assert parent.poll() is None
+    os.kill(int(compilers[0]), signal.SIGSTOP)
+    parent.kill()
+    parent.wait()
+    with next(cache.glob("*.lock")).open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(int(compilers[0]), signal.SIGCONT)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    monkeypatch.setattr(compiled, "read_component", lambda: EMPTY)
+    load_runtime(make_engine(), prepare_runtime(cache))
 
 
 def test_a_place_that_cannot_be_used_is_named(copy: Path, tmp_path: Path) -> None:

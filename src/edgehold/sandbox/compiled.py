@@ -57,10 +57,10 @@ def prepare_runtime(cache: Path, progress: Callable[[str], None] = silent) -> Pa
     make_private(cache)
     path = cache / f"runtime-{RUNTIME_DIGEST.hex()[:16]}-{ENGINE_VERSION.replace(' ', '-')}-{platform.machine()}.cwasm"
     try:
-        with _locked(path.with_suffix(".lock")):
+        with _locked(path.with_suffix(".lock")) as lock:
             if not _is_usable(path):
                 progress("Preparing the program runtime: compiling it, once (5 to 30 s) …")
-                _compile(read_component(), path)
+                _compile(read_component(), path, lock)
                 progress(f"Prepared the program runtime: {path}")
     except OSError as error:
         raise CompileFailed(f"{cache} cannot be written: {error}") from error
@@ -147,8 +147,11 @@ def _is_usable(path: Path) -> bool:
     return True
 
 
-def _compile(component: bytes, path: Path) -> None:
-    """Compile in a process of its own, whose 400 MB go when it ends, and put the result in place as a whole."""
+def _compile(component: bytes, path: Path, lock: int) -> None:
+    """Compile in a process of its own, whose 400 MB go when it ends, and put the result in place as a whole.
+
+    That process holds the lock too: if this one is killed, the next waits until nobody writes there any more.
+    """
     import subprocess
 
     source, target = path.with_suffix(".wasm"), path.with_suffix(".part")
@@ -156,7 +159,9 @@ def _compile(component: bytes, path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "edgehold.sandbox.compiled", str(source), str(target)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=environment, capture_output=True, text=True, check=False, pass_fds=(lock,)
+        )
         if done.returncode != 0:
             raise CompileFailed(f"{component[:4]!r}… ({len(component)} bytes): {done.stderr.strip()[-500:]}")
         _digest_file(path).write_text(digest_of_file(target).hex(), encoding="ascii")
@@ -171,12 +176,12 @@ def _digest_file(path: Path) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the system frees it when a process dies."""
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a lock between processes, as an open file; the system frees it when every process that has it is dead."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
