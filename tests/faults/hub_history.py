@@ -333,8 +333,13 @@ class _Witnessed:
 
 
 def hub_faults(hub: Hub) -> Iterator[str]:
-    """What must never be in a hub: an altered store, a report without its debit, a debit without its report."""
+    """What must never be in a hub."""
     yield from hub.store.check()
+    yield from journal_faults(hub)
+
+
+def journal_faults(hub: Hub) -> Iterator[str]:
+    """A report without its debit, or a debit without its report."""
     debits = hub._journal.debits()
     runs = {run.task: run for run in hub._journal.runs(*RunState)}
     for task in debits.keys() - runs.keys():

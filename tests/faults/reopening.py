@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hub_history import hub_faults, is_paid, rank
+from hub_history import is_paid, journal_faults, rank
 from planted import PLANTED
 from service_history import aggregator_faults, promise_in_answer, promise_in_message, promise_in_transaction
 from witness import without_pictures, witness
@@ -134,7 +134,7 @@ def faults(left: Remains) -> Iterator[str]:
     """What is wrong with the parties, each by itself and among each other."""
     left.ledger.check()
     for account, hub in left.hubs.items():
-        yield from (f"hub {account.hex()[:8]}: {fault}" for fault in hub_faults(hub))
+        yield from (f"hub {account.hex()[:8]}: {fault}" for fault in journal_faults(hub))
         yield from (f"hub {account.hex()[:8]}: {fault}" for fault in budget_faults(hub))
     for account, node in left.nodes.items():
         for (task,) in node._run("SELECT task FROM task"):
@@ -144,6 +144,12 @@ def faults(left: Remains) -> Iterator[str]:
             yield f"node {account.hex()[:8]}: {count} reports, {tasks} different, {keys} slot keys"
     yield from report_faults(left)
     yield from batch_faults(left)
+
+
+def store_faults(left: Remains) -> Iterator[str]:
+    """What is wrong with what the hubs keep."""
+    for account, hub in left.hubs.items():
+        yield from (f"hub {account.hex()[:8]}: {fault}" for fault in hub.store.check())
 
 
 def budget_faults(hub: Hub) -> Iterator[str]:
@@ -367,13 +373,14 @@ class Found:
     """Programs that ran when it happened."""
 
 
-def look(folder: Path, notes: Notes) -> Found:
-    """Open what lies there and hold it to its word."""
+def look(folder: Path, notes: Notes, *, closely: bool) -> Found:
+    """Open what lies there and hold it to its word; closely, every record in the hubs is looked at too."""
     try:
         with reopened(folder) as left:
             open_orders = sum(len(store.open_rows()) for store in left.customers.values())
+            records = list(store_faults(left)) if closely else []
             running = sum(run.state is RunState.GRANTED for _, run in runs_of(left))
-            return Found(left.seconds, [*faults(left), *broken(left, notes)], open_orders, running)
+            return Found(left.seconds, [*records, *faults(left), *broken(left, notes)], open_orders, running)
     except NotANetwork as error:
         promised = [note["promise"] for note in notes if note["promise"] != "transaction"]
         return Found(faults=[f"{error}, after {promised[:3]}"] if promised else [])
@@ -381,7 +388,7 @@ def look(folder: Path, notes: Notes) -> Found:
 
 def main(folder: Path, notes: Notes, planted: str | None, words: list[str]) -> dict[str, Any]:
     """Open, look, go on, look again."""
-    first = look(folder, notes)
+    first = look(folder, notes, closely=True)
     founded = is_founded(folder)
     if planted is not None:
         PLANTED[planted]()
@@ -389,7 +396,7 @@ def main(folder: Path, notes: Notes, planted: str | None, words: list[str]) -> d
     without_pictures()
     witness(since.append)
     going_on = [f"going on: {fault}" for fault in go_on(folder, words)]
-    last = look(folder, notes + since)
+    last = look(folder, notes + since, closely=False)
     if founded and last.open_orders:
         going_on.append(f"{last.open_orders} orders are still open")
     violations = [*first.faults, *going_on, *(f"in the end: {fault}" for fault in last.faults)]

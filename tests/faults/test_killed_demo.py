@@ -162,10 +162,10 @@ def kill_of(number: int, whole: Undisturbed) -> Kill:
 
 
 def play(number: int, base: Base, place: Path) -> list[int]:
-    """Every fifth number kills a demo, the others an order on a demo's folder, every third also what goes on with it."""
+    """Every seventh number kills a demo, the others an order on a demo's folder, every third also what goes on with it."""
     folder, notes = place / "demo", place / "notes"
-    if number % 5 == 0:
-        return [edgehold([*DEMO, "--dir", str(folder)], notes, kill_of(number // 5, base.demo)).code]
+    if number % 7 == 0:
+        return [edgehold([*DEMO, "--dir", str(folder)], notes, kill_of(number // 7, base.demo)).code]
     shutil.copytree(base.folder, folder)
     codes = [edgehold(["order", *ORDER, "--dir", str(folder)], notes, kill_of(number, base.order)).code]
     placed = [note["id"] for note in promises(notes) if note["promise"] == "order"]
