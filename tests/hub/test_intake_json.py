@@ -66,6 +66,7 @@ def test_a_document_that_lost_or_changed_a_byte_is_a_value_or_an_intake_error(va
         (b"[-Infinity]", "/0: not JSON"),
         (b"[1e999]", "/0: a number out of range"),
         (b"[" + b"1" * 5000 + b"]", "/0: a number out of range"),
+        (b'{"a":["' + b"1" * 400 + b'",-' + b"9" * 309 + b"]}", "/a/1: a number out of range"),
         (b"[01]", "/0: not JSON"),
         (b'["\\ud800"]', "/0: half of a surrogate pair"),
         (b'["\x01"]', "/0: not JSON"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 import msgspec
@@ -32,6 +33,8 @@ TOKEN = re.compile(
 SPACE = re.compile(r"[ \t\n\r]*+")
 HIDDEN_COLON = re.compile(rb"(?<!\\)(?:\\\\)*+\\u003[aA]")
 """A colon that a string writes as an escape: after an even number of backslashes."""
+LONG_NUMBER = re.compile(rb"[0-9]{309}")
+"""Digits of which a whole number may be made that is no double; most often they stand in a string."""
 MAX_POINTER = 200
 
 
@@ -44,7 +47,7 @@ def read_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(data, max_depth, str(error)) from error
-    if not _has_depth(value, max_depth) or _has_repeated_key(data, value):
+    if not _has_depth(value, max_depth) or _has_repeated_key(data, value) or _has_huge_number(data, value):
         raise _explain(data, max_depth, "cannot be read in one way only")
     return value
 
@@ -79,6 +82,20 @@ def _has_repeated_key(data: bytes, value: Any) -> bool:
     if b"\\u003" in data:
         colons += sum(1 for _ in HIDDEN_COLON.finditer(data))
     return msgspec.json.encode(value).count(b":") != colons
+
+
+def _has_huge_number(data: bytes, value: Any) -> bool:
+    """Whether some whole number is beyond the range of a double; the reader has those as they are."""
+    if LONG_NUMBER.search(data) is None:
+        return False
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if type(one) is dict or type(one) is list:
+            waiting.extend(one.values() if type(one) is dict else one)
+        elif type(one) is int and abs(one) > sys.float_info.max:
+            return True
+    return False
 
 
 def _explain(data: bytes, max_depth: int, otherwise: str) -> NotJson | IntakeLimit:
