@@ -19,9 +19,9 @@ from edgehold.issuer.issuer import is_adult
 from edgehold.issuer.register import Register
 from edgehold.ledger.state import find_account, get_panel
 from edgehold.verify.view import ProofCache, proved_state
-from edgehold.wire.codec import decode
-from edgehold.wire.enrolment import Declined, FromIssuer, Invitation
-from edgehold.wire.ids import Digest, PanelId
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.enrolment import AskAccount, Declined, FromIssuer, Invitation
+from edgehold.wire.ids import Digest, PanelId, Signature
 
 
 def test_a_record_is_signed_over_its_exact_bytes(tmp_path: Path) -> None:
@@ -106,6 +106,18 @@ def test_an_invitation_opens_one_account(tmp_path: Path) -> None:
         world.new_hub("bob").ask_account(world.desk, account_of("issuer"), signed.invitation)
     with pytest.raises(NotInvited):
         world.new_hub("cleo").ask_account(world.desk, account_of("issuer"), Invitation(bytes(16)))
+
+
+def test_an_altered_request_binds_nobody_to_a_key_that_the_ledger_refuses(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    _, signed = world.hand_out("ada")
+    hub = world.new_hub("ada")
+    key, possession = key_of("stranger").public, Signature(bytes(64))
+    owner_key = hub.keys.owner_key
+    asked = AskAccount(invitation=signed.invitation, key=key, owner_key=owner_key, possession=possession)
+    answer: FromIssuer = decode(world.issuer.handle(encode(asked)), FromIssuer)
+    assert isinstance(answer, Declined)
+    world.settle(hub.ask_account(world.desk, account_of("issuer"), signed.invitation))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from msgspec import Struct
 from edgehold.crypto.blind import make_issuer_keys
 from edgehold.crypto.jws import sign_detached
 from edgehold.crypto.merkle import tree_root
-from edgehold.crypto.names import account_id, panel_id
-from edgehold.crypto.signatures import SigningKey
+from edgehold.crypto.names import account_id, panel_id, possession_message
+from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.errors import EdgeholdError, NotFhir, NotInvited, PanelNotOpen
 from edgehold.issuer.panel import Desk, enrol
@@ -164,13 +164,17 @@ class Issuer:
             return Declined(number=error.number, facts=str(error)[:400])
 
     def _sponsor(self, asked: AskAccount) -> AccountAsked:
-        """Open an account for an invited person's hub; a person has one, the same request again is sent again."""
+        """Open an account for an invited person's hub; a person has one, the same request again is sent again.
+
+        Whether the hub holds the key is asked here already: a person bound to a key that the ledger refuses had none.
+        """
         account = account_id(Role.HUB, asked.key)
         person = self._register.person_invited(asked.invitation)
         if person is None or person.account not in (None, account):
             raise NotInvited("the invitation is unknown or was used for another hub")
         if self._register.person_of(account) not in (None, person):
             raise NotInvited("the hub belongs to somebody else")
+        verify(asked.key, possession_message(self._ledger.network, self.account, asked.key), asked.possession)
         self._register.set_account(person.reference, account)
         opening = OpenAccount(role=Role.HUB, key=asked.key, owner_key=asked.owner_key, possession=asked.possession)
         return AccountAsked(envelope=self._submit(opening))
