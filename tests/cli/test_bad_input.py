@@ -103,7 +103,7 @@ def spoiled(here: Path) -> Path:
     Path("garbage/network").write_text(str(Path("demo-out").resolve()))
     Path("damaged/ledger").mkdir(parents=True)
     for name in ("world.json", "genesis.cbor", "ledger/ledger.sqlite"):
-        Path("damaged", name).write_text("{")
+        Path("damaged", name).write_bytes(b'{"\xff": 1}')
     return here
 
 

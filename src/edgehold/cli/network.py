@@ -73,7 +73,7 @@ def require_network(folder: Path) -> Facts:
             raise NotANetwork(f"{folder} is not a network's folder: there is no {name} in it")
     try:
         return msgspec.json.decode((folder / "world.json").read_bytes(), type=Facts)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotANetwork(f"{folder / 'world.json'} is damaged: {error}") from error
 
 
