@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import edgehold.hub.hub as hub_module
+from edgehold.engine.storage import Storage as LedgerStorage
 from edgehold.hub.hub import Hub
 from edgehold.hub.journal import Journal, Run
 from edgehold.hub.runs import Bench
@@ -43,6 +45,19 @@ def answer_before_the_commit() -> None:
     ServiceNode.handle_many, ServiceNode.step = early, late  # type: ignore[method-assign]
 
 
+def block_before_the_commit() -> None:
+    """The ledger makes a block known and commits it with the next one."""
+
+    @contextmanager
+    def late(self: LedgerStorage) -> Iterator[None]:
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+        self._db.execute("BEGIN IMMEDIATE")
+        yield
+
+    LedgerStorage.transaction = late  # type: ignore[method-assign, assignment]
+
+
 def run_again() -> None:
     """A hub that finds an interrupted run runs the program once more."""
     finish = Hub._run
@@ -59,4 +74,6 @@ def run_again() -> None:
     Hub._run = again  # type: ignore[method-assign]
 
 
-PLANTED = {one.__name__: one for one in (debit_after_the_report, answer_before_the_commit, run_again)}
+PLANTED = {
+    one.__name__: one for one in (debit_after_the_report, answer_before_the_commit, block_before_the_commit, run_again)
+}

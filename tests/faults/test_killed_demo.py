@@ -229,6 +229,7 @@ def test_a_demo_killed_while_it_is_founded_says_what_to_do(tmp_path: Path) -> No
 PLANTS = [
     ("debit_after_the_report", {"before": "INSERT INTO debits"}, "report True, debit False"),
     ("answer_before_the_commit", {"after": "answer Upload"}, "lost: answer Upload"),
+    ("block_before_the_commit", {"after": "header", "times": 5}, "lost: header"),
     ("run_again", {"after": "run"}, "ran 2 times"),
 ]
 
