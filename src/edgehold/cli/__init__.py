@@ -97,10 +97,15 @@ def run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it is gone
         return 1
     except OSError as error:
-        name = error.filename or "a file"
-        failure: EdgeholdError = FileUnusable(f"{name}: {error.strerror or error}")
-        if is_storage_failure(error):
-            failure = storage_failure(error, Path(name))
+        failure = file_failure(error)
         show_error(failure, as_json=as_json)
         return failure.exit_code
     return code if isinstance(code, int) else 0
+
+
+def file_failure(error: OSError) -> EdgeholdError:
+    """What the system says of a file that a command reads or writes, as ours."""
+    name = error.filename or "a file"
+    if is_storage_failure(error):
+        return storage_failure(error, Path(name))
+    return FileUnusable(f"{name}: {error.strerror or error}")

@@ -31,6 +31,7 @@ from edgehold.cli.network import (
 from edgehold.cli.output import WIDTH, default_hub, emit, json_option, progress, table
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
+from edgehold.durable import PUBLIC, write_file
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import (
     AlteredBlob,
@@ -496,7 +497,7 @@ def policy(new: Path | None, write: Path | None, folder: Path | None, as_json: b
         text, name = write_policy(own.policy), policy_id(own.policy).hex()
     says = [f"# policy {name}", text.rstrip("\n")]
     if write is not None:
-        write.write_text(text, encoding="utf-8")
+        write_file(write, text, mode=PUBLIC)
         says = [f"wrote policy {name[:16]} to {write}"]
     elif new is not None:
         says = [f"policy {name[:16]} answers from now on"]
@@ -757,8 +758,7 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
         ]
         if out is not None:
             record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name)
-            out.touch(mode=0o600, exist_ok=False)
-            out.write_bytes(record.record)
+            write_file(out, record.record)
             signer = None if record.issuer is None else names.title(record.issuer)
             facts["fetched"] = {"file": str(out), "bytes": len(record.record), "signed_by": signer}
             says.append(f"fetched and checked as {names.title(account)}: {len(record.record):,} bytes in {out}")

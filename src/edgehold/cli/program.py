@@ -12,6 +12,7 @@ from edgehold.analyses import NAMES, shipped_programs, template
 from edgehold.cli.output import WIDTH, emit, json_option, table
 from edgehold.codecs.events import derive_events, encode_table
 from edgehold.crypto.names import program_id
+from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse, NotFound
 from edgehold.hub.intake.fhir import check_one_person, read_records
 from edgehold.hub.store import tables_directory
@@ -62,8 +63,13 @@ def new(name: str, folder: Path, as_json: bool) -> None:
         if file.exists():
             raise FolderInUse(f"{file} exists; nothing was written")
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in zip(files, (source, manifest), strict=True):
-        file.write_text(text, encoding="utf-8")
+    try:
+        for file, text in zip(files, (source, manifest), strict=True):
+            write_file(file, text, mode=PUBLIC)
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)  # half a program would be in the way of the next attempt
+        raise
     emit(as_json, {"files": [str(file) for file in files]}, [f"wrote {file}" for file in files])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgehold.durable import PUBLIC, write_file
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
@@ -58,10 +60,10 @@ def write_chart(specification: dict[str, Any], folder: Path, name: str) -> list[
     """Write NAME.vl.json, and NAME.svg where it can be drawn; returns what was written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.vl.json"]
-    written[0].write_text(json.dumps(specification, indent=1, ensure_ascii=False) + "\n")
+    write_file(written[0], json.dumps(specification, indent=1, ensure_ascii=False) + "\n", mode=PUBLIC)
     if importlib.util.find_spec("vl_convert") is not None:
         import vl_convert
 
         written.append(folder / f"{name}.svg")
-        written[1].write_text(vl_convert.vegalite_to_svg(specification, vl_version="5.21"))
+        write_file(written[1], vl_convert.vegalite_to_svg(specification, vl_version="5.21"), mode=PUBLIC)
     return written

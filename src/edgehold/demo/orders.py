@@ -16,7 +16,7 @@ from edgehold.demo import cast
 from edgehold.demo.charts import result_chart, write_chart
 from edgehold.demo.exact import MEASURE, add_up, resources_of
 from edgehold.demo.world import Resident, World
-from edgehold.durable import PUBLIC, write_file
+from edgehold.durable import PUBLIC, storage_failures, write_file
 from edgehold.hub.hub import Departure
 from edgehold.hub.journal import RunState
 from edgehold.ledger.genesis import found_network
@@ -253,7 +253,8 @@ def sigma_of(verdict: Verdict) -> Fraction:
 def write_certificate(folder: Path, name: str, row: OrderRow) -> Path:
     """NAME.cert, and NAME.shares beside it where the shares do not travel inside."""
     target = folder / "certificates" / f"{name}.cert"
-    target.parent.mkdir(exist_ok=True)
+    with storage_failures(target.parent):
+        target.parent.mkdir(exist_ok=True)
     write_file(target, row.certificate or b"", mode=PUBLIC)
     if row.shares is not None:
         write_file(target.with_suffix(".shares"), row.shares, mode=PUBLIC)
