@@ -6,9 +6,10 @@ operation can be tried again and again from the moment at which it happened.
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -20,10 +21,16 @@ from msgspec.structs import replace
 from scenario_world import CUSTOMER, HELPER, LEADER, OPEN, SEED, ScenarioWorld, found_scenario, open_scenario
 from survival import memory_folder
 
+from edgehold.cli import edgehold, file_failure
+from edgehold.cli.hub import make_hub
+from edgehold.cli.issuer import make_issuer
+from edgehold.cli.network import VISITORS
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.demo import cast
+from edgehold.demo.charts import write_chart
 from edgehold.demo.founding import is_grown, save_facts
+from edgehold.demo.orders import write_certificate
 from edgehold.demo.parties import Direct, load_key, make_key
 from edgehold.demo.world import Resident, read_cohort, secret_file, write_genesis_files
 from edgehold.engine.embedded import EmbeddedLedger
@@ -39,8 +46,8 @@ from edgehold.wire.ids import Digest, PanelId, TaskId
 from edgehold.wire.service import Answer, Failure, FromAggregator, Internal, Request
 from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel
 
-HUB, ASKED, DECLINING, REVOKING, NEW = 1, 2, 3, 4, 15
-"""A hub that answers by itself, two whose owners are asked, one that takes its yes back, and one that is not there yet."""
+HUB, ASKED, DECLINING, REVOKING, NEW, NEWER = 1, 2, 3, 4, 15, 16
+"""A hub that answers by itself, two whose owners are asked, one that takes its yes back, and two that are not there yet."""
 
 TABLES = Path("/dev/shm/edgehold-tables")
 FOUNDING, MAILBOX = "founding", "mailbox"
@@ -68,7 +75,7 @@ class Operation:
 
     def failing(self, world: Path) -> tuple[Path, ...]:
         """What is on the disk that fails."""
-        return (world / self.folder, world / MAILBOX, TABLES)
+        return (world / self.folder, world / MAILBOX, world / VISITORS, TABLES)
 
 
 @dataclass
@@ -145,7 +152,9 @@ def live(folder: Path) -> list[Operation]:
         _look_back(story, world, task)
         _share(story, world)
         _come_to_an_end(story, world)
+        _write_for_people(story, world)
         _start_the_others(story, world)
+        _command(story, world)
     return story.operations
 
 
@@ -362,6 +371,56 @@ def _start_ledger(world: ScenarioWorld) -> None:
     world.ledger.close()
     folder = world.folder / "ledger"
     EmbeddedLedger(folder, world.genesis, load_key(folder), world._clock(), world.dice.of("the ledger again")).close()
+
+
+def _write_for_people(story: Story, world: ScenarioWorld) -> None:
+    """Files that parties and commands write beside what they keep."""
+    row = world.customers[CUSTOMER].orders()[0]
+    writing = lambda world: write_certificate(world.folder / FOUNDING, "bmi", row)  # noqa: E731
+    story.do(world, "a certificate is written", f"{FOUNDING}/certificates", writing)
+    charting = lambda world: write_chart({"mark": "bar"}, world.folder / FOUNDING, "bmi")  # noqa: E731
+    story.do(world, "a chart is written", FOUNDING, charting)
+    story.do(world, "a program is begun", FOUNDING, _begin_program)
+    story.do(world, "the command makes an issuer", f"{FOUNDING}/issuer", _make_issuer_by_command, makes=True)
+
+
+def _command(story: Story, world: ScenarioWorld) -> None:
+    """Commands that need the ledger for themselves."""
+    story.do(world, "a policy is written for its owner", FOUNDING, _write_policy)
+    story.do(world, "the command makes a hub", hub_place(NEWER), _make_hub_by_command, makes=True)
+
+
+@contextmanager
+def as_a_command() -> Iterator[None]:
+    """What the system says of files becomes ours as it does in every command; what is printed is of no interest."""
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    except OSError as error:
+        raise file_failure(error) from error
+
+
+def _begin_program(world: ScenarioWorld) -> None:
+    with as_a_command():
+        edgehold.main(["program", "new", "smokers", "--dir", str(world.folder / FOUNDING)], standalone_mode=False)
+
+
+def _make_issuer_by_command(world: ScenarioWorld) -> None:
+    with as_a_command():
+        make_issuer(world.folder, world.folder / FOUNDING / "issuer", "a clinic")
+
+
+def _write_policy(world: ScenarioWorld) -> None:
+    world.ledger.close()
+    place, file = str(world.hub_folder(HUB)), str(world.folder / FOUNDING / "policy.toml")
+    with as_a_command():
+        edgehold.main(["hub", "policy", "--hub", place, "--write", file], standalone_mode=False)
+
+
+def _make_hub_by_command(world: ScenarioWorld) -> None:
+    world.ledger.close()
+    with as_a_command():
+        make_hub(world.folder, world.hub_folder(NEWER), minor=False)
 
 
 def _make_blocks(story: Story, world: ScenarioWorld) -> None:
