@@ -147,10 +147,13 @@ def reserve_file(path: Path) -> None:
 def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
     """Write a file so that after any failure or power cut it holds the new content or is as it was.
 
-    A file that is new is not there after a failure, so that the next attempt finds nothing in its way. Raises
-    `StorageFailed`, and `OSError` for a folder that is not there or not ours.
+    A file that is new is not there after a failure, so that the next attempt finds nothing in its way. A link is
+    followed. Raises `StorageFailed`, and `OSError` for a folder that is not there or not ours, a device or a pipe.
     """
     data = content.encode() if isinstance(content, str) else content
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no file that could be written anew", str(path))
     beside, is_new = path.with_name(path.name + ".part"), not path.exists()
     with storage_failures(path):
         try:
