@@ -88,6 +88,15 @@ def test_each_fault_is_named_with_its_place(text: bytes, message: str) -> None:
     assert str(refused.value).startswith(message)
 
 
+def test_many_numbers_of_many_digits_are_not_even_looked_at() -> None:
+    """Each takes time with the square of its digits."""
+    number = b"9" * 4000
+    with pytest.raises(IntakeLimit, match="more than 100 numbers of more than 308 digits"):
+        read_json(b"[" + b",".join([number] * 4000) + b"]")
+    text = b'"' + number + b'"'
+    assert len(read_json(b"[" + b",".join([text] * 200) + b"]")) == 200
+
+
 def test_depth_is_limited_exactly() -> None:
     assert read_json(b"[" * 64 + b"]" * 64)
     for deep in (b"[" * 65 + b"]" * 65, b'{"a":' * 65 + b"1" + b"}" * 65, b"[" * 100_000):

@@ -23,7 +23,7 @@ import zstandard
 from edgehold.codecs.events import Event, derive_events
 from edgehold.durable import storage_failures
 from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons, UnknownFormat
-from edgehold.hub.intake.json_text import MAX_DEPTH, has_too_many_values, read_json
+from edgehold.hub.intake.json_text import MAX_DEPTH, find_excess, read_json
 from edgehold.wire.data import Kind
 
 _BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
@@ -298,7 +298,7 @@ def _check_size(document: bytes, limits: Limits, name: str) -> None:
 
 def _is_document(line: bytes) -> bool:
     """Whether a line is a document by itself, so that the file is NDJSON."""
-    if has_too_many_values(line):
+    if find_excess(line) is not None:
         return True  # whoever reads it as one refuses it
     try:
         msgspec.json.decode(line)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -35,14 +36,20 @@ HIDDEN_COLON = re.compile(rb"(?<!\\)(?:\\\\)*+\\u003[aA]")
 """A colon that a string writes as an escape: after an even number of backslashes."""
 LONG_NUMBER = re.compile(rb"[0-9]{309}")
 """Digits of which a whole number may be made that is no double; most often they stand in a string."""
+MAX_LONG_NUMBERS = 100
+"""Numbers of such length are refused, but reading one takes time with the square of its digits."""
+DIGITS = re.compile(rb"[0-9]{4}")
+LIKELY_NUMBER = re.compile(rb"[\[:,\s]-?[0-9]{309}")
+"""A long number by what stands before it, as it hardly stands in a string."""
 MAX_POINTER = 200
 
 
 def read_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """The value that the text stands for. Raises `NotJson` or `IntakeLimit`, which begin with the place (a JSON
     pointer)."""
-    if has_too_many_values(data):
-        raise IntakeLimit(f"/: more than {MAX_VALUES} values")
+    excess = find_excess(data)
+    if excess is not None:
+        raise IntakeLimit(f"/: {excess}")
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -52,9 +59,21 @@ def read_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
-def has_too_many_values(data: bytes) -> bool:
-    """Whether a text may stand for more values than are read: each follows a comma or begins inside a bracket."""
-    return data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES
+def find_excess(data: bytes) -> str | None:
+    """What a text may ask of its reader beyond all measure, seen without reading it: values, each of which follows a
+    comma or begins inside a bracket, or the digits of numbers."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        return f"more than {MAX_VALUES} values"
+    if not _may_have_long_number(data):
+        return None
+    if sum(1 for _ in islice(LIKELY_NUMBER.finditer(data), MAX_LONG_NUMBERS + 1)) > MAX_LONG_NUMBERS:
+        return f"more than {MAX_LONG_NUMBERS} numbers of more than 308 digits"
+    return None
+
+
+def _may_have_long_number(data: bytes) -> bool:
+    """Whether every 64th byte, looked at alone, leaves it possible: 309 digits show as four there, one after another."""
+    return DIGITS.search(data[::64]) is not None
 
 
 def _has_depth(value: Any, limit: int) -> bool:
@@ -86,7 +105,7 @@ def _has_repeated_key(data: bytes, value: Any) -> bool:
 
 def _has_huge_number(data: bytes, value: Any) -> bool:
     """Whether some whole number is beyond the range of a double; the reader has those as they are."""
-    if LONG_NUMBER.search(data) is None:
+    if not _may_have_long_number(data) or LONG_NUMBER.search(data) is None:
         return False
     waiting = [value]
     while waiting:
