@@ -44,6 +44,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgehold.errors import BadField, Malformed
+from edgehold.wire.codec import convert
 
 SCHEMA = "edgehold.events/1"
 MISSING_TIME = -(2**63)
@@ -226,7 +227,7 @@ def derive_events(resources: Sequence[Mapping[str, Any]], places: Sequence[str] 
         if form is None:
             continue
         try:
-            read = msgspec.convert(resource, form)
+            read = convert(resource, form)
         except msgspec.ValidationError as error:
             raise _bad_field(position, places, error) from error
         if isinstance(read, Medication):
@@ -310,7 +311,7 @@ class _Reader:
         name = re.split("[#/:]", request.medication_reference.reference)[-1]
         for contained in request.contained:
             if contained.resource_type == "Medication" and contained.id == name:
-                return msgspec.convert(contained.code, Concept)
+                return convert(contained.code, Concept)
         return self.medications.get(name, Concept())
 
     def _add(

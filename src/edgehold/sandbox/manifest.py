@@ -30,6 +30,7 @@ from msgspec import Meta, Struct
 from edgehold.errors import BadManifest, Malformed
 from edgehold.policy.toml_text import read_toml
 from edgehold.sandbox.limits import DEFAULT_LIMITS
+from edgehold.wire.codec import convert
 from edgehold.wire.data import Kind
 from edgehold.wire.program import Capability, MeasurementKind, MeasurementType, RunLimits, Sensitivity
 
@@ -102,7 +103,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     if len(data) > MOST_BYTES:
         raise BadManifest(f"{where} has {len(data)} bytes, at most {MOST_BYTES} are allowed")
     try:
-        manifest = msgspec.convert(read_toml(data.decode("utf-8")), Manifest)
+        manifest = convert(read_toml(data.decode("utf-8")), Manifest)
     except (Malformed, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadManifest(f"{where}: {error}") from error
     reasons = [

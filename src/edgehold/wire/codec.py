@@ -6,6 +6,8 @@ spelling of the same value, so that a digest names a message and not one of its 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from threading import Lock
 from types import UnionType
 from typing import Any, NoReturn, TypeVar, overload
 
@@ -38,6 +40,11 @@ _NO_TAGS = dict.fromkeys(_TAGS_WITH_MEANING, _no_tag)
 """The library gives these a meaning (dates, e-mail, regular expressions), which costs whoever reads; we have none."""
 
 
+_known: set[Any] = set()
+_learning = Lock()
+"""The types of which a value was read, and whose turn it is to read the first."""
+
+
 def encode(message: Any) -> bytes:
     """Write a message; two equal messages have equal bytes."""
     return cbor2.dumps(msgspec.to_builtins(message, builtin_types=(bytes,)), canonical=True)
@@ -60,7 +67,7 @@ def decode(data: bytes, kind: Any) -> Any:
         plain = cbor2.loads(
             data, tag_hook=_no_tag, semantic_decoders=_NO_TAGS, max_depth=MOST_DEPTH, allow_indefinite=False
         )
-        message = msgspec.convert(plain, type=kind)
+        message = convert(plain, kind)
     except (
         cbor2.CBORDecodeError,
         msgspec.ValidationError,
@@ -73,6 +80,24 @@ def decode(data: bytes, kind: Any) -> Any:
     if encode(message) != data:
         raise Malformed(f"not the canonical encoding of a {name_of(kind)}")
     return message
+
+
+@overload
+def convert(value: Any, kind: type[T]) -> T: ...
+@overload
+def convert(value: Any, kind: UnionType) -> Any: ...
+def convert(value: Any, kind: Any) -> Any:
+    """As `msgspec.convert`, but two threads may read their first value of a type at once.
+
+    What the library learns of a struct it keeps with the class before it is complete: a second thread that uses it then
+    ends the process. So the first value of each type is read alone.
+    """
+    if kind not in _known:
+        with _learning:
+            with suppress(msgspec.ValidationError):
+                msgspec.convert(None, kind)
+            _known.add(kind)
+    return msgspec.convert(value, kind)
 
 
 def _count_items(data: bytes) -> None:
