@@ -64,7 +64,8 @@ NEVER = Kill({})
 def environment() -> dict[str, str]:
     """A user's, in which the programs of this folder find each other."""
     paths = [str(HERE), str(HERE.parent / "hub"), str(HERE.parent / "service"), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+    path = os.pathsep.join(filter(None, paths))
+    return os.environ | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 @dataclass(frozen=True)
