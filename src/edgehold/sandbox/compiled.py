@@ -22,6 +22,7 @@ from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component
 
 from edgehold.crypto.hash import tagged_hash
+from edgehold.durable import storage_failures
 from edgehold.errors import BrokenRuntime, CompileFailed, UntrustedCache
 from edgehold.sandbox.engine import ENGINE_VERSION, make_engine
 from edgehold.shipped.runtime import RUNTIME_BYTES, RUNTIME_DIGEST, RUNTIME_FILE
@@ -52,12 +53,13 @@ def prepare_runtime(cache: Path, progress: Callable[[str], None] = silent) -> Pa
     """The compiled runtime of this engine on this machine; compiles it first (5 to 30 s) if there is no usable one.
 
     Several processes may call this at once: one compiles, the others wait. Raises `UntrustedCache` when others can
-    write to the directory, `BrokenRuntime` when the shipped component is not this version's, `CompileFailed`.
+    write to the directory, `BrokenRuntime` when the shipped component is not this version's, `CompileFailed`,
+    `StorageFailed`.
     """
     make_private(cache)
     path = cache / f"runtime-{RUNTIME_DIGEST.hex()[:16]}-{ENGINE_VERSION.replace(' ', '-')}-{platform.machine()}.cwasm"
     try:
-        with _locked(path.with_suffix(".lock")) as lock:
+        with storage_failures(path), _locked(path.with_suffix(".lock")) as lock:
             if not _is_usable(path):
                 progress("Preparing the program runtime: compiling it, once (5 to 30 s) …")
                 _compile(read_component(), path, lock)
@@ -122,7 +124,8 @@ def digest_of_file(path: Path) -> Digest:
 def make_private(directory: Path) -> None:
     """Make the directory, for its owner alone; raises `UntrustedCache` if it cannot be or others can write to it."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with storage_failures(directory):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UntrustedCache(f"{directory} cannot be made: {error}") from error
     check_private(directory)
