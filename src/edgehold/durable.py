@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -132,6 +132,13 @@ def storage_failures(path: Path) -> Iterator[None]:
         if not is_storage_failure(error):
             raise
         raise storage_failure(error, path) from error
+
+
+def require_files(count: int, place: Path) -> None:
+    """Raise `FileNotOpened` unless this process can open so many more files now."""
+    with storage_failures(place), ExitStack() as opened:
+        for _ in range(count):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
 PUBLIC = 0o666

@@ -28,7 +28,7 @@ from edgehold.codecs.events import SCHEMA, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
-from edgehold.durable import Database, remove_database, storage_failures
+from edgehold.durable import Database, remove_database, require_files, storage_failures
 from edgehold.errors import (
     AlteredBlob,
     CannotOpen,
@@ -489,6 +489,10 @@ def derive_tables(original: bytes) -> dict[str, bytes]:
     return encode_table(read_original(original, "stored object").events())
 
 
+SPARE_FILES = 8
+"""Files that a sandbox has open beside the tables. A program that cannot open its own would have failed, not the system."""
+
+
 @contextmanager
 def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
     """Files for a sandbox in a new directory that only this user can read, in memory where the system has such a place.
@@ -497,13 +501,14 @@ def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
     here.
     """
     parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
-    remove_abandoned(parent)
     with storage_failures(parent):
+        remove_abandoned(parent)
         directory = Path(tempfile.mkdtemp(prefix=f"edgehold-tables-{os.getpid()}-", dir=parent))
     try:
         for name, content in tables.items():
             with storage_failures(directory / name):
                 (directory / name).write_bytes(content)
+        require_files(len(tables) + SPARE_FILES, directory)
         yield directory
     finally:
         for (
