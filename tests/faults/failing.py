@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +58,9 @@ BROKEN = Trouble("disk fails", frozenset({"write", "sync"}), errno.EIO, lasting=
 NO_FILES = Trouble("no more files", frozenset({"open"}), errno.EMFILE, lasting=True)
 TROUBLES = (FULL, FAILS_ONCE, BROKEN, NO_FILES)
 
+LIMITED = Trouble("the system's own limit of open files", frozenset(), errno.EMFILE, lasting=True)
+"""No call is counted: the system itself opens no `at`-th further file at a time, whoever asks, SQLite and sandbox too."""
+
 
 class Counter:
     """Counts the calls that a trouble hits below a folder, and makes the n-th fail."""
@@ -74,7 +79,8 @@ class Counter:
         self._trouble, self._at, self._folders = trouble, at, tuple(str(folder) for folder in folders)
         self.calls = self.fired = 0
         try:
-            yield
+            with limited(at - 1) if trouble is LIMITED else nullcontext():
+                yield
         finally:
             self._trouble = None
 
@@ -139,6 +145,18 @@ class FailingVfs(apsw.VFS):
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 — the name is apsw's
         return FailingFile(name, flags)
+
+
+@contextmanager
+def limited(more: int) -> Iterator[None]:
+    """This process can have so many more files open than it has now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = (number for number in range(soft) if not Path(f"/proc/self/fd/{number}").is_symlink())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, more, None)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _watched(real: Callable[..., T], call: str, place: Callable[..., str]) -> Callable[..., T]:

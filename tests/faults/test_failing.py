@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
-from failing import BROKEN, FAILS_ONCE, FULL, NO_FILES, TROUBLES, failing_system
+from failing import BROKEN, FAILS_ONCE, FULL, LIMITED, NO_FILES, TROUBLES, failing_system
 from failing_world import Operation, live
 from survival import memory_folder
 from trials import Case, Then, Trials
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 PARTS = 34
 """All cases are dealt to so many numbers of the campaign, after the spread, which is number 0."""
+
+LIMITED_PARTS = 8
+"""Operations are dealt to so many numbers."""
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +91,20 @@ def test_a_failed_write_sync_or_open_is_reported_undone_and_done_again(
     figures.most("operations whose writes, syncs and opens failed", len(operations))
     figures.add("failed writes, syncs and opens", trials.failed)
     figures.add("operations that failed of it, and were done again", trials.reported.total())
+
+
+@pytest.mark.campaign(test=1, long=LIMITED_PARTS, shard=1)
+def test_the_systems_own_limit_of_open_files_is_reported_undone_and_done_again(
+    numbers: range, figures: Figures, trials: Trials, operations: list[Operation]
+) -> None:
+    for number in numbers:
+        for operation in operations[number::LIMITED_PARTS]:
+            at = 1
+            while trials.run(Case(operation, LIMITED, at, Then.GOES_ON)):
+                at += 1
+        assert not trials.violations, f"{len(trials.violations)} violations: {trials.violations[:3]}"
+    assert trials.reported.keys() == {"FileNotOpened"}, trials.reported
+    figures.add("operations that the system's limit of open files kept from their end", trials.reported.total())
 
 
 # ── faults that this finds ────────────────────────────────────────────────────────────────────────────────────────

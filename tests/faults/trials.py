@@ -99,10 +99,12 @@ class Trials:
             disks.append(files_of(folder))
         return Undisturbed(calls, tuple(contents_of(disk) for disk in disks if not _is_halfway(disk)))
 
-    def run(self, case: Case) -> None:
-        """One trial."""
+    def run(self, case: Case) -> bool:
+        """One trial; whether the operation failed."""
+        before = self.reported.total()
         for fault in self._trial(case, self.undisturbed(case.operation)):
             self.violations.append(f"{case}: {fault}")
+        return self.reported.total() > before
 
     def _trial(self, case: Case, undisturbed: Undisturbed) -> Iterator[str]:
         operation = case.operation
