@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
-from failing import BROKEN, FAILS_ONCE, FULL, LIMITED, NO_FILES, TROUBLES, failing_system
-from failing_world import Operation, live
+from failing import BROKEN, COUNTER, FAILS_ONCE, FULL, LIMITED, NO_FILES, TROUBLES, Trouble, failing_system
+from failing_world import Operation, hub_place, live, organisation
+from scenario_world import FIRST_PANEL, copy_scenario, open_scenario, truth
 from survival import memory_folder
 from trials import Case, Then, Trials
 
+from edgehold.customer.orders import OrderStatus
 from edgehold.demo import founding
 from edgehold.durable import Database
 from edgehold.errors import StorageFailed
@@ -105,6 +107,35 @@ def test_the_systems_own_limit_of_open_files_is_reported_undone_and_done_again(
         assert not trials.violations, f"{len(trials.violations)} violations: {trials.violations[:3]}"
     assert trials.reported.keys() == {"FileNotOpened"}, trials.reported
     figures.add("operations that the system's limit of open files kept from their end", trials.reported.total())
+
+
+@pytest.mark.parametrize("trouble", [FULL, FAILS_ONCE, NO_FILES], ids=lambda trouble: trouble.name)
+def test_an_order_during_which_every_disk_fails_at_every_height_comes_to_the_right_end(
+    figures: Figures, trials: Trials, operations: list[Operation], trouble: Trouble
+) -> None:
+    with open_scenario(copy_scenario(operations[0].stage, trials.folder / "world")) as world:
+        order, failed = world.order(), 0
+        while world.row(order).status.is_open:
+            acts: list[tuple[str, Callable[[], object]]] = [
+                *((organisation(name), node.step) for name, node in world.services.items()),
+                *((organisation(name), customer.step) for name, customer in world.customers.items()),
+                *((hub_place(resident.number), resident.hub.follow) for resident in world.residents),
+                ("ledger", world.ledger.advance),
+            ]
+            for place, act in acts:
+                at = 1 + world.ledger.height() % 3
+                with COUNTER.failing(trouble, at, world.folder / place), suppress(StorageFailed):
+                    act()
+                    continue  # it had nothing to write
+                failed += 1
+                act()
+        task = world.task_of(order)
+        assert failed
+        assert task is not None
+        assert world.row(order).status is OrderStatus.ACCEPTED
+        assert world.sum_of(order) == truth("bmi", FIRST_PANEL)
+        assert (world.totals(task), world.runs) == ((len(FIRST_PANEL), 0), len(FIRST_PANEL))
+        figures.add("steps of an order that failed of their disk, and were done again", failed)
 
 
 # ── faults that this finds ────────────────────────────────────────────────────────────────────────────────────────
