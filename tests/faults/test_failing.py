@@ -1,7 +1,6 @@
 """Full and failing disks, and no more files: it is said, nothing is half done, and it goes on when there is room again.
 
-Every operation is tried with every trouble at every call that it can hit. `make test` tries a spread of them: first and
-last calls of every operation, and one in the middle.
+Every operation is tried with every trouble at every call that it can hit. `make test` tries a spread of them.
 """
 
 from __future__ import annotations
@@ -57,13 +56,13 @@ def trials(undisturbed_before: dict[str, Any]) -> Iterator[Trials]:
 
 
 def spread(trials: Trials, operations: list[Operation]) -> Iterator[Case]:
-    """First and last calls of every operation, under every trouble."""
+    """First and last calls of every operation, and one in the middle of every other."""
     for place, operation in enumerate(operations):
         last = trials.undisturbed(operation).count
         tried = [
             (FULL, 1),
             (FAILS_ONCE, last(FAILS_ONCE)),
-            (BROKEN, last(BROKEN) // 2),
+            *((BROKEN, last(BROKEN) // 2) for _ in range(place % 2)),
             *((NO_FILES, at) for at in {1, last(NO_FILES)}),
         ]
         for turn, (trouble, at) in enumerate(tried):
