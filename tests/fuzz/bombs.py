@@ -1,0 +1,187 @@
+"""Small inputs that ask for much: depth, length, numbers, repetition, and what unpacks to gigabytes."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+from collections.abc import Callable, Iterator
+from functools import cache
+from zlib import crc32
+
+import zstandard
+
+MEGA = 1 << 20
+
+
+class Bombs:
+    """Bombs, the long ones as functions that make them when they are used: all together they would be the largest."""
+
+    def __init__(self, *bombs: bytes | Callable[[], bytes]) -> None:
+        self._bombs = bombs
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (bomb if isinstance(bomb, bytes) else bomb() for bomb in self._bombs)
+
+    def __len__(self) -> int:
+        return len(self._bombs)
+
+    def __add__(self, other: Bombs) -> Bombs:
+        return Bombs(*self._bombs, *other._bombs)
+
+    def short(self) -> list[bytes]:
+        """Those that fit among the seeds of a fuzzer."""
+        return [bomb for bomb in self._bombs if isinstance(bomb, bytes)]
+
+    def within(self, before: bytes, after: bytes) -> Bombs:
+        """The same inside something else."""
+
+        def wrapped(bomb: bytes | Callable[[], bytes]) -> bytes | Callable[[], bytes]:
+            return before + bomb + after if isinstance(bomb, bytes) else lambda: before + bomb() + after
+
+        return Bombs(*map(wrapped, self._bombs))
+
+
+# ── CBOR ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CBOR = Bombs(
+    b"\x81" * 1000,
+    lambda: b"\x81" * 15 * MEGA,  # lists inside each other
+    lambda: b"\xa1\x00" * MEGA,  # maps inside each other
+    lambda: b"\xd8\x1c" * MEGA,  # tags inside each other
+    lambda: b"\x9f" * MEGA,
+    lambda: b"\x9a\x00\xff\xff\xf0" + b"\x80" * 0xFFFFF0,  # sixteen million empty lists
+    lambda: b"\x9a\x00\x0f\xff\x00" + b"\x80" * 0xFFF00,  # one million, below where items are counted
+    b"\x9b" + b"\xff" * 8,  # lists, texts and maps of 2⁶⁴ parts that are not there
+    b"\x9b\x00\x00\x00\x10" + bytes(4) + b"\x00" * 1000,
+    b"\x5b" + b"\xff" * 8,
+    b"\x5b\x00\x00\x00\x10" + bytes(4),
+    b"\x7b\x7f" + b"\xff" * 7,
+    b"\xbb" + b"\xff" * 8,
+    lambda: b"\xba\x00\x0f\x00\x00" + b"\x00\x00" * 0xF0000,  # one key, a million times
+    lambda: b"\xba\x00\x04\x00\x00" + b"".join(struct.pack(">BIB", 0x1A, n, 0) for n in range(1 << 18)),
+    lambda: b"\xc2\x5a\x00\xf0\x00\x00" + b"\xff" * 0xF00000,  # a number of 15 MB
+    b"\xc4\x82\x1b\x7f" + b"\xff" * 7 + b"\x01",  # 1 · 10^(2⁶³)
+    b"\xc5\x82\x1b\x7f" + b"\xff" * 7 + b"\x01",
+    lambda: b"\xd8\x1e\x82" + b"\xc2\x5a\x00\x10\x00\x00" + b"\xff" * MEGA + b"\x03",  # a fraction
+    b"\xd8\x23\x78\x1e(((((((((a+)+)+)+)+)+)+)+)+)+$",  # a regular expression
+    b"\xd8\x1c\x81\xd8\x1d\x00",  # a list that contains itself
+    lambda: b"\x5f" + b"\x41a" * MEGA + b"\xff",
+    lambda: b"\x84" + b"\x5a\x00\x3f\xff\xf0" + bytes(0x3FFFF0),
+    lambda: bytes((1 << 24) + 1),
+)
+
+# ── JSON ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JSON = Bombs(
+    b"[" * 200,
+    lambda: b"[" * 8 * MEGA,
+    lambda: b"[" * 4 * MEGA + b"]" * 4 * MEGA,
+    lambda: b'{"a":' * MEGA,
+    lambda: b'{"a":' * MEGA + b"1" + b"}" * MEGA,
+    lambda: b'[{"a":' * 10_000 + b"1" + b"}]" * 10_000,
+    lambda: b"[" + b"[]," * 5 * MEGA + b"[]]",
+    lambda: b"[" + b"0," * 7 * MEGA + b"0]",
+    lambda: b"[" + b",".join([b'{"a":{"a":{"a":[]}}}'] * 240_000) + b',{"a":1,"a":1}]',  # bad only at the end
+    lambda: b"9" * 15 * MEGA,
+    lambda: b"[" + b",".join([b"9" * 4000] * 4000) + b"]",
+    lambda: b"1e" + b"9" * MEGA,
+    lambda: b"[" + b"1e400," * 100_000 + b"1]",
+    lambda: b'{"a":1' + b',"a":1' * 400_000 + b"}",
+    lambda: b"{" + b",".join(b'"%x":0' % number for number in range(400_000)) + b',"1":0}',
+    lambda: b'{"' + b"a" * 8 * MEGA + b'":0,"' + b"a" * 7 * MEGA + b'b":0,"1":0,"1":0}',
+    lambda: b'"' + b"\\u0041" * 2 * MEGA,
+    lambda: b'"' + b"\\u003a" * 2 * MEGA + b'"x',
+    lambda: b" " * 15 * MEGA,
+    lambda: b" " * 8 * MEGA + b"[" + b"\n" * 7 * MEGA,
+    lambda: b"\xef\xbb\xbf" * 5 * MEGA,
+    lambda: b"[" + b"tru," * 3 * MEGA,
+)
+
+HEAVY_JSON = Bombs(
+    lambda: b"[" + b"{}," * 400_000 + b"{}]",
+    lambda: b"-0." + b"0" * 8 * MEGA + b"1",
+    lambda: b'"' + b"\\" * 14 * MEGA + b'"',
+    lambda: b'"' + b"\\\\" * 7 * MEGA + b"\\u003a" + b'" ',
+)
+"""These are good JSON, though nothing that anybody means."""
+
+BUNDLED = (JSON + HEAVY_JSON).within(b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":', b"}]}")
+
+LINES = Bombs(
+    lambda: b"{}\n" * 5 * MEGA,
+    lambda: b'{"resourceType":"Basic"}\n' + b"\n" * 8 * MEGA,
+    lambda: b'{"resourceType":"Basic"}\n' + b"[" * 8 * MEGA,
+)
+
+
+# ── what is packed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def packed_zeros(megabytes: int, *, size_stated: bool = True, before: bytes = b"") -> bytes:
+    """So many zeros as one zstd frame, made without having them all at once."""
+    total = megabytes * MEGA + len(before)
+    packer = zstandard.ZstdCompressor(level=3).compressobj(size=total if size_stated else -1)
+    parts = [packer.compress(before), *(packer.compress(bytes(MEGA)) for _ in range(megabytes)), packer.flush()]
+    return b"".join(parts)
+
+
+WIDE_WINDOW = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"
+"""A frame that asks its reader to hold 2 GB."""
+
+
+ZSTD = Bombs(
+    lambda: packed_zeros(1024),
+    lambda: packed_zeros(1024, size_stated=False),
+    lambda: packed_zeros(64, size_stated=False) * 16,
+    WIDE_WINDOW,
+    b"\x28\xb5\x2f\xfd\xe0" + b"\xff" * 8 + b"\x01\x00\x00",  # says that 2⁶⁴ bytes follow
+    b"\x28\xb5\x2f\xfd\x20\xff\x03\x00\x80\x00",
+    b"\x50\x2a\x4d\x18\xff\xff\xff\x7f" + bytes(1000),  # something to be skipped, of 2 GB
+    lambda: b"\x50\x2a\x4d\x18\x00\x00\x00\x00" * MEGA,
+)
+
+PACKED_RECORDS = ZSTD + Bombs(
+    lambda: packed_zeros(1024, size_stated=False, before=b'{"resourceType":"Patient","a":"'),
+    lambda: zstandard.ZstdCompressor().compress(b'{"resourceType":"Basic"}\n' + b"\n" * 64 * MEGA),
+    lambda: zstandard.ZstdCompressor().compress(b'{"resourceType":"Basic","a":' + b"[" * 8 * MEGA),
+    lambda: zstandard.ZstdCompressor().compress(b'{"resourceType":"Basic","a":[' + b"[]," * 3 * MEGA + b"0]}"),
+)
+
+
+def wide_dictionary() -> bytes:
+    """A stream that asks its reader to hold 4 GB."""
+    packed = bytearray(lzma.compress(b"small"))
+    packed[16] = 40  # the size of the dictionary, in the header of the first block
+    packed[20:24] = crc32(packed[12:20]).to_bytes(4, "little")
+    return bytes(packed)
+
+
+XZ = Bombs(
+    lambda: lzma.compress(bytes(64 * MEGA), preset=0),
+    wide_dictionary,
+)
+
+# ── text ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TOML = Bombs(
+    lambda: b"a" + b".a" * 30_000 + b" = 1",
+    lambda: b"[a" + b".a" * 30_000 + b"]",
+    lambda: b"\n".join(b"a" + b".a" * 31 + b".b%d = 1" % number for number in range(900)),
+    lambda: b"a = " + b"[" * 60_000,
+    lambda: b"a = " + b"[" * 30_000 + b"]" * 30_000,
+    lambda: b"a = " + b"{a = " * 12_000,
+    lambda: b"a = " + b"9" * 60_000,
+    lambda: b"a = 0x" + b"f" * 60_000,
+    lambda: b"a = 0b" + b"1_" * 30_000 + b"1",
+    lambda: b"a = 1e" + b"9" * 60_000,
+    lambda: b"a = 0." + b"0" * 60_000 + b"1",
+    lambda: b"[[use]]\n" * 8_000,
+    lambda: b"".join(b"[a%d]\n" % number for number in range(9_000)),
+    lambda: b"trusted = [" + b'"",' * 20_000 + b"]",
+    lambda: b'mode = """' + b"\\\n   " * 12_000 + b'"""',
+    lambda: b'"' + b"\\" * 60_000,
+    lambda: b"a = 1979-05-27T07:32:00." + b"9" * 60_000,
+    lambda: b"# " + b"a" * 16 * MEGA,
+    lambda: b"[loss]\nyear = " + b"9" * 4_000,
+)

@@ -1,0 +1,350 @@
+"""Files that people bring: health records, policies, programs, purposes, keys; and what programs answer."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+from bombs import BUNDLED, HEAVY_JSON, JSON, LINES, PACKED_RECORDS, TOML, XZ, ZSTD
+from hub_world import bundle
+from mutation import BY_BYTES
+from of_proofs import LARGE, TYPES
+from target import BY_TOKENS, Reader, Target, require
+from wasmtime import WasmtimeError
+
+from edgehold.cli.hub import read_invitation, read_text
+from edgehold.cli.network import require_network
+from edgehold.cli.order import parse_purpose
+from edgehold.codecs.events import Event, decode_table, encode_table
+from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.errors import (
+    BadAnswer,
+    BadManifest,
+    BadPolicy,
+    BadPurpose,
+    BrokenRuntime,
+    CannotDecode,
+    FileUnusable,
+    IntakeError,
+    Malformed,
+    NotANetwork,
+    NotFhir,
+    NotInvited,
+    ProgramFailed,
+    UsageError,
+)
+from edgehold.hub.intake.fhir import (
+    birth_date,
+    check_one_person,
+    detect_kind,
+    read_original,
+    read_records,
+)
+from edgehold.hub.intake.json_text import read_json
+from edgehold.hub.intake.take_in import years_of
+from edgehold.hub.store import _pack, _unpack
+from edgehold.issuer.issuer import read_patient
+from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
+from edgehold.sandbox.compiled import read_component
+from edgehold.sandbox.manifest import parse_manifest
+from edgehold.sandbox.program import bounds, check_measurement, make_program
+from edgehold.sandbox.vec import open_column
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.program import PublishProgram
+from edgehold.wire.purpose import Modifier, Permission, PermittedUse, Purpose, Term
+
+TESTS = Path(__file__).parents[1]
+ANALYSES = TESTS.parent / "src" / "edgehold" / "analyses"
+MOST = 4_000
+"""Bytes of an example; a larger one costs its time at every input."""
+
+
+# ── health records ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def resources() -> list[bytes]:
+    """One resource of each type that the published examples have, none of them long."""
+    found: dict[str, bytes] = {}
+    for line in (TESTS / "data" / "fhir" / "hl7_r4_examples.ndjson").read_bytes().splitlines():
+        one = json.loads(line)
+        one.pop("text", None)
+        short = json.dumps(one).encode()
+        kept = found.get(one["resourceType"])
+        if len(short) < MOST and (kept is None or len(short) < len(kept)):
+            found[one["resourceType"]] = short
+    return list(found.values())
+
+
+def as_plain(text: bytes) -> Any:
+    """The value of a JSON text, as another reader sees it; no key may stand twice in an object."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        require(len({key for key, _ in pairs}) == len(pairs), "a key that stands there twice is accepted")
+        return dict(pairs)
+
+    return json.loads(text.decode(), object_pairs_hook=once)
+
+
+def json_text(folder: Path) -> Reader:
+    """JSON that can be read in one way only."""
+
+    def read(text: bytes) -> None:
+        require(read_json(text) == as_plain(text), "another value than other readers see")
+
+    plain = [b'{"a": [1, -2.5e3, "\\u00e9\\n", null, true, {}], "b": {"a:": ":"}}', b"[]", b'"\\u003a\\\\u003a"', b"0"]
+    return Reader(read, [*plain, *resources()[:6]])
+
+
+def use_records(records: list[Any]) -> None:
+    """What an import does with records that were read."""
+    persons: set[str] = set()
+    for record in records:
+        check_one_person(persons, record)
+        birth_date(record.resources)
+        events = record.events()
+        years_of(events)
+        table = encode_table(events)
+        require(encode_table(decode_table(table)) == table, "the table is read back as another")
+
+
+def document(folder: Path) -> Reader:
+    """A bundle or resource in JSON."""
+
+    def read(text: bytes) -> None:
+        record = read_original(text, "record.json")
+        require(record.original == text, "another original than the one that was given")
+        use_records([record])
+
+    return Reader(read, [bundle("ada"), *resources()])
+
+
+def file_of_records(folder: Path) -> Reader:
+    """A file as it is imported: JSON, NDJSON, plain or packed."""
+    path = folder / "records"
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        detect_kind(path)
+        use_records(list(read_records(path)))
+
+    lines = b"\n".join(one for one in resources() if len(one) < 1_500) + b"\n"
+    bundles = bundle("ada") + b"\r\n\n" + bundle("ada", bmi=30) + b"\n"
+    plain = [lines[: lines.rindex(b"\n", 0, MOST) + 1], bundles, bundle("ada")]
+    return Reader(read, [*plain, *(zstandard.ZstdCompressor().compress(one) for one in plain)])
+
+
+def patient(folder: Path) -> Reader:
+    """What an issuer reads of a record that it signs."""
+
+    def read(text: bytes) -> None:
+        name, born = read_patient(text)
+        require(isinstance(name, str) and isinstance(born, date), "no person")
+
+    return Reader(read, [bundle("ada"), bundle("bea", born="1980"), bundle("cyd", born="1980-02")])
+
+
+def packed_record(folder: Path) -> Reader:
+    """A record as it is stored."""
+    codec, most = shipped_codec(SHIPPED_BASE), 1 << 24
+
+    def read(packed: bytes) -> None:
+        require(len(codec.decode(packed, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in (b"", bundle("ada"), *resources()[:6])])
+
+
+def packed_table(folder: Path) -> Reader:
+    """A table as it is stored."""
+    events = [
+        Event(-(2**63), "GENDER//female"),
+        Event(0, "LOINC//39156-5", 27.5, "", "kg/m2"),
+        Event(1, "A", None, "b"),
+    ]
+    tables = [encode_table(events), encode_table([])]
+
+    def read(packed: bytes) -> None:
+        files = _unpack(packed)
+        require(encode_table(decode_table(files)) == files, "accepted in another spelling")
+
+    return Reader(read, [_pack(one) for one in tables])
+
+
+def table(folder: Path) -> Reader:
+    """The files of a table, in one message here."""
+    events = [
+        Event(-(2**63), "GENDER//female"),
+        Event(0, "LOINC//39156-5", 27.5, "", "kg/m2"),
+        Event(1, "A", None, "b"),
+    ]
+
+    def read(message: bytes) -> None:
+        files: Mapping[str, bytes] = dict(decode(message, list[tuple[str, bytes]]))
+        require(encode_table(decode_table(files)) == files, "accepted in another spelling")
+
+    return Reader(read, [encode(sorted(encode_table(one).items())) for one in (events, [])])
+
+
+# ── policies, programs, purposes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def policy(folder: Path) -> Reader:
+    """An owner's policy; whatever is accepted can be stored, read back, and written out."""
+    path = folder / "policy.toml"
+    terms = (Term(Modifier.PUB), Term(Modifier.TS, "12"))
+    uses = (PermittedUse(Permission.DS, ("MONDO:0005148",), terms), PermittedUse(Permission.HMB))
+
+    def read(text: bytes) -> None:
+        path.write_bytes(text)
+        found = read_policy(read_text(path))
+        require(read_policy(write_policy(found)) == found, "written out it is another policy")
+        require(decode(encode(found), Policy) == found, "stored it is another policy")
+        policy_id(found)
+
+    return Reader(read, [write_policy(one).encode() for one in (Policy(), Policy(uses=uses, trusted=(bytes(32),)))])
+
+
+def manifest(folder: Path) -> Reader:
+    """A program's manifest; whatever is accepted can be published."""
+
+    def read(text: bytes) -> None:
+        descriptor = make_program(b"", parse_manifest(text, "program.toml")).descriptor
+        require(decode(encode(descriptor), PublishProgram) == descriptor, "published it is another program")
+
+    return Reader(read, [one.read_bytes() for one in sorted(ANALYSES.glob("*.toml"))])
+
+
+def source(folder: Path) -> Reader:
+    """A program's text."""
+    described = parse_manifest((ANALYSES / "bmi.toml").read_bytes(), "bmi.toml")
+    return Reader(
+        lambda text: make_program(text, described).descriptor,
+        [one.read_bytes() for one in sorted(ANALYSES.glob("*.py"))[:3]],
+    )
+
+
+def purpose(folder: Path) -> Reader:
+    """A purpose as it is typed; what is accepted can be ordered."""
+
+    def read(typed: bytes) -> None:
+        found = parse_purpose(typed.decode("utf-8", "replace"))
+        require(decode(encode(found), Purpose) == found, "sent it is another purpose")
+
+    return Reader(read, [b"HMB", b"gru", b"DS:MONDO:0005148,MONDO:0005149", b"poa"])
+
+
+def answer(name: str) -> Target:
+    """What a program says in the end, as text from the sandbox."""
+    measurement, value = TYPES[name]
+
+    def read(text: bytes) -> None:
+        found = check_measurement(text.decode("utf-8", "replace"), measurement)
+        each, total = bounds(measurement)
+        numbers = found if isinstance(found, list) else [found]
+        require(all(type(one) is int and 0 <= one <= each for one in numbers), "a number out of bounds")
+        require(sum(numbers) <= total, "a total out of bounds")
+        require(len(numbers) == (measurement.length if isinstance(found, list) else 1), "another number of numbers")
+
+    return Target(lambda folder: Reader(read, [json.dumps(value).encode()]), (BadAnswer,), BY_TOKENS, JSON)
+
+
+def column(folder: Path) -> Reader:
+    """A column that a program names for its sums: a file of its own tables, and nothing else."""
+    tables = folder / "tables"
+    tables.mkdir()
+    (folder / "secret.u8").write_bytes(b"x")
+    (tables / "link.u8").symlink_to(folder / "secret.u8")
+    (tables / "half.f64").write_bytes(bytes(7))
+    for name in ("time.i64", "value.f64", "dosage.u8", "schema.json"):
+        (tables / name).write_bytes(bytes(16))
+    valid = [b"time.i64", b"value.f64", b"dosage.u8"]
+
+    def read(name: bytes) -> None:
+        with ExitStack() as files:
+            open_column(tables, name.decode("utf-8", "replace"), files)
+        require(name in valid, "a file that is no column is opened")
+
+    return Reader(read, valid)
+
+
+# ── files of parties ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def file_reader(name: str, mode: int, read: Callable[[Path], object], *seeds: bytes) -> Callable[[Path], Reader]:
+    """A reader of one file of a folder."""
+
+    def prepare(folder: Path) -> Reader:
+        path = folder / name
+        path.touch(mode)
+
+        def check(content: bytes) -> None:
+            path.write_bytes(content)
+            read(path)
+
+        return Reader(check, seeds)
+
+    return prepare
+
+
+def world_file(folder: Path) -> Reader:
+    """What a network's folder says of itself."""
+    (folder / "ledger").mkdir()
+    for name in ("genesis.cbor", "ledger/ledger.sqlite"):
+        (folder / name).touch()
+    facts = {"organisations": {"ashby": "Ashby Analytics"}, "adults": [True, False], "panels": ["aa"], "seed": 1}
+
+    def read(content: bytes) -> None:
+        (folder / "world.json").write_bytes(content)
+        require_network(folder)
+
+    return Reader(read, [msgspec.json.encode(facts)])
+
+
+def component(folder: Path) -> Reader:
+    """The packed runtime: other bytes than those that were shipped are never taken. The real one is too large here."""
+    path = folder / "component.xz"
+    seeds = [lzma.compress(bytes(count), preset=0) for count in (0, 1000)]
+
+    def read(packed: bytes) -> None:
+        path.write_bytes(packed)
+        try:
+            read_component(path)
+        except BrokenRuntime as error:
+            if packed in seeds and " holds " in str(error):
+                return  # it was unpacked, which is all that an example can do here
+            raise
+        require(False, "another runtime is taken")
+
+    return Reader(read, seeds)
+
+
+TARGETS: dict[str, Target] = {
+    "JSON": Target(json_text, (IntakeError,), BY_TOKENS, JSON, HEAVY_JSON),
+    "FHIR document": Target(document, (IntakeError,), BY_TOKENS, BUNDLED + LINES),
+    "FHIR file": Target(file_of_records, (IntakeError,), BY_TOKENS, LINES + PACKED_RECORDS),
+    "FHIR patient": Target(patient, (NotFhir,), BY_TOKENS, JSON + BUNDLED),
+    "packed record": Target(packed_record, (CannotDecode,), BY_BYTES, ZSTD + LARGE),
+    "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
+    "table": Target(table),
+    "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),
+    "manifest": Target(manifest, (BadManifest,), BY_TOKENS, TOML),
+    "source": Target(source, (ProgramFailed,), BY_TOKENS),
+    "purpose": Target(purpose, (UsageError, BadPurpose), BY_TOKENS),
+    **{f"answer of a program: {name}": answer(name) for name in ("count", "histogram", "sumvec")},
+    "column": Target(column, (WasmtimeError,), BY_TOKENS, LARGE),
+    "invitation": Target(
+        file_reader("invitation", 0o600, lambda path: read_invitation(str(path)), b"00-ff" * 8 + b"\n", b"0f" * 16),
+        (NotInvited, FileUnusable),
+        BY_TOKENS,
+    ),
+    "world file": Target(world_file, (NotANetwork,), BY_TOKENS, JSON),
+    "component": Target(component, (BrokenRuntime,), BY_BYTES, XZ),
+}
