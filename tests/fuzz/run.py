@@ -181,6 +181,7 @@ def fuzz(asked: dict[str, Any], notes: Notes, folder: Path) -> NoReturn:
         meter(seed)
         if meter.refusal is not None:
             raise AssertionError("an example is refused, and such a one shows nothing") from meter.refusal
+    notes.count = notes.accepted = 0  # from here on it is atheris that counts
     atheris.Fuzz()
     raise AssertionError("atheris ends the process")
 

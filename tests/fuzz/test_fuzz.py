@@ -68,6 +68,7 @@ def test_no_input_crashes_hangs_or_takes_much_memory(
     assert came["outcome"] == "passed", f"{came['log']}\ninput: {came['last']}"
     assert came["count"] >= len(numbers), "fewer inputs were read than were asked for"
     figures.add(f"fuzzed inputs: {target}", came["count"])
+    figures.add("fuzzed inputs that were accepted", came["accepted"])
     figures.most("fuzzed inputs: processor time of the slowest, ms", 1000 * came["slowest"])
     figures.most("fuzzed inputs: growth of a process, MB", came["growth"] / 2**20)
 
