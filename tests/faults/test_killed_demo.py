@@ -24,6 +24,8 @@ DEMO = ["demo", "--hubs", "6", "--seed", "1", "--json"]
 ORDER = ["new", "--program", "feasibility", "--epsilon", "0.5"]
 GOLDEN = 0.6180339887
 """Multiples of it, modulo 1, lie evenly however many there are."""
+MOMENT = 0.02
+"""Seconds; an order makes some fifty promises in half a second."""
 
 REOPENING = 1.0
 """Seconds within which every party is open again, all of them together; of the processor, since a clock also counts what
@@ -33,11 +35,15 @@ PATIENCE = 120
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A command that nobody kills: how many steps and promises it has, and seconds from the first promise on."""
+    """A command that nobody kills: how many steps and promises it has."""
 
     steps: int
     promises: int
-    seconds: float
+
+    def after(self, promises: int) -> Undisturbed:
+        """What is left of it when so many were made."""
+        left = max(1, self.promises - promises)
+        return Undisturbed(max(1, self.steps * left // self.promises), left)
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,11 @@ class Base:
 
 @dataclass(frozen=True)
 class Kill:
-    """When a process dies: by itself at a step, or from outside after so many promises or seconds."""
+    """When a process dies: by itself at a step, or from outside some seconds after so many promises."""
 
     fate: dict[str, Any]
     promises: int | None = None
-    seconds: float | None = None
+    seconds: float = 0.0
 
 
 NEVER = Kill({})
@@ -68,16 +74,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONFAULTHANDLER": "1"}
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended, and how long it was at work."""
-
-    code: int
-    seconds: float
-
-
-def edgehold(words: list[str], notes: Path, kill: Kill, planted: str | None = None) -> Ended:
-    """Run a command in a process of its own and kill it."""
+def edgehold(words: list[str], notes: Path, kill: Kill, planted: str | None = None) -> int:
+    """Run a command in a process of its own, kill it, and return how it ended."""
     told = {"words": words, "notes": str(notes), "fate": kill.fate, "planted": planted}
     with notes.with_suffix(".said").open("w") as words_said:
         process = subprocess.Popen(
@@ -86,26 +84,23 @@ def edgehold(words: list[str], notes: Path, kill: Kill, planted: str | None = No
             stdout=words_said,
             stderr=words_said,
         )
-        seconds = wait_for(process, notes, kill)
-        if kill.promises is not None or kill.seconds is not None:
+        if kill.promises is not None:
+            wait_for(process, notes, kill.promises)
+            time.sleep(kill.seconds)
             process.kill()
-        return Ended(process.wait(PATIENCE), seconds)
+        return process.wait(PATIENCE)
 
 
-def wait_for(process: subprocess.Popen[bytes], notes: Path, kill: Kill) -> float:
-    """Until it is time to kill from outside, or there is nothing left to kill; the seconds since the first promise."""
-    already = notes.read_bytes().count(b"\n") if notes.exists() else 0
-    began = 0.0
-    while process.poll() is None:
-        promised = notes.read_bytes().count(b"\n") - already if notes.exists() else 0
-        if promised and not began:
-            began = time.monotonic()
-        if kill.promises is not None and promised >= kill.promises:
-            break
-        if kill.seconds is not None and began and time.monotonic() - began >= kill.seconds:
-            break
+def wait_for(process: subprocess.Popen[bytes], notes: Path, promises: int) -> None:
+    """Until a process has made so many promises, or none will come."""
+    already = count_lines(notes)
+    while process.poll() is None and count_lines(notes) < already + promises:
         time.sleep(0.002)
-    return time.monotonic() - began if began else 0.0
+
+
+def count_lines(notes: Path) -> int:
+    """How many promises were made so far."""
+    return notes.read_bytes().count(b"\n") if notes.exists() else 0
 
 
 def reopen(folder: Path, notes: Path, planted: str | None = None) -> dict[str, Any]:
@@ -126,10 +121,9 @@ def reopen(folder: Path, notes: Path, planted: str | None = None) -> dict[str, A
 
 def undisturbed(words: list[str], notes: Path) -> Undisturbed:
     """Run a command to its end and count."""
-    ended = edgehold(words, notes, NEVER)
-    assert ended.code == 0, said(notes)
-    lines = notes.read_text().splitlines()
-    return Undisturbed(json.loads(lines[-1])["steps"], len(lines), ended.seconds)
+    assert edgehold(words, notes, NEVER) == 0, said(notes)
+    *made, end = promises(notes)
+    return Undisturbed(end["steps"], len(made))
 
 
 def said(notes: Path) -> str:
@@ -143,7 +137,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     place = tmp_path_factory.mktemp("killed demo")
     demo = undisturbed([*DEMO, "--dir", str(place / "whole")], place / "whole.notes")
     early = Kill({"after": "order", "times": 3})
-    assert edgehold([*DEMO, "--dir", str(place / "demo")], place / "demo.notes", early).code == -signal.SIGKILL
+    assert edgehold([*DEMO, "--dir", str(place / "demo")], place / "demo.notes", early) == -signal.SIGKILL
     assert reopen(place / "demo", place / "demo.notes")["violations"] == []
     shutil.copytree(place / "demo", place / "ordered")
     order = undisturbed(["order", *ORDER, "--dir", str(place / "ordered")], place / "order.notes")
@@ -151,28 +145,25 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 
 def kill_of(number: int, whole: Undisturbed) -> Kill:
-    """The kill of a number: the points lie evenly over the command, whatever they are counted in."""
+    """The kill of a number: the points lie evenly over the command, in its steps or in its promises and a moment."""
     point = (number + 0.5) * GOLDEN % 1
-    match number % 4:
-        case 2:
-            return Kill({}, promises=1 + int(point * whole.promises))
-        case 3:
-            return Kill({}, seconds=point * whole.seconds)
-        case _:
-            return Kill({"step": 1 + int(point * whole.steps)})
+    if number % 2:
+        return Kill({}, promises=1 + int(point * whole.promises), seconds=MOMENT * (number * GOLDEN**2 % 1))
+    return Kill({"step": 1 + int(point * whole.steps)})
 
 
 def play(number: int, base: Base, place: Path) -> list[int]:
     """Every seventh number kills a demo, the others an order on a demo's folder, every third also what goes on with it."""
     folder, notes = place / "demo", place / "notes"
     if number % 7 == 0:
-        return [edgehold([*DEMO, "--dir", str(folder)], notes, kill_of(number // 7, base.demo)).code]
+        return [edgehold([*DEMO, "--dir", str(folder)], notes, kill_of(number // 7, base.demo))]
     shutil.copytree(base.folder, folder)
-    codes = [edgehold(["order", *ORDER, "--dir", str(folder)], notes, kill_of(number, base.order)).code]
-    placed = [note["id"] for note in promises(notes) if note["promise"] == "order"]
+    codes = [edgehold(["order", *ORDER, "--dir", str(folder)], notes, kill_of(number, base.order))]
+    made = promises(notes)
+    placed = [note["id"] for note in made if note["promise"] == "order"]
     if placed and number % 3 == 0:
         words = ["order", "result", placed[0], "--dir", str(folder)]
-        codes.append(edgehold(words, notes, kill_of(number + 2, base.order)).code)
+        codes.append(edgehold(words, notes, kill_of(number + 1, base.order.after(len(made)))))
     return codes
 
 
@@ -221,7 +212,7 @@ def place(base: Base, tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.system
 def test_a_demo_killed_while_it_is_founded_says_what_to_do(tmp_path: Path) -> None:
     words, kill = [*DEMO, "--dir", str(tmp_path / "demo")], Kill({"after": "enrol"})
-    assert edgehold(words, tmp_path / "notes", kill).code == -signal.SIGKILL
+    assert edgehold(words, tmp_path / "notes", kill) == -signal.SIGKILL
     found = reopen(tmp_path / "demo", tmp_path / "notes")
     assert found["violations"] == []
     assert not found["founded"]
@@ -239,7 +230,7 @@ PLANTS = [
 @pytest.mark.parametrize(("planted", "fate", "finding"), PLANTS, ids=[one[0] for one in PLANTS])
 def test_what_a_kill_reveals_is_found(place: Path, planted: str, fate: dict[str, Any], finding: str) -> None:
     words = ["order", *ORDER, "--dir", str(place / "demo")]
-    assert edgehold(words, place / "notes", Kill(fate), planted).code == -signal.SIGKILL
+    assert edgehold(words, place / "notes", Kill(fate), planted) == -signal.SIGKILL
     shutil.copytree(place / "demo", place / "again")
     violations = reopen(place / "again", place / "notes", planted)["violations"]
     assert any(finding in one for one in violations), violations
@@ -249,7 +240,7 @@ def test_what_a_kill_reveals_is_found(place: Path, planted: str, fate: dict[str,
 @pytest.mark.parametrize("fate", [one[1] for one in PLANTS], ids=[one[0] for one in PLANTS])
 def test_without_the_fault_nothing_is_found(place: Path, fate: dict[str, Any]) -> None:
     words = ["order", *ORDER, "--dir", str(place / "demo")]
-    assert edgehold(words, place / "notes", Kill(fate)).code == -signal.SIGKILL
+    assert edgehold(words, place / "notes", Kill(fate)) == -signal.SIGKILL
     found = reopen(place / "demo", place / "notes")
     assert found["violations"] == []
     assert found["interrupted"] == 1
