@@ -11,7 +11,9 @@
     ├── AggregationError     a report, job or batch that does not count                  600–649
     ├── VerificationError    a certificate, record or parcel that does not verify        650–699
     ├── UsageError           a command that cannot be carried out as it was given        700–749
-    └── StorageFailed        the disk or the system refuses a file                       750–799
+    ├── StorageFailed        the disk or the system refuses a file                       750–799
+    └── Unavailable
+        └── NodeError            a node of the ledger that does not answer, lags or lies     800–849
 
 An expected answer is a value (`Decision`, `Receipt`); a broken rule is one of these. The message holds the facts (which id,
 which height, which place in a document), never medical content or keys. `number` is stable for ever: receipts on the
@@ -93,6 +95,29 @@ class BadHeader(CryptoError):
     remedy = (
         "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
     )
+
+
+class TooFarAhead(BadHeader):
+    """A header so far from the trusted one that too few of the validators known there signed it: one between is needed."""
+
+    number = 156
+    remedy = "Verify a header between the two first; a light client does so by itself."
+
+
+class TrustExpired(BadHeader):
+    """The last trusted header is older than validators answer for what they signed: from it nothing new can be trusted."""
+
+    number = 157
+    remedy = (
+        "Get the hash of a recent header from somebody you trust (a validator's office, not a node) and start from it."
+    )
+
+
+class ForkFound(BadHeader):
+    """Two headers of one height that are both signed as they must be: validators signed both, which the file proves."""
+
+    number = 158
+    remedy = "Stop relying on this ledger and send the evidence file to its members: it names the validators that signed both."
 
 
 class CannotBlind(CryptoError):
@@ -1508,6 +1533,58 @@ class FileNotOpened(StorageFailed):
 
     number = 752
     remedy = "Check the folder and the limit of open files (`ulimit -n`), then do the same again; nothing was lost."
+
+
+# ── nodes of the ledger ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NodeError(Unavailable):
+    """A node of the ledger gave nothing that can be relied on; other nodes are asked, and all of them later again."""
+
+    number = 800
+    remedy = "Name other nodes of the ledger, or try again later; nothing was believed and nothing was lost."
+
+
+class NodeUnreachable(NodeError):
+    """A node does not answer, or not in time."""
+
+    number = 801
+    remedy = "Check the node's address and the way to it, or name another node."
+
+
+class BadNodeAnswer(NodeError):
+    """A node's answer is no answer: not JSON, not of the form that was asked for, too large, or an error of the node."""
+
+    number = 802
+    remedy = "Check that the address is the RPC address of a CometBFT v0.38 node of this network, or name another node."
+
+
+class LyingNode(NodeError):
+    """A node's answer does not hold against the headers that the validators signed."""
+
+    number = 803
+    remedy = "Do not ask this node again: it lies, or follows another network. The error says what it said."
+
+
+class StaleNode(NodeError):
+    """A node shows less of the ledger than was seen before."""
+
+    number = 804
+    remedy = "Wait until the node has caught up, or name another one."
+
+
+class StateNotKept(NodeError):
+    """A node does not keep the state or block of the height that was asked for, or has not made it yet."""
+
+    number = 805
+    remedy = "Ask for a later height, or name a node that keeps more."
+
+
+class NodeRefuses(NodeError):
+    """Every node that was asked refuses to take a transaction; the reason is theirs, and nothing proves it."""
+
+    number = 806
+    remedy = "See the reason; if it is wrong, name another node."
 
 
 def all_errors() -> Iterator[type[EdgeholdError]]:
