@@ -1,5 +1,7 @@
 //! The tree of the ledger's Merkle map above its buckets: binary, of fixed depth, all nodes in memory.
 
+use std::collections::HashMap;
+
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use sha2::{Digest, Sha256};
@@ -39,32 +41,31 @@ impl MerkleTree {
         }
     }
 
-    fn place_all(&mut self, leaves: &[(usize, PyBackedBytes)]) -> Outcome<()> {
-        let mut places = Vec::with_capacity(leaves.len());
+    /// The nodes that have other content with these leaves in their places, by place.
+    fn changed(&self, leaves: &[(usize, PyBackedBytes)]) -> Outcome<HashMap<usize, Node>> {
+        let mut changed = HashMap::with_capacity(4 * leaves.len());
         for (leaf, digest) in leaves {
-            places.push((self.place(*leaf)?, exactly("a leaf", digest)?));
+            changed.insert(self.place(*leaf)?, exactly("a leaf", digest)?);
         }
-        for (place, node) in &places {
-            self.nodes[*place] = *node;
-        }
-        self.rise(places.into_iter().map(|(place, _)| place).collect());
-        Ok(())
-    }
-
-    /// Hash anew whatever lies above these places, level by level.
-    fn rise(&mut self, mut places: Vec<usize>) {
+        let mut places: Vec<usize> = changed.keys().copied().collect();
         for level in 0..self.empty.len() - 1 {
             places.iter_mut().for_each(|place| *place >>= 1);
             places.sort_unstable();
             places.dedup();
             for place in &places {
+                let child = |place| match changed.get(&place) {
+                    Some(&UNWRITTEN) => self.empty[level],
+                    Some(&node) => node,
+                    None => self.node(place, level),
+                };
                 let mut state = Sha256::new();
                 state.update([1]);
-                state.update(self.node(2 * place, level));
-                state.update(self.node(2 * place + 1, level));
-                self.nodes[*place] = state.finalize().into();
+                state.update(child(2 * place));
+                state.update(child(2 * place + 1));
+                changed.insert(*place, state.finalize().into());
             }
         }
+        Ok(changed)
     }
 }
 
@@ -87,7 +88,16 @@ impl MerkleTree {
 
     /// Put digests in the place of leaves, and hash anew what lies above them.
     fn put(&mut self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<()> {
-        self.place_all(&leaves).map_err(refused)
+        for (place, node) in self.changed(&leaves).map_err(refused)? {
+            self.nodes[place] = node;
+        }
+        Ok(())
+    }
+
+    /// The root that the tree would have with these digests in the place of leaves.
+    fn root_with(&self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<Node> {
+        let changed = self.changed(&leaves).map_err(refused)?;
+        Ok(changed.get(&1).copied().unwrap_or_else(|| self.root()))
     }
 
     /// What stands for the whole tree.

@@ -170,7 +170,12 @@ def test_the_root_depends_on_the_content_alone(
     table = MemoryTable()
     tree = MerkleMap(table)
     tree.update(dict(first))
-    tree.update(second)
+    before = tree.root, tree.prove(asked)
+    staged = tree.stage(second)
+    foreseen = tree.root_with(staged)
+    assert (tree.root, tree.prove(asked)) == before
+    tree.apply(staged)
+    assert tree.root == foreseen
     content = {key: value for key, value in (first | second).items() if value is not None}
     assert tree.root == map_of(content).root == MerkleMap(table).root
     proof = tree.prove(asked)
@@ -189,7 +194,10 @@ def test_the_tree_is_hashed_as_the_paper_says(puts: list[list[tuple[int, bytes]]
         empty.append(sha256(b"\x01" + 2 * empty[-1]).digest())
     tree, leaves = _native.MerkleTree(empty), [empty[0]] * 8
     for put in puts:
+        foreseen, before = tree.root_with(put), tree.root
+        assert tree.root == before
         tree.put(put)
+        assert tree.root == foreseen
         for place, digest in put:
             leaves[place] = empty[0] if digest == bytes(32) else digest
     levels = [leaves]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from typing import Protocol
@@ -179,6 +180,15 @@ def bucket_of(key_hash: bytes) -> int:
     return int.from_bytes(key_hash[:4], "big") >> (32 - BUCKET_BITS)
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Writes that were worked out and not yet made: in the order of the table, and the buckets as they will hash."""
+
+    entries: list[TableEntry]
+    removed: list[Digest]
+    leaves: list[tuple[int, Digest]]
+
+
 class MerkleMap:
     """The tree above a table of entries; whoever holds it changes the table through it only, from one thread at a time.
 
@@ -197,13 +207,32 @@ class MerkleMap:
         return Digest(self._tree.root)
 
     def update(self, writes: Mapping[bytes, bytes | None]) -> None:
-        """Write values (`None` removes) to the table, in its own order, and follow in the tree."""
+        """Write values (`None` removes) to the table, and follow in the tree."""
+        self.apply(self.stage(writes))
+
+    def stage(self, writes: Mapping[bytes, bytes | None]) -> Staged:
+        """Work out what writes (`None` removes) would change; nothing changes yet."""
         named = sorted((hash_key(key), key, value) for key, value in writes.items())
-        self._table.put((name, hash_value(value), key, value) for name, key, value in named if value is not None)
-        self._table.delete(name for name, _, value in named if value is None)
-        touched = list(dict.fromkeys(bucket_of(name) for name, _, _ in named))
-        hashed = {number: hash_bucket(entries) for number, entries in self._table.buckets(touched)}
-        self._tree.put([(number, hashed.get(number, EMPTY[0])) for number in touched])
+        entries = [(name, hash_value(value), key, value) for name, key, value in named if value is not None]
+        removed = [name for name, _, value in named if value is None]
+        lines: dict[int, dict[bytes, MapEntry | None]] = {}
+        for name in removed:
+            lines.setdefault(bucket_of(name), {})[name] = None
+        for name, value_hash, _, _ in entries:
+            lines.setdefault(bucket_of(name), {})[name] = MapEntry(name + value_hash)
+        present = dict(self._table.buckets(sorted(lines)))
+        leaves = [(number, hash_bucket(_merged(present.get(number, []), changed))) for number, changed in lines.items()]
+        return Staged(entries=entries, removed=removed, leaves=leaves)
+
+    def root_with(self, staged: Staged) -> Digest:
+        """The root that the map would have with staged writes."""
+        return Digest(self._tree.root_with(staged.leaves))
+
+    def apply(self, staged: Staged) -> None:
+        """Make writes that were staged against the map as it is now."""
+        self._table.put(staged.entries)
+        self._table.delete(staged.removed)
+        self._tree.put(staged.leaves)
 
     def prove(self, key: bytes) -> MapProof:
         """Show what the map holds for a key, or that it holds nothing."""
@@ -257,6 +286,12 @@ def hash_bucket(entries: Sequence[MapEntry]) -> Digest:
 
 def _hash_large(size: int, root: Digest) -> Digest:
     return Digest(sha256(b"\x02" + size.to_bytes(8, "big") + root).digest())
+
+
+def _merged(present: Sequence[MapEntry], changed: Mapping[bytes, MapEntry | None]) -> list[MapEntry]:
+    """A bucket's lines after some were put and some removed (`None`)."""
+    kept = {entry[:32]: entry for entry in present} | changed
+    return [entry for _, entry in sorted(kept.items()) if entry is not None]
 
 
 def _show(entries: list[MapEntry], key_hash: Digest) -> Bucket:
