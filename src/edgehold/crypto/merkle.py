@@ -184,6 +184,7 @@ def bucket_of(key_hash: bytes) -> int:
 class Staged:
     """Writes that were worked out and not yet made: in the order of the table, and the buckets as they will hash."""
 
+    writes: Mapping[bytes, bytes | None]
     entries: list[TableEntry]
     removed: list[Digest]
     leaves: list[tuple[int, Digest]]
@@ -222,7 +223,7 @@ class MerkleMap:
             lines.setdefault(bucket_of(name), {})[name] = MapEntry(name + value_hash)
         present = dict(self._table.buckets(sorted(lines)))
         leaves = [(number, hash_bucket(_merged(present.get(number, []), changed))) for number, changed in lines.items()]
-        return Staged(entries=entries, removed=removed, leaves=leaves)
+        return Staged(writes=writes, entries=entries, removed=removed, leaves=leaves)
 
     def root_with(self, staged: Staged) -> Digest:
         """The root that the map would have with staged writes."""
@@ -290,7 +291,8 @@ def _hash_large(size: int, root: Digest) -> Digest:
 
 def _merged(present: Sequence[MapEntry], changed: Mapping[bytes, MapEntry | None]) -> list[MapEntry]:
     """A bucket's lines after some were put and some removed (`None`)."""
-    kept = {entry[:32]: entry for entry in present} | changed
+    kept: dict[bytes, MapEntry | None] = {entry[:32]: entry for entry in present}
+    kept.update(changed)
     return [entry for _, entry in sorted(kept.items()) if entry is not None]
 
 
