@@ -775,6 +775,34 @@ class QueueFull(EngineError):
     exit_code = 7
 
 
+class AlreadyAnswered(EngineError):
+    """The ledger has answered this request before; it has no second effect and takes no second place in a block."""
+
+    number = 410
+    remedy = "Ask for its receipt: the answer is there."
+
+
+class InvalidBlock(EngineError):
+    """Validators decided on a block that this program's rules do not allow: theirs are others."""
+
+    number = 411
+    remedy = "Compare this program's version with the other validators'; a height may have passed at which rules changed."
+
+
+class WrongGenesis(EngineError):
+    """CometBFT was started from a genesis file that does not belong to ours."""
+
+    number = 412
+    remedy = "Give both the files of one network: CometBFT's is made from ours by `edgehold node init`."
+
+
+class OutOfStep(EngineError):
+    """CometBFT asks for a block that is not the next one, or for what was not worked out before."""
+
+    number = 413
+    remedy = "Start CometBFT and the application again; if it recurs, their folders do not belong together."
+
+
 # ── intake ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
