@@ -1,0 +1,180 @@
+"""What CometBFT asks, answered by a replica: one function a request of ABCI 2.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from edgehold.engine.blocks import APP_VERSION, encode_receipt
+from edgehold.engine.replicated import Block, Refused, Replica
+from edgehold.errors import EdgeholdError, Malformed, StateNotKept
+from edgehold.server.abci.frames import frame
+from edgehold.server.abci.genesis import require_genesis
+from edgehold.server.abci.messages import types_pb2 as abci
+from edgehold.verify.header import SECOND
+from edgehold.wire.codec import encode
+from edgehold.wire.ids import Digest
+from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, ReceiptAnswer
+
+CODESPACE = "edgehold"
+"""Whose numbers the codes are."""
+
+_ACCEPTED = frame(abci.Response(check_tx=abci.ResponseCheckTx()).SerializeToString())
+_FLUSHED = frame(abci.Response(flush=abci.ResponseFlush()).SerializeToString())
+
+
+class Application:
+    """A replica in the words of ABCI. `keep_blocks` is how many blocks CometBFT keeps, 0 for all of them.
+
+    Whatever an answer raises is a reason to stop: refusals that belong to the protocol are answers.
+    """
+
+    def __init__(self, replica: Replica, *, keep_blocks: int = 0) -> None:
+        self._replica = replica
+        self._keep_blocks = keep_blocks
+        self._answers: dict[str, Callable[[Any], Any]] = {
+            "echo": lambda request: abci.ResponseEcho(message=request.message),
+            "info": self.info,
+            "query": self.query,
+            "init_chain": self.init_chain,
+            "prepare_proposal": self.prepare_proposal,
+            "process_proposal": self.process_proposal,
+            "extend_vote": lambda _: abci.ResponseExtendVote(),
+            "verify_vote_extension": self.verify_vote_extension,
+            "finalize_block": self.finalize_block,
+            "commit": self.commit,
+            "list_snapshots": lambda _: abci.ResponseListSnapshots(),
+            "offer_snapshot": lambda _: abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.REJECT),
+            "load_snapshot_chunk": lambda _: abci.ResponseLoadSnapshotChunk(),
+            "apply_snapshot_chunk": lambda _: abci.ResponseApplySnapshotChunk(
+                result=abci.ResponseApplySnapshotChunk.ABORT
+            ),
+        }
+
+    def answer(self, requests: Sequence[abci.Request]) -> Iterator[bytes]:
+        """The answers to requests that came together, each as a frame, in order.
+
+        Transactions at the door that follow each other are looked at together. Raises `Malformed` for a request that is
+        none of ABCI 2.0.
+        """
+        for kind, group in groupby(requests, key=lambda request: request.WhichOneof("value")):
+            if kind == "check_tx":
+                yield from self._check_all([request.check_tx for request in group])
+            elif kind == "flush":
+                yield from (_FLUSHED for _ in group)
+            elif kind in self._answers:
+                for request in group:
+                    response = self._answers[kind](getattr(request, kind))
+                    yield frame(abci.Response(**{kind: response}).SerializeToString())
+            else:
+                raise Malformed(f"a request of kind {kind}")
+
+    # ── the mempool's connection ──────────────────────────────────────────────────────────────────────────────────
+
+    def _check_all(self, requests: Sequence[abci.RequestCheckTx]) -> Iterator[bytes]:
+        for is_new, group in groupby(requests, key=lambda request: request.type == abci.NEW):
+            transactions = [request.tx for request in group]
+            if is_new:
+                refusals = self._replica.check(transactions)
+            else:
+                refusals = [self._replica.check_again(transaction) for transaction in transactions]
+            yield from (_ACCEPTED if refused is None else _refusal(refused) for refused in refusals)
+
+    # ── the query connection ──────────────────────────────────────────────────────────────────────────────────────
+
+    def info(self, _: abci.RequestInfo) -> abci.ResponseInfo:
+        """How far the replica is: what was committed last."""
+        replica = self._replica
+        return abci.ResponseInfo(
+            data="edgehold",
+            app_version=APP_VERSION,
+            last_block_height=replica.height,
+            last_block_app_hash=replica.root if replica.height else b"",
+        )
+
+    def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
+        """An entry with its proof, or a receipt (`wire.query`), of the state that was committed last."""
+        replica = self._replica
+        try:
+            if request.height not in (0, replica.height):
+                raise StateNotKept(f"asked for the state after block {request.height}, the last is {replica.height}")
+            value = encode(self._found(request))
+        except EdgeholdError as error:
+            return abci.ResponseQuery(
+                code=error.number, log=str(error), codespace=CODESPACE, key=request.data, height=replica.height
+            )
+        return abci.ResponseQuery(key=request.data, value=value, height=replica.height)
+
+    def _found(self, request: abci.RequestQuery) -> EntryAnswer | ReceiptAnswer:
+        replica = self._replica
+        match request.path:
+            case "/entry":
+                return EntryAnswer(replica.height, replica.read(request.data), replica.prove(request.data))
+            case "/receipt" if len(request.data) == 32:
+                return ReceiptAnswer(replica.height, replica.receipt(Digest(request.data)))
+            case _:
+                raise Malformed(
+                    f"no query: {request.path!r} with {len(request.data)} bytes; there are {ENTRY}, {RECEIPT}"
+                )
+
+    # ── the consensus connection ──────────────────────────────────────────────────────────────────────────────────
+
+    def init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
+        """The root of the state at height 0, if both start from one genesis; raises `WrongGenesis`."""
+        try:
+            app_state = json.loads(request.app_state_bytes)
+        except ValueError:
+            app_state = None
+        require_genesis(
+            self._replica.genesis,
+            chain=request.chain_id,
+            time=_nanoseconds(request.time),
+            app_state=app_state,
+            validators={validator.pub_key.ed25519: validator.power for validator in request.validators},
+        )
+        return abci.ResponseInitChain(app_hash=self._replica.root)
+
+    def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
+        """What this validator proposes of what waits."""
+        return abci.ResponsePrepareProposal(txs=self._replica.prepare(list(request.txs), request.max_tx_bytes))
+
+    def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
+        """Whether this validator votes for a proposal."""
+        refused = self._replica.objection(list(request.txs))
+        status = abci.ResponseProcessProposal.REJECT if refused else abci.ResponseProcessProposal.ACCEPT
+        return abci.ResponseProcessProposal(status=status)
+
+    def verify_vote_extension(self, request: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
+        """Votes carry nothing of ours."""
+        response = abci.ResponseVerifyVoteExtension
+        return response(status=response.REJECT if request.vote_extension else response.ACCEPT)
+
+    def finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
+        """What a decided block comes to: code and data of each result are number and bytes of its receipt."""
+        receipts, root = self._replica.finalize(
+            Block(
+                height=request.height,
+                header=Digest(request.hash),
+                time=_nanoseconds(request.time),
+                transactions=list(request.txs),
+            )
+        )
+        results = [abci.ExecTxResult(code=receipt.number, data=encode_receipt(receipt)) for receipt in receipts]
+        return abci.ResponseFinalizeBlock(tx_results=results, app_hash=root)
+
+    def commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
+        """Answered when the block is on disk; says below which height CometBFT may forget blocks."""
+        self._replica.commit()
+        first = self._replica.height - self._keep_blocks + 1 if self._keep_blocks else 0
+        return abci.ResponseCommit(retain_height=max(first, 0))
+
+
+def _refusal(refused: Refused) -> bytes:
+    response = abci.ResponseCheckTx(code=refused.number, log=refused.facts, codespace=CODESPACE)
+    return frame(abci.Response(check_tx=response).SerializeToString())
+
+
+def _nanoseconds(time: Any) -> int:
+    return int(time.seconds) * SECOND + int(time.nanos)
