@@ -12,6 +12,7 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from played import PlayedLedger, served
 
 from edgehold.crypto.cose import sign1
 from edgehold.crypto.names import account_id, network_id
@@ -19,6 +20,7 @@ from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
+from edgehold.engine.replicated import Replica
 from edgehold.errors import (
     BadSignature,
     Expired,
@@ -94,7 +96,21 @@ def embedded_in_memory() -> Iterator[Kept]:
         yield kept
 
 
-ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk]
+@contextmanager
+def replicated() -> Iterator[Kept]:
+    """The application on its socket, asked by a stand-in for a CometBFT of one validator."""
+    with TemporaryDirectory() as name:
+        folder, clock = Path(name), SteppingClock(START, 10**9)
+        replica = Replica(folder, GENESIS, SeededRandomness(0, "conformance"))
+        with served(replica, folder / "socket") as failure:
+            ledger = PlayedLedger(folder / "socket", GENESIS, VALIDATOR, clock)
+            yield Kept(ledger, ledger.advance)
+            ledger.close()
+            assert failure() is None
+        replica.close()
+
+
+ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk, replicated]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
@@ -219,7 +235,7 @@ def test_engines_agree_on_roots_receipts_and_proofs(steps: list[Step]) -> None:
                 assert len({kept.ledger.submit(transfer(*payment)) for kept in engines}) == 1
             assert len({kept.advance(heights) for kept in engines}) == 1
         told = [everything(kept.ledger) for kept in engines]
-        assert told[0] == told[1]
+        assert told[0] == told[1] == told[2]
         assert sum(balance(engines[0].ledger, account) for account in ACCOUNTS) == 200
 
 

@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,12 @@ class OneValidator:
     def rpc(self, method: str, **arguments: Any) -> Any:
         """Call a method of CometBFT's RPC."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": arguments}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            answered = json.loads(answer.read())
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", "/", body, {"Content-Type": "application/json"})
+            answered = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
         assert "error" not in answered, answered["error"]
         return answered["result"]
 

@@ -31,35 +31,39 @@ def serve_application(genesis_path: Path, folder: Path, socket: Path, *, keep_bl
     """
     replica = Replica(folder, read_genesis(genesis_path.read_bytes()), SystemRandomness())
     try:
-        asyncio.run(serve(Application(replica, keep_blocks=keep_blocks), socket))
+        asyncio.run(_serve_until_told(Application(replica, keep_blocks=keep_blocks), socket))
     finally:
         replica.close()
 
 
-async def serve(application: Application, socket: Path, *, started: asyncio.Event | None = None) -> None:
-    """Answer on a socket until SIGTERM or SIGINT; raises what an answer raises. The socket is its owner's only."""
+async def _serve_until_told(application: Application, socket: Path) -> None:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _end, ended)
+        loop.add_signal_handler(number, end, ended)
+    await serve(application, socket, ended)
+
+
+def end(ended: asyncio.Future[None]) -> None:
+    """Let the server end, if it has not yet."""
+    if not ended.done():
+        ended.set_result(None)
+
+
+async def serve(application: Application, socket: Path, ended: asyncio.Future[None]) -> None:
+    """Answer on a socket, which is its owner's only, until it has ended; raises what an answer raises."""
     socket.unlink(missing_ok=True)
     earlier = os.umask(0o177)
     try:
+        loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(lambda: Connection(application, ended), socket)
     finally:
         os.umask(earlier)
-    if started:
-        started.set()
     try:
         await ended
     finally:
         server.close()
         socket.unlink(missing_ok=True)
-
-
-def _end(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
 
 
 class Connection(asyncio.Protocol):
@@ -83,8 +87,8 @@ class Connection(asyncio.Protocol):
         except (Malformed, DecodeError):
             self._transport.abort()
         except Exception as error:
-            self._ended.set_exception(error)
             self._transport.abort()
+            self._ended.set_exception(error)
 
     def pause_writing(self) -> None:
         """CometBFT does not read its answers: it need not be read either."""
