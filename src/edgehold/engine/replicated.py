@@ -170,11 +170,11 @@ class Replica:
     # ── the door ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def check(self, transactions: Sequence[bytes]) -> list[Refused | None]:
-        """Why each of these may not wait for a block, or None; their signatures are verified together.
+        """Why each of these may not wait for a block, or None; their signatures are verified together, on one thread.
 
         A sender must be known already: what strangers sign would be handed on by every node before anybody could tell.
         """
-        return [one if isinstance(one, Refused) else self._unfit(*one) for one in self._look(transactions)]
+        return [one if isinstance(one, Refused) else self._unfit(*one) for one in self._look(transactions, threads=1)]
 
     def check_again(self, transaction: bytes) -> Refused | None:
         """Why a transaction that waits may wait no longer, or None; its signature is not looked at."""
@@ -284,7 +284,7 @@ class Replica:
 
     # ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _look(self, transactions: Sequence[bytes]) -> list[Verified | Refused]:
+    def _look(self, transactions: Sequence[bytes], threads: int = 2) -> list[Verified | Refused]:
         """Each transaction read, with the key under which its signature holds in the committed state, or None for it.
 
         One that cannot be read or was answered is refused. What was verified before is not verified again.
@@ -303,17 +303,19 @@ class Replica:
         for place, request in unknown.items():
             if request.envelope in answered:
                 looked[place] = _already_answered(request)
-        self._verify({place: request for place, request in unknown.items() if request.envelope not in answered}, looked)
+        fresh = {place: request for place, request in unknown.items() if request.envelope not in answered}
+        self._verify(fresh, looked, threads)
         return looked
 
-    def _verify(self, requests: dict[int, Request], looked: list[Verified | Refused]) -> None:
+    def _verify(self, requests: dict[int, Request], looked: list[Verified | Refused], threads: int) -> None:
         """Note at each place the key under which the signature holds."""
         signers = {place: self._machine.signer(self._view, request) for place, request in requests.items()}
         claims = [(place, requests[place], signer) for place, signer in signers.items() if signer is not None]
         if not claims:
             return
         items = [(signer, request.message, request.signature) for _, request, signer in claims]
-        for (place, request, signer), holds in zip(claims, verify_many(items, self._randomness.draw(32)), strict=True):
+        held = verify_many(items, self._randomness.draw(32), threads=threads)
+        for (place, request, signer), holds in zip(claims, held, strict=True):
             if holds:
                 looked[place] = request, signer
                 self._signed.put((request, signer))

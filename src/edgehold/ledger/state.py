@@ -20,7 +20,7 @@ from edgehold.errors import (
     WrongRole,
 )
 from edgehold.wire.account import Account, Attestation, Claim, Role
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import decode_stored, encode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Parameters
@@ -248,8 +248,11 @@ def _get(state: State, kind: type[T], collection: Collection) -> T:
 
 @lru_cache(maxsize=1 << 14)
 def _decoded(data: bytes, kind: Hashable) -> Any:
-    """Entries are immutable and follow from their bytes alone, so remembering one can never be wrong."""
-    return decode(data, cast(type[Any], kind))
+    """Entries are immutable and follow from their bytes alone, so remembering one can never be wrong.
+
+    What stands in the state was written by `flatten`, here or on the validators whose root was signed.
+    """
+    return decode_stored(data, kind)
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
