@@ -52,30 +52,41 @@ def end(ended: asyncio.Future[None]) -> None:
 
 async def serve(application: Application, socket: Path, ended: asyncio.Future[None]) -> None:
     """Answer on a socket, which is its owner's only, until it has ended; raises what an answer raises."""
+    connections: set[asyncio.Transport] = set()
     socket.unlink(missing_ok=True)
     earlier = os.umask(0o177)
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(lambda: Connection(application, ended), socket)
+        server = await loop.create_unix_server(lambda: Connection(application, connections, ended), socket)
     finally:
         os.umask(earlier)
     try:
         await ended
     finally:
         server.close()
+        for transport in connections:
+            transport.abort()
+        await asyncio.sleep(0)  # for the sockets to be closed
         socket.unlink(missing_ok=True)
 
 
 class Connection(asyncio.Protocol):
     """One of CometBFT's connections: for consensus, for the mempool, for queries, or for snapshots."""
 
-    def __init__(self, application: Application, ended: asyncio.Future[None]) -> None:
+    def __init__(
+        self, application: Application, connections: set[asyncio.Transport], ended: asyncio.Future[None]
+    ) -> None:
         self._application = application
+        self._connections = connections
         self._ended = ended
         self._reader = FrameReader()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self._transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is complete; what is no request ends the connection."""
