@@ -786,7 +786,9 @@ class InvalidBlock(EngineError):
     """Validators decided on a block that this program's rules do not allow: theirs are others."""
 
     number = 411
-    remedy = "Compare this program's version with the other validators'; a height may have passed at which rules changed."
+    remedy = (
+        "Compare this program's version with the other validators'; a height may have passed at which rules changed."
+    )
 
 
 class WrongGenesis(EngineError):
@@ -1514,6 +1516,80 @@ class NotInstalled(UsageError):
     remedy = "Install Edgehold with the extra that is named."
 
 
+class NoCometBft(NotInstalled):
+    """The program that orders the blocks of a replicated ledger is not there, or is another version."""
+
+    number = 720
+    remedy = (
+        "Build it with `make cometbft` in a checkout of Edgehold, and put it beside `edgehold` or on the PATH "
+        "(or name it in the variable EDGEHOLD_COMETBFT)."
+    )
+
+
+class NoNode(NotFound):
+    """The folder is not the home of a validator or of a node that follows a network."""
+
+    number = 721
+    remedy = "Name the folder with --home, or make one with `edgehold node init`."
+
+
+class NodeNotFounded(UsageError):
+    """The home has keys but belongs to no network yet."""
+
+    number = 722
+    remedy = "Accept the founding documents with `edgehold network accept`, or make a home with `edgehold node init --join`."
+
+
+class BadFounderFile(UsageError):
+    """A founder file that its keys did not sign, or that does not go together with the others."""
+
+    number = 723
+    remedy = "Ask that founder for the file `founder.cbor` of its home as it was written."
+
+
+class NotAFounder(UsageError):
+    """The genesis document does not say of this home what the home's own keys and founder file say."""
+
+    number = 724
+    remedy = "Do not start: ask whoever collected the founder files for a document with your own."
+
+
+class NodeRuns(EdgeholdError):
+    """Another process runs the node of this home."""
+
+    number = 725
+    remedy = "Stop it first (`systemctl stop edgehold-node`, or `edgehold down`), or ask it: `edgehold node status`."
+    exit_code = 7
+
+
+class NodeEnded(EdgeholdError):
+    """CometBFT or our application ended by itself, and the other was stopped with it; what was committed is kept."""
+
+    number = 726
+    remedy = "Read the cause in the log, then start the node again; `edgehold node doctor` looks for causes."
+
+
+class NodeNotReady(Unavailable):
+    """A node does not run, does not answer, or has made no block in time."""
+
+    number = 727
+    remedy = "Start it (`edgehold node start`), or look at its log and at `edgehold node doctor`."
+
+
+class NodeUnwell(EdgeholdError):
+    """The doctor found something that keeps a node from starting, or from being right."""
+
+    number = 728
+    remedy = "Mend what is marked, in its order; each line says how."
+
+
+class BadNodeSettings(UsageError):
+    """The file config.toml of a node's home cannot be read, or lacks what this program reads from it."""
+
+    number = 729
+    remedy = "Correct the file, or make a home with `edgehold node init` and copy the keys into it."
+
+
 class NoResult(EdgeholdError):
     """An order ended, or stands, without a result."""
 
@@ -1585,6 +1661,12 @@ class BadNodeAnswer(NodeError):
 
     number = 802
     remedy = "Check that the address is the RPC address of a CometBFT v0.38 node of this network, or name another node."
+
+
+class NodeSaysNo(BadNodeAnswer):
+    """A node answers with an error of its own."""
+
+    number = 807
 
 
 class LyingNode(NodeError):
