@@ -805,6 +805,13 @@ class OutOfStep(EngineError):
     remedy = "Start CometBFT and the application again; if it recurs, their folders do not belong together."
 
 
+class BadSnapshot(EngineError):
+    """A snapshot, or a piece of one, that is not what its manifest or the verified header says."""
+
+    number = 414
+    remedy = "Nothing was taken over: CometBFT tries another peer's. If all fail, join by replaying the blocks."
+
+
 # ── intake ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1537,7 +1544,9 @@ class NodeNotFounded(UsageError):
     """The home has keys but belongs to no network yet."""
 
     number = 722
-    remedy = "Accept the founding documents with `edgehold network accept`, or make a home with `edgehold node init --join`."
+    remedy = (
+        "Accept the founding documents with `edgehold network accept`, or make a home with `edgehold node init --join`."
+    )
 
 
 class BadFounderFile(UsageError):
@@ -1567,13 +1576,6 @@ class NodeEnded(EdgeholdError):
 
     number = 726
     remedy = "Read the cause in the log, then start the node again; `edgehold node doctor` looks for causes."
-
-
-class NodeNotReady(Unavailable):
-    """A node does not run, does not answer, or has made no block in time."""
-
-    number = 727
-    remedy = "Start it (`edgehold node start`), or look at its log and at `edgehold node doctor`."
 
 
 class NodeUnwell(EdgeholdError):
@@ -1613,6 +1615,13 @@ class Unavailable(EdgeholdError):
     number = 710
     remedy = "Try again later; nothing was lost."
     exit_code = 7
+
+
+class NodeNotReady(Unavailable):
+    """A node does not run, does not answer, or has made no block in time."""
+
+    number = 727
+    remedy = "Start it (`edgehold node start`), or look at its log and at `edgehold node doctor`."
 
 
 # ── disk and system ───────────────────────────────────────────────────────────────────────────────────────────────
