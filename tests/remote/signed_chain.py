@@ -94,12 +94,27 @@ class SignedChain:
     def height(self) -> int:
         return len(self.blocks)
 
+    def block(self, height: int) -> Block:
+        return self.blocks[height - 1]
+
     def header(self, height: int) -> Header:
         return self.blocks[height - 1].signed.header
 
     def validators(self, height: int) -> ValidatorSet:
         """Who signs a height, also the one above the last."""
         return self.next_validators if height == self.height + 1 else self.blocks[height - 1].validators
+
+    def query(self, path: str, data: bytes, height: int) -> tuple[int, str, bytes]:
+        """Headers alone have no application."""
+        return 1, "nothing to ask", b""
+
+    def broadcast(self, transaction: bytes) -> tuple[int, str]:
+        """Headers alone take nothing."""
+        return 1, "nothing to do"
+
+    def now(self) -> int:
+        """A clock that goes with the chain (`ports.Clock`)."""
+        return (self.blocks[-1].signed.header.time if self.blocks else self.start) + SECOND
 
     def append(
         self,
