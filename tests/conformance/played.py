@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +192,11 @@ def init_chain(genesis: Genesis) -> abci.RequestInitChain:
     return request
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def served(replica: Replica, path: Path) -> Iterator[Callable[[], BaseException | None]]:
     """The application on a socket, in a thread of its own; gives what says why it ended, if it did."""
@@ -204,8 +210,8 @@ def served(replica: Replica, path: Path) -> Iterator[Callable[[], BaseException 
         return ended.exception() if ended.done() else None
 
     try:
-        while not path.exists():
-            threading.Event().wait(0.001)
+        while not listens(path):
+            time.sleep(0.001)
         yield failure
     finally:
         loop.call_soon_threadsafe(end, ended)

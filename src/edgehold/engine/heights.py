@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -36,9 +37,13 @@ class Heights:
 
     def append(self, passed: Passed) -> None:
         """Add a height, and forget the one that no rule may ask for any more."""
-        row = (passed.height, passed.header, passed.time, passed.root)
-        self._database.execute("INSERT INTO passed VALUES (?, ?, ?, ?)", row)
+        self.restore([passed])
         self._database.execute("DELETE FROM passed WHERE height <= ?", (passed.height - KEPT_HEADERS,))
+
+    def restore(self, heights: Iterable[Passed]) -> None:
+        """Add heights as they were kept elsewhere."""
+        rows = ((one.height, one.header, one.time, one.root) for one in heights)
+        self._database.executemany("INSERT INTO passed VALUES (?, ?, ?, ?)", rows)
 
     def all(self) -> list[Passed]:
         """Every height that is kept, ascending."""

@@ -12,31 +12,36 @@ that fails: the caller must stop, since a replica that halts forks nothing.
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import IO, NamedTuple
 
 import apsw
 
 from edgehold.crypto.merkle import Staged
 from edgehold.crypto.names import network_id
 from edgehold.crypto.signatures import verify_many
-from edgehold.durable import storage_failures
+from edgehold.durable import remove_database, storage_failures, sync_folder
 from edgehold.engine.chain import KEPT_ANSWERS
 from edgehold.engine.entries import Entries
 from edgehold.engine.execution import Executed, Verified, execute_block
 from edgehold.engine.heights import Heights, Passed
 from edgehold.engine.machine import LedgerMachine, Request, StateMachine, View
 from edgehold.engine.signed import SignedTransactions
+from edgehold.engine.snapshots import Restoration, SnapshotWriter, read_manifest, read_piece, snapshot_heights
 from edgehold.engine.storage import Storage
 from edgehold.errors import (
     AlreadyAnswered,
     BadSignature,
+    BadSnapshot,
     BrokenLog,
     EdgeholdError,
     Expired,
     InvalidBlock,
+    LedgerBusy,
     Malformed,
     OutOfStep,
     StateMismatch,
@@ -52,6 +57,9 @@ from edgehold.wire.tx import Receipt
 
 FILE = "replica.sqlite"
 """The database in the replica's folder."""
+
+SNAPSHOTS = "snapshots"
+"""The folder of snapshots in the replica's folder."""
 
 FORMAT = b"edgehold replica 1"
 
@@ -99,14 +107,23 @@ class Replica:
         self.network: NetworkId = network_id(genesis)
         self._randomness = randomness
         self._machine = machine or LedgerMachine(genesis)
+        self._folder = folder
+        self._lock = _lock(folder) if folder else None
+        self._restoration: Restoration | None = None
+        self._writing: Thread | None = None
+        try:
+            self._open_storage()
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _open_storage(self) -> None:
         self._signed = SignedTransactions()
         self._executed: dict[tuple[bytes, ...], Executed] = {}
         self._pending: _Pending | None = None
         self._hashes: dict[int, Digest] = {}
-        if folder:
-            with storage_failures(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        self._storage = Storage(folder / FILE if folder else None, self.network, FORMAT)
+        path = self._folder / FILE if self._folder else None
+        self._storage = Storage(path, self.network, FORMAT, locking="NORMAL")
         try:
             self._heights = Heights(self._storage.database)
             self._entries = Entries(self._storage)
@@ -114,7 +131,7 @@ class Replica:
         except BaseException as error:
             self._storage.close()
             if isinstance(error, apsw.Error):
-                raise BrokenLog(f"{folder} is damaged: {error}") from error
+                raise BrokenLog(f"{path} is damaged: {error}") from error
             raise
 
     def _begin(self) -> None:
@@ -141,7 +158,16 @@ class Replica:
 
     def close(self) -> None:
         """Give the folder free; what was not committed is lost."""
+        if self._writing:
+            self._writing.join()
+        if self._restoration:
+            self._restoration.close()
         self._storage.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock:
+            self._lock.close()
 
     # ── what was committed ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -282,6 +308,62 @@ class Replica:
         if len(self._executed) > MAX_EXECUTED:
             del self._executed[next(iter(self._executed))]
 
+    # ── snapshots ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_snapshot(self) -> None:
+        """Write the state that was committed last for newcomers, in a thread beside; not while another is written."""
+        if self._folder is None or (self._writing and self._writing.is_alive()):
+            return
+        writer = SnapshotWriter(self._folder / FILE, self._folder / SNAPSHOTS, self.network)
+        self._writing = Thread(target=writer.write, name="edgehold snapshot")
+        self._writing.start()
+
+    def snapshots(self) -> list[bytes]:
+        """The manifests of the snapshots that are there."""
+        if self._folder is None:
+            return []
+        folder = self._folder / SNAPSHOTS
+        manifests = (read_manifest(folder, height) for height in snapshot_heights(folder))
+        return [manifest for manifest in manifests if manifest]
+
+    def piece(self, height: Height, index: int) -> bytes | None:
+        """A piece of a snapshot."""
+        return read_piece(self._folder / SNAPSHOTS, height, index) if self._folder else None
+
+    def begin_restoring(self, manifest: bytes, root: Digest) -> None:
+        """Begin to take over a snapshot whose state's root is verified; raises `BadSnapshot`, also if there is a state."""
+        if self._folder is None or self.height:
+            raise BadSnapshot(f"this replica is at height {self.height}")
+        if self._restoration:
+            self._restoration.close()
+            self._restoration = None
+        self._restoration = Restoration(self._folder, self.network, FORMAT, manifest, root)
+
+    def restore(self, index: int, piece: bytes) -> bool:
+        """Take in a piece; whether it is what the manifest names. With the last one the replica is at its height.
+
+        Raises `BadSnapshot` if the whole is not what was verified: then nothing of it is left.
+        """
+        if self._folder is None or self._restoration is None:
+            raise BadSnapshot("none was begun")
+        try:
+            if not self._restoration.add(index, piece):
+                return False
+            if self._restoration.is_whole:
+                restored = self._restoration.finish()
+                self._restoration = None
+                self._storage.close()
+                remove_database(self._folder / FILE)
+                restored.replace(self._folder / FILE)
+                sync_folder(self._folder)
+                self._open_storage()
+        except BadSnapshot:
+            if self._restoration:
+                self._restoration.discard()
+                self._restoration = None
+            raise
+        return True
+
     # ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look(self, transactions: Sequence[bytes], threads: int = 2) -> list[Verified | Refused]:
@@ -325,6 +407,19 @@ class Replica:
             return self._machine.open(transaction)
         except (Malformed, WrongNetwork) as error:
             return _refused(error)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Lock a folder for one replica, until the file is closed or the process ends; others may read the database."""
+    with storage_failures(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise LedgerBusy(f"{folder} is kept by another process") from error
+    return file
 
 
 def _refused(error: EdgeholdError) -> Refused:

@@ -1,7 +1,8 @@
 """The state on disk: one SQLite database with the entries and the receipts that are remembered, the same for every engine.
 
 Write-ahead log with `synchronous=FULL`: what was committed survives a power cut. The database is locked for one keeper
-as long as it is open. Every change happens inside `transaction()`, all of it or nothing.
+as long as it is open, unless its keeper has a lock of its own and lets others read. Every change happens inside
+`transaction()`, all of it or nothing.
 """
 
 from __future__ import annotations
@@ -61,10 +62,12 @@ _BUCKET_STEP = 1 << (32 - BUCKET_BITS)
 class Storage:
     """One ledger's database; `path` None keeps it in memory. Raises `LedgerBusy`, `WrongLedger`, `BrokenLog`."""
 
-    def __init__(self, path: Path | None, network: NetworkId, form: bytes = FORMAT) -> None:
+    def __init__(
+        self, path: Path | None, network: NetworkId, form: bytes = FORMAT, *, locking: str = "EXCLUSIVE"
+    ) -> None:
         self._path = path
         try:
-            pragmas = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
+            pragmas = (f"locking_mode={locking}", "journal_mode=WAL", "synchronous=FULL")
             self._db = Database(path, *(f"PRAGMA {pragma}" for pragma in pragmas))
             with closed_on_failure(self._db):
                 with self.transaction():
@@ -146,6 +149,10 @@ class Storage:
             )
             for place, (request, receipt) in enumerate(answered)
         )
+        self.restore_answers(rows)
+
+    def restore_answers(self, rows: Iterable[tuple[int, Digest, Height, int, bytes]]) -> None:
+        """Keep answers as they were kept elsewhere: epoch, envelope, height, place, receipt."""
         self._db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?)", rows)
 
     def answered(self, envelopes: Iterable[tuple[Digest, Height]]) -> dict[Digest, tuple[Height, int, bytes]]:

@@ -13,5 +13,12 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, required=True, help="where the replica lies")
     parser.add_argument("--socket", type=Path, required=True, help="the unix socket for CometBFT")
     parser.add_argument("--keep-blocks", type=int, default=0, help="blocks that CometBFT keeps; 0 for all")
+    parser.add_argument("--snapshot-every", type=int, default=0, help="heights between snapshots; 0 for none")
     chosen = parser.parse_args()
-    serve_application(chosen.genesis, chosen.folder, chosen.socket, keep_blocks=chosen.keep_blocks)
+    serve_application(
+        chosen.genesis,
+        chosen.folder,
+        chosen.socket,
+        keep_blocks=chosen.keep_blocks,
+        snapshot_every=chosen.snapshot_every,
+    )

@@ -9,12 +9,14 @@ from typing import Any
 
 from edgehold.engine.blocks import APP_VERSION, encode_receipt
 from edgehold.engine.replicated import Block, Refused, Replica
-from edgehold.errors import EdgeholdError, Malformed, StateNotKept
+from edgehold.engine.snapshots import manifest_digest
+from edgehold.errors import BadSnapshot, EdgeholdError, Malformed, StateNotKept
 from edgehold.server.abci.frames import frame
 from edgehold.server.abci.genesis import require_genesis
 from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.verify.header import SECOND
-from edgehold.wire.codec import encode
+from edgehold.wire import snapshot
+from edgehold.wire.codec import decode, encode
 from edgehold.wire.ids import Digest
 from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, ReceiptAnswer
 
@@ -26,14 +28,18 @@ _FLUSHED = frame(abci.Response(flush=abci.ResponseFlush()).SerializeToString())
 
 
 class Application:
-    """A replica in the words of ABCI. `keep_blocks` is how many blocks CometBFT keeps, 0 for all of them.
+    """A replica in the words of ABCI.
+
+    `keep_blocks` is how many blocks CometBFT keeps, 0 for all of them; `snapshot_every` after how many heights a
+    snapshot is written, 0 for never.
 
     Whatever an answer raises is a reason to stop: refusals that belong to the protocol are answers.
     """
 
-    def __init__(self, replica: Replica, *, keep_blocks: int = 0) -> None:
+    def __init__(self, replica: Replica, *, keep_blocks: int = 0, snapshot_every: int = 0) -> None:
         self._replica = replica
         self._keep_blocks = keep_blocks
+        self._snapshot_every = snapshot_every
         self._answers: dict[str, Callable[[Any], Any]] = {
             "echo": lambda request: abci.ResponseEcho(message=request.message),
             "info": self.info,
@@ -45,12 +51,10 @@ class Application:
             "verify_vote_extension": self.verify_vote_extension,
             "finalize_block": self.finalize_block,
             "commit": self.commit,
-            "list_snapshots": lambda _: abci.ResponseListSnapshots(),
-            "offer_snapshot": lambda _: abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.REJECT),
-            "load_snapshot_chunk": lambda _: abci.ResponseLoadSnapshotChunk(),
-            "apply_snapshot_chunk": lambda _: abci.ResponseApplySnapshotChunk(
-                result=abci.ResponseApplySnapshotChunk.ABORT
-            ),
+            "list_snapshots": self.list_snapshots,
+            "offer_snapshot": self.offer_snapshot,
+            "load_snapshot_chunk": self.load_snapshot_chunk,
+            "apply_snapshot_chunk": self.apply_snapshot_chunk,
         }
 
     def answer(self, requests: Sequence[abci.Request]) -> Iterator[bytes]:
@@ -166,9 +170,59 @@ class Application:
 
     def commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
         """Answered when the block is on disk; says below which height CometBFT may forget blocks."""
-        self._replica.commit()
-        first = self._replica.height - self._keep_blocks + 1 if self._keep_blocks else 0
+        replica = self._replica
+        replica.commit()
+        if self._snapshot_every and replica.height % self._snapshot_every == 0:
+            replica.take_snapshot()
+        first = replica.height - self._keep_blocks + 1 if self._keep_blocks else 0
         return abci.ResponseCommit(retain_height=max(first, 0))
+
+    # ── the snapshot connection ───────────────────────────────────────────────────────────────────────────────────
+
+    def list_snapshots(self, _: abci.RequestListSnapshots) -> abci.ResponseListSnapshots:
+        """What a newcomer may have; the manifest is the metadata."""
+        return abci.ResponseListSnapshots(snapshots=[_snapshot(manifest) for manifest in self._replica.snapshots()])
+
+    def load_snapshot_chunk(self, request: abci.RequestLoadSnapshotChunk) -> abci.ResponseLoadSnapshotChunk:
+        """A piece for a newcomer, or nothing."""
+        piece = self._replica.piece(request.height, request.chunk) if request.format == snapshot.FORMAT else None
+        return abci.ResponseLoadSnapshotChunk(chunk=piece or b"")
+
+    def offer_snapshot(self, request: abci.RequestOfferSnapshot) -> abci.ResponseOfferSnapshot:
+        """Whether this replica begins with a snapshot; its height's application hash was verified by CometBFT."""
+        response = abci.ResponseOfferSnapshot
+        if request.snapshot.format != snapshot.FORMAT:
+            return response(result=response.REJECT_FORMAT)
+        try:
+            if _snapshot(request.snapshot.metadata) != request.snapshot:
+                return response(result=response.REJECT)
+            self._replica.begin_restoring(request.snapshot.metadata, Digest(request.app_hash))
+        except (BadSnapshot, Malformed):
+            return response(result=response.REJECT)
+        return response(result=response.ACCEPT)
+
+    def apply_snapshot_chunk(self, request: abci.RequestApplySnapshotChunk) -> abci.ResponseApplySnapshotChunk:
+        """Take in a piece; one that its sender changed is fetched again from another."""
+        response = abci.ResponseApplySnapshotChunk
+        try:
+            if self._replica.restore(request.index, request.chunk):
+                return response(result=response.ACCEPT)
+        except BadSnapshot:
+            return response(result=response.REJECT_SNAPSHOT)
+        again, senders = [request.index], [request.sender] if request.sender else []
+        return response(result=response.RETRY, refetch_chunks=again, reject_senders=senders)
+
+
+def _snapshot(manifest: bytes) -> abci.Snapshot:
+    """A snapshot as CometBFT offers it; raises `Malformed`."""
+    read = decode(manifest, snapshot.Manifest)
+    return abci.Snapshot(
+        height=read.height,
+        format=snapshot.FORMAT,
+        chunks=len(read.pieces),
+        hash=manifest_digest(manifest),
+        metadata=manifest,
+    )
 
 
 def _refusal(refused: Refused) -> bytes:

@@ -24,14 +24,18 @@ from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.system import SystemRandomness
 
 
-def serve_application(genesis_path: Path, folder: Path, socket: Path, *, keep_blocks: int = 0) -> None:
+def serve_application(
+    genesis_path: Path, folder: Path, socket: Path, *, keep_blocks: int = 0, snapshot_every: int = 0
+) -> None:
     """Keep the replica in a folder for the CometBFT that connects to a socket, until the process is told to stop.
 
+    CometBFT keeps so many blocks (0: all); a snapshot is written every so many heights (0: never).
     Raises what the replica raises, at the start or later; then the process has to end, and may be started again.
     """
     replica = Replica(folder, read_genesis(genesis_path.read_bytes()), SystemRandomness())
     try:
-        asyncio.run(_serve_until_told(Application(replica, keep_blocks=keep_blocks), socket))
+        application = Application(replica, keep_blocks=keep_blocks, snapshot_every=snapshot_every)
+        asyncio.run(_serve_until_told(application, socket))
     finally:
         replica.close()
 
