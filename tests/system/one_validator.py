@@ -48,10 +48,10 @@ SETTINGS = {
 class OneValidator:
     """The two processes; each can be started, killed and started again on what it left."""
 
-    def __init__(self, folder: Path, genesis: Genesis, seed: bytes) -> None:
+    def __init__(self, folder: Path, genesis: Genesis, seed: bytes, **more: str) -> None:
         self.folder = folder
         self.genesis = genesis
-        self.port = free_port()
+        self.port, self.peer_port = free_port(), free_port()
         self.app: subprocess.Popen[bytes] | None = None
         self.node: subprocess.Popen[bytes] | None = None
         (folder / "genesis.cbor").write_bytes(write_genesis(genesis))
@@ -61,26 +61,30 @@ class OneValidator:
         (config / "genesis.json").write_text(json.dumps(cometbft_genesis(genesis)))
         (config / "priv_validator_key.json").write_text(json.dumps(private_key(seed)))
         text = (config / "config.toml").read_text()
-        for name, value in SETTINGS.items():
-            text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+        for name, value in (SETTINGS | more).items():
+            text, found = re.subn(rf"(?m)^{name} = .*$", lambda _, line=f"{name} = {value}": line, text)
             assert found == 1, name
         (config / "config.toml").write_text(text)
 
-    def start(self, dies: str | None = None) -> None:
+    def start(self, *options: str, dies: str | None = None) -> None:
         """Start both; with `dies` the application kills itself at that point of the next block that is not empty."""
         program = [str(DYING), dies] if dies else ["-m", "edgehold.server.abci"]
         place = self.folder / "app.sock"
-        options = ["--genesis", self.folder / "genesis.cbor", "--folder", self.folder / "replica", "--socket", place]
+        where = ["--genesis", self.folder / "genesis.cbor", "--folder", self.folder / "replica", "--socket", place]
         log = (self.folder / "log").open("ab")
-        self.app = subprocess.Popen([sys.executable, *program, *options], stdout=log, stderr=log)
+        self.app = subprocess.Popen([sys.executable, *program, *where, *options], stdout=log, stderr=log)
         wait_for(place.exists, "the application's socket")
-        rpc, peers = f"tcp://127.0.0.1:{self.port}", f"tcp://127.0.0.1:{free_port()}"
+        rpc, peers = f"tcp://127.0.0.1:{self.port}", f"tcp://127.0.0.1:{self.peer_port}"
         addresses = ["--proxy_app", f"unix://{place}", "--rpc.laddr", rpc, "--p2p.laddr", peers]
         self.node = subprocess.Popen(
             [COMETBFT, "start", "--home", self.folder / "node", *addresses], stdout=log, stderr=log
         )
         log.close()
         wait_for(self._answers, "CometBFT's RPC")
+
+    def address(self) -> str:
+        """Where other nodes find this one."""
+        return f"{self.rpc('status')['node_info']['id']}@127.0.0.1:{self.peer_port}"
 
     def stop(self) -> None:
         """End both, however far they are."""

@@ -131,3 +131,36 @@ def test_a_kill_at_any_point_of_a_block_changes_nothing(validator: OneValidator,
     pay(validator, 4, expires=52)
     assert balance(validator) == 107
     replay(validator)
+
+
+def test_a_newcomer_begins_with_a_snapshot_that_the_headers_prove(validator: OneValidator, tmp_path: Path) -> None:
+    validator.stop()
+    validator.start("--snapshot-every", "4")
+    for credits in range(1, 6):
+        pay(validator, credits, expires=60)
+    snapshots = tmp_path / "replica" / "snapshots"
+    wait_for(lambda: any(snapshots.glob("*/manifest")), "a snapshot")
+    trusted = validator.header(2)
+    (tmp_path / "newcomer").mkdir()
+    newcomer = OneValidator(
+        tmp_path / "newcomer",
+        GENESIS,
+        bytes([7]) * 32,
+        enable="true",
+        rpc_servers=f'"127.0.0.1:{validator.port},127.0.0.1:{validator.port}"',
+        trust_height="2",
+        trust_hash=f'"{trusted.commit.block.hash.hex()}"',
+        discovery_time='"5s"',
+        persistent_peers=f'"{validator.address()}"',
+        allow_duplicate_ip="true",
+    )
+    try:
+        newcomer.start()
+        wait_for(lambda: newcomer.height() >= validator.height(), "the newcomer", 60)
+        assert int(newcomer.rpc("status")["sync_info"]["earliest_block_height"]) > 4
+        envelope = pay(validator, 7, expires=60)
+        wait_for(lambda: newcomer.receipt(envelope).found is not None, "the receipt")
+        assert balance(newcomer) == balance(validator) == 122
+        assert newcomer.submit(transfer(1, 60)[0]) == AlreadyAnswered.number
+    finally:
+        newcomer.stop()
