@@ -81,6 +81,11 @@ class KeptChain(SignedChain):
             self.blocks[-1].results = [(receipt.number, encode_receipt(receipt)) for receipt in receipts]
             self.waiting = [one for one in self.waiting if one not in chosen]
 
+    def submit_and_make(self, transaction: bytes, next_validators: ValidatorSet) -> None:
+        """A block with this transaction, after which others sign."""
+        assert self.broadcast(transaction) == (0, "")
+        self.make(next_validators)
+
     def advance(self, count: int = 1) -> int:
         """So many blocks, and one more if the last changed the state."""
         for _ in range(count):
