@@ -123,6 +123,11 @@ def default_issuer() -> Path:
     return _xdg("XDG_DATA_HOME", ".local/share") / "edgehold" / "issuer"
 
 
+def default_node() -> Path:
+    """Where a node of the ledger lives if nothing else is said."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "edgehold" / "node"
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     value = os.environ.get(variable, "")
     return Path(value) if value.startswith("/") else Path.home() / fallback

@@ -1,0 +1,169 @@
+"""`edgehold node …`: a validator of a network that several organisations keep, or a node that follows one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgehold.cli.output import default_node, emit, json_option, table
+from edgehold.crypto.names import network_id
+from edgehold.errors import EdgeholdError, NodeNotReady, UsageError, WrongNetwork
+from edgehold.ledger.genesis import read_genesis
+from edgehold.server.cometbft import Settings
+from edgehold.server.founding import read_founder_file
+from edgehold.server.home import found_home, make_home, open_home, peer_name, read_settings
+from edgehold.server.inspection import Status, ask_status
+from edgehold.server.logs import Log
+from edgehold.server.pair import Duty, run_node, running
+from edgehold.system import SystemRandomness
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def home_option(function: F) -> F:
+    """The option --home of commands on a node."""
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        default=default_node,
+        show_default="the XDG data folder",
+        help="The node's home.",
+    )(function)
+
+
+@click.group(short_help="Keep the ledger with others, as a validator.")
+def node() -> None:
+    """A node of a replicated ledger: CometBFT and our application, run as one.
+
+    \b
+    To found a network with others: node init, network create, network accept, node start.
+    To follow one that is there:    node init --join, node start.
+    """
+
+
+@node.command(short_help="Make a node's home: keys and settings.")
+@home_option
+@click.option("--name", required=True, help="What the others call this node's organisation.")
+@click.option("--address", required=True, metavar="HOST:PORT", help="Where the other nodes reach this one.")
+@click.option("--rpc", default="127.0.0.1:26657", show_default=True, help="Where hubs and parties ask it.")
+@click.option("--health", default="127.0.0.1:26670", show_default=True, help="For /healthz, /readyz, /metrics.")
+@click.option("--cometbft-metrics", "metrics", metavar="HOST:PORT", help="For CometBFT's own metrics.")
+@click.option("--keep-blocks", type=click.IntRange(min=0), default=0, show_default=True, help="0 keeps all.")
+@click.option(
+    "--join", "genesis", type=click.Path(path_type=Path), help="The genesis document of a network that is there."
+)
+@click.option("--peer", "peers", multiple=True, metavar="ID@HOST:PORT", help="A node of that network; once or more.")
+@click.option("--network", help="The id that the network must have.")
+@json_option
+def init(
+    home: Path,
+    name: str,
+    address: str,
+    rpc: str,
+    health: str,
+    metrics: str | None,
+    keep_blocks: int,
+    genesis: Path | None,
+    peers: Sequence[str],
+    network: str | None,
+    as_json: bool,
+) -> None:
+    """Make the home of a node, with fresh keys. With --join it follows a network that is there.
+
+    \b
+    Examples:
+      edgehold node init --home alpha --name alpha --address 127.0.0.1:26656
+      edgehold node init --home delta --name delta --address 127.0.0.1:26686 --rpc 127.0.0.1:26687 \\
+        --health 127.0.0.1:26688 --join network/genesis.cbor --peer PEER --json
+    """
+    if bool(genesis) != bool(peers):
+        raise UsageError("--join and --peer go together: a newcomer needs the document and somebody to ask")
+    document = None if genesis is None else read_genesis(genesis.read_bytes())
+    if document and network and network_id(document).hex() != network:
+        raise WrongNetwork(f"{genesis} founds network {network_id(document).hex()}, not {network}")
+    settings = Settings(name=name, address=address, rpc=rpc, health=health, metrics=metrics, keep_blocks=keep_blocks)
+    made = make_home(home, settings, SystemRandomness())
+    if document:
+        found_home(made, document, peers)
+    claim = read_founder_file(made.founder)
+    facts = {
+        "home": str(home),
+        "peer": peer_name(claim),
+        "consensus_key": claim.consensus_key.hex(),
+        "network": network_id(document).hex() if document else None,
+    }
+    then = (
+        f"It follows network {facts['network']}: edgehold node start --home {home}"
+        if document
+        else f"Send {made.founder} to whoever makes the founding document; nothing in it is secret."
+    )
+    emit(as_json, facts, [
+        f"{name}'s node is in {home}; others find it as",
+        f"  {facts['peer']}",
+        f"Its consensus key is {facts['consensus_key']}",
+        f"Move {made.account_key} to a safe place: it is the founder's account, and the node does not need it.",
+        then,
+    ])  # fmt: skip
+
+
+@node.command(short_help="Run a node until it is told to stop.")
+@home_option
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Start both processes again when one dies, instead of ending (5 times in 2 minutes).",
+)
+@json_option
+def start(home: Path, restart: bool, as_json: bool) -> None:
+    """Run CometBFT and our application as one; SIGTERM and Ctrl-C stop both. The log is JSON lines on standard error.
+
+    If either dies the other is stopped, and this command ends with exit code 1, so that systemd starts it again.
+
+    \b
+    Examples:
+      edgehold node start --home alpha
+      edgehold node start --home alpha --restart --json
+    """
+    log = Log()
+    try:
+        run_node(open_home(home), Duty(restart=restart, log=log))
+    except EdgeholdError as error:
+        log.say(f"{error.code} {type(error).__name__}: {error}", level="error", remedy=error.remedy)
+        raise
+    emit(as_json, {"home": str(home), "stopped": True}, f"the node in {home} has stopped")
+
+
+@node.command(short_help="How a node is.")
+@home_option
+@json_option
+def status(home: Path, as_json: bool) -> None:
+    """Ask the node of a home: its height, whether it catches up, its peers, the validators.
+
+    \b
+    Examples:
+      edgehold node status --home alpha
+      edgehold node status --home alpha --json
+    """
+    opened = open_home(home)
+    pid = running(opened)
+    if pid is None:
+        raise NodeNotReady(f"the node in {home} does not run")
+    found = ask_status(read_settings(opened).rpc)
+    emit(as_json, {"home": str(home), "pid": pid, **found.as_json()}, status_lines(home, found))
+
+
+def status_lines(home: Path, found: Status) -> list[str]:
+    """A node for people."""
+    total = sum(found.validators.values())
+    rows = [[key[:16], str(power), f"{power / total:.0%}"] for key, power in found.validators.items()]
+    return [
+        f"{found.name} in {home}: node {found.node}, chain {found.chain}",
+        f"height {found.height}, {found.block_age:.0f} s ago{', catching up' if found.catching_up else ''}; "
+        f"keeps blocks from {found.first_height}; the application is at {found.application_height}",
+        f"voting power {found.power} of {total}" if found.power else "it follows; it has no voting power",
+        f"{len(found.peers)} peers: {', '.join(sorted(found.peers.values()))}",
+        *table(rows, ["consensus key", "power", "share"]),
+    ]

@@ -1,0 +1,204 @@
+"""Validators as real processes: two halves that live and die together, four that make blocks while three are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from edgehold.server.home import Home, read_settings
+from edgehold.server.inspection import ask_status
+from edgehold.server.loopback import LOG, homes_in
+from edgehold.server.pair import running
+
+pytestmark = pytest.mark.system
+
+
+def edgehold(*words: str, code: int = 0) -> Any:
+    """Run a command as a user does; what it says with --json."""
+    ran = subprocess.run([sys.executable, "-m", "edgehold.cli", *words, "--json"], capture_output=True, text=True)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a network of four; whatever the tests do to it, nothing of it is left."""
+    folder = tmp_path_factory.mktemp("network")
+    yield folder
+    edgehold("down", "--dir", str(folder))
+    assert processes_in(folder) == []
+    assert not [*folder.rglob("*.sock"), *folder.rglob("*.lock")]
+
+
+@pytest.fixture
+def folder(network: Path) -> Path:
+    """A network of four, all of it up."""
+    edgehold("up", "--validators", "4", "--block-interval", "300", "--dir", str(network))
+    return network
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Command lines of all processes that work below a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            place = (process / "cwd").resolve()
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if place.is_relative_to(folder) or str(folder) in words:
+            found.append(f"{process.name} {words}")
+    return found
+
+
+def halves(home: Home) -> dict[str, int]:
+    """The process numbers of application and CometBFT, as the log has them last."""
+    lines = [json.loads(line) for line in (home.folder / LOG).read_text().splitlines()]
+    return {line["message"].split()[0]: line["pid"] for line in lines if "pid" in line}
+
+
+def height(home: Home) -> int:
+    return ask_status(read_settings(home).rpc).height
+
+
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+def wait_for_blocks(home: Home, count: int = 2) -> None:
+    first = height(home)
+    wait_for(lambda: height(home) >= first + count, f"{count} blocks")
+
+
+def ask(home: Home, path: str) -> tuple[int, str]:
+    """What the node's own port answers."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"http://{read_settings(home).health}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def metrics(home: Home) -> dict[str, float]:
+    status, text = ask(home, "/metrics")
+    assert status == 200
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_a_whole_network_comes_up_and_down_and_up_again(folder: Path) -> None:
+    homes = homes_in(folder)
+    status = edgehold("node", "status", "--home", str(homes[1].folder))
+    assert status["power"] == 1
+    assert len(status["validators"]) == 4
+    wait_for(lambda: len(ask_status(read_settings(homes[0]).rpc).peers) == 3, "every peer")
+    wait_for_blocks(homes[0])
+    before = height(homes[0])
+    assert len(edgehold("down", "--dir", str(folder))["stopped"]) == 4
+    assert processes_in(folder) == []
+    assert not [*folder.rglob("*.sock"), *folder.rglob("*.lock")]
+    edgehold("node", "status", "--home", str(homes[1].folder), code=7)
+    edgehold("up", "--dir", str(folder))
+    assert height(homes[0]) >= before
+
+
+@pytest.mark.parametrize("half", ["application", "cometbft"])
+def test_when_one_half_is_killed_both_start_again(folder: Path, half: str) -> None:
+    home = homes_in(folder)[0]
+    before, restarts = halves(home), metrics(home)["edgehold_restarts_total"]
+    os.kill(before[half], signal.SIGKILL)
+    wait_for(lambda: set(halves(home).values()).isdisjoint(before.values()), "both halves, new")
+    wait_for(lambda: ask(home, "/readyz")[0] == 200, "the node to be ready")
+    wait_for_blocks(home)
+    assert metrics(home)["edgehold_restarts_total"] == restarts + 1
+
+
+def test_a_killed_supervisor_leaves_nobody_behind(folder: Path) -> None:
+    home = homes_in(folder)[0]
+    pid = running(home)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not processes_in(home.folder), "both halves to end")
+    assert running(home) is None
+
+
+def test_two_of_four_make_no_block_and_three_go_on(folder: Path) -> None:
+    homes = homes_in(folder)
+    stop(homes[3])
+    wait_for_blocks(homes[0])
+    stop(homes[2])
+    time.sleep(1)  # a block that was decided already
+    stuck = height(homes[0])
+    time.sleep(3)  # ten intervals
+    assert height(homes[0]) == stuck
+    assert height(homes[1]) == stuck
+    edgehold("up", "--dir", str(folder))
+    healed = time.monotonic()
+    wait_for(lambda: height(homes[0]) > stuck, "the next block", 30)
+    assert time.monotonic() - healed < 30
+    for home in homes:
+        wait_for(lambda home=home: height(home) > stuck, "everybody to be there again")  # type: ignore[misc]
+
+
+def stop(home: Home) -> None:
+    pid = running(home)
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: running(home) is None, "the node to end")
+
+
+def test_a_node_without_restart_ends_with_an_error_when_a_half_is_killed(folder: Path) -> None:
+    home = homes_in(folder)[0]
+    stop(home)
+    command = [sys.executable, "-m", "edgehold.cli", "node", "start", "--home", str(home.folder), "--json"]
+    with (home.folder / LOG).open("w") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as node:
+        wait_for(lambda: "cometbft" in halves(home), "both halves")
+        os.kill(halves(home)["application"], signal.SIGKILL)
+        said, _ = node.communicate(timeout=30)
+        assert node.returncode == 1
+    assert json.loads(said)["error"]["error"] == "NodeEnded"
+    assert "SIGKILL" in json.loads(said)["error"]["message"]
+
+
+def test_a_home_has_one_node(folder: Path) -> None:
+    home = homes_in(folder)[0]
+    said = edgehold("node", "start", "--home", str(home.folder), code=7)
+    assert said["error"]["error"] == "NodeRuns"
+    assert str(running(home)) in said["error"]["message"]
+
+
+def test_a_node_says_whether_it_lives_and_is_ready_and_how_it_is(folder: Path) -> None:
+    home = homes_in(folder)[0]
+    assert ask(home, "/healthz") == (200, '{"ok": true, "reason": null}\n')
+    assert ask(home, "/readyz")[0] == 200
+    assert ask(home, "/anything")[0] == 404
+    figures = metrics(home)
+    assert figures["edgehold_voting_power_all"] == 4
+    assert figures["edgehold_height"] >= 1
+    assert figures['edgehold_process_resident_bytes{process="application"}'] > 1 << 20
+    os.kill(halves(home)["cometbft"], signal.SIGSTOP)  # it hangs: alive, and of no use
+    try:
+        assert ask(home, "/healthz")[0] == 200
+        assert ask(home, "/readyz")[0] == 503
+    finally:
+        os.kill(halves(home)["cometbft"], signal.SIGCONT)
+
+
+def test_every_line_of_the_log_is_one_object(folder: Path) -> None:
+    for line in (homes_in(folder)[0].folder / LOG).read_text().splitlines():
+        assert {"at", "process", "level", "message"} <= json.loads(line).keys()
