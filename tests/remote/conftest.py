@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "hub"):
+    sys.path.insert(0, str(folder))
 
-from served_node import Served, ServedNode
+from served_node import Served, ServedNode  # noqa: E402
 
-from edgehold.remote.node import Node
-from edgehold.remote.rpc import Rpc
+from edgehold.remote.node import Node  # noqa: E402
+from edgehold.remote.rpc import Rpc  # noqa: E402
 
 
 @pytest.fixture
