@@ -82,7 +82,7 @@ class PlayedLedger:
         self._consensus, self._mempool, self._query = Line(path), Line(path), Line(path)
         self._blocks: list[tuple[SignedHeader, Transactions]] = []
         self._waiting: list[bytes] = []
-        self._refused: dict[Digest, Receipt] = {}
+        self.refused: dict[Digest, Receipt] = {}
         self._root = Digest(self._consensus.ask(init_chain=init_chain(genesis)).app_hash)
         self.advance()
 
@@ -105,7 +105,7 @@ class PlayedLedger:
         if answer.code == 0 and transaction not in self._waiting:
             self._waiting.append(transaction)
         elif answer.code not in (0, AlreadyAnswered.number):
-            self._refused[envelope] = Receipt(number=answer.code, height=self.height(), made=None, facts=answer.log)
+            self.refused[envelope] = Receipt(number=answer.code, height=self.height(), made=None, facts=answer.log)
         return envelope
 
     def advance(self, count: int = 1) -> Height:
@@ -118,7 +118,7 @@ class PlayedLedger:
 
     def receipt(self, envelope: Digest) -> Receipt | None:
         found = decode(self._ask(RECEIPT, envelope), ReceiptAnswer).found
-        return found.receipt if found else self._refused.get(envelope)
+        return found.receipt if found else self.refused.get(envelope)
 
     def read(self, key: bytes) -> bytes | None:
         return decode(self._ask(ENTRY, key), EntryAnswer).value

@@ -12,7 +12,9 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_chain import ServedLedger
 from played import PlayedLedger, served
+from served_node import ServedNode
 
 from edgehold.crypto.cose import sign1
 from edgehold.crypto.names import account_id, network_id
@@ -31,6 +33,11 @@ from edgehold.errors import (
     WrongNetwork,
 )
 from edgehold.ports import Ledger
+from edgehold.remote.ledger import RemoteLedger
+from edgehold.remote.node import Node
+from edgehold.remote.nodes import Nodes
+from edgehold.remote.rpc import Rpc
+from edgehold.remote.trust import TrustStore
 from edgehold.verify.header import order_validators, verify_header, verify_next_header
 from edgehold.verify.inclusion import verify_answer
 from edgehold.wire.account import Account, Role, Transfer
@@ -110,7 +117,27 @@ def replicated() -> Iterator[Kept]:
         replica.close()
 
 
-ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk, replicated]
+@contextmanager
+def remote() -> Iterator[Kept]:
+    """The same replica behind the RPC of a node, over HTTP: every answer is verified."""
+    with TemporaryDirectory() as name:
+        folder, clock = Path(name), SteppingClock(START, 10**9)
+        replica = Replica(folder, GENESIS, SeededRandomness(0, "conformance"))
+        with served(replica, folder / "socket") as failure:
+            played = PlayedLedger(folder / "socket", GENESIS, VALIDATOR, clock)
+            node = ServedNode(ServedLedger(played, played.refused))
+            nodes = Nodes([Node(Rpc(node.address))])
+            store, dice = TrustStore(folder / "trusted.sqlite", NETWORK), SeededRandomness(1, "conformance")
+            ledger = RemoteLedger(nodes, GENESIS, store, clock, dice, refresh=0)
+            yield Kept(ledger, played.advance)
+            ledger.close()
+            node.close()
+            played.close()
+            assert failure() is None
+        replica.close()
+
+
+ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk, replicated, remote]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Lock
 
 from signed_chain import FOUR, START, SignedChain, key_of
@@ -22,6 +23,7 @@ from edgehold.wire.governance import Founder, Genesis, Parameters
 from edgehold.wire.header import ValidatorSet
 from edgehold.wire.ids import Digest
 from edgehold.wire.query import ENTRY, EntryAnswer, PlacedReceipt, ReceiptAnswer
+from edgehold.wire.tx import Receipt
 
 FOUNDERS = [key_of(30), key_of(31)]
 ACCOUNTS = [account_id(Role.ORGANISATION, key.public) for key in FOUNDERS]
@@ -111,10 +113,11 @@ class KeptChain(SignedChain):
 
 
 class ServedLedger:
-    """Any ledger of one validator, as the blocks and answers of a node."""
+    """Any ledger of one validator, as the blocks and answers of a node; `refused` knows what was refused at its door."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, refused: Mapping[Digest, Receipt] | None = None) -> None:
         self.ledger = ledger
+        self._refused: Mapping[Digest, Receipt] = {} if refused is None else refused
 
     @property
     def height(self) -> int:
@@ -146,7 +149,8 @@ class ServedLedger:
 
     def broadcast(self, transaction: bytes) -> tuple[int, str]:
         try:
-            self.ledger.submit(transaction)
+            envelope = self.ledger.submit(transaction)
         except EdgeholdError as error:
             return error.number, str(error)
-        return 0, ""
+        refused = self._refused.get(envelope)
+        return (refused.number, refused.facts) if refused else (0, "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
@@ -22,7 +23,6 @@ from edgehold.errors import (
     BadProof,
     BadSignature,
     EdgeholdError,
-    Expired,
     LyingNode,
     Malformed,
     NodeError,
@@ -30,10 +30,9 @@ from edgehold.errors import (
     QueueFull,
     StaleNode,
     StateNotKept,
-    UnknownAccount,
     WrongNetwork,
 )
-from edgehold.ledger.transition import open_envelope
+from edgehold.ledger.transition import SignedEnvelope, judge, open_envelope
 from edgehold.ports import Clock, Randomness
 from edgehold.remote.node import HEADERS, Node, Said
 from edgehold.remote.nodes import Nodes
@@ -41,15 +40,15 @@ from edgehold.remote.rpc import Rpc
 from edgehold.remote.trust import LightClient, Trust, TrustStore
 from edgehold.verify.header import hash_results, hash_transactions
 from edgehold.verify.inclusion import verify_answer
+from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.codec import decode
-from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import Header, SignedHeader
 from edgehold.wire.ids import Digest, Height, NetworkId
 from edgehold.wire.light import LightBlock
 from edgehold.wire.proof import MapProof
 from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, ReceiptAnswer
-from edgehold.wire.tx import SLOT_SIGNED, Receipt
+from edgehold.wire.tx import Receipt
 
 T = TypeVar("T")
 
@@ -67,8 +66,8 @@ KEPT_BLOCKS = 64
 KEPT_SENT = 10_000
 """Transactions of which is known how often they were handed in, and refusals that are remembered."""
 
-DOOR = (Malformed, WrongNetwork, BadSignature, QueueFull, Expired)
-"""What every keeper says alike of a transaction at its door; anything else is `NodeRefuses`."""
+DOOR = (Malformed, WrongNetwork, BadSignature, QueueFull)
+"""What a keeper says of a transaction at its door that has no receipt."""
 
 
 class RemoteLedger:
@@ -211,9 +210,9 @@ class RemoteLedger:
     def submit(self, transaction: bytes) -> Digest:
         """Hand a signed transaction to a node; returns the digest of its envelope. The same bytes again do no harm.
 
-        A node may take it and keep it to itself: who hands it in again reaches another node. Raises `Malformed`,
-        `WrongNetwork`, `BadSignature`, `QueueFull`, `Expired` as far as every node that is reached says so, otherwise
-        `NodeRefuses`.
+        A node may take it and keep it to itself: who hands it in again reaches another node. Where nodes refuse it, and
+        the rules over the proved state do so too, that is its receipt. Otherwise raises `Malformed`, `WrongNetwork`,
+        `BadSignature`, `QueueFull` if every node that is reached says so, else `NodeRefuses`.
         """
         opened = open_envelope(transaction, self._network)
         refused: list[Said] = []
@@ -230,15 +229,22 @@ class RemoteLedger:
             refused.append(said)
         if not refused:
             raise NodeError("; ".join(str(error) for error in failed)) from failed[-1]
-        if self._is_stranger(refused, opened.envelope.sender, isinstance(opened.envelope.body, SLOT_SIGNED)):
-            self._remember_refusal(opened.digest, refused[0])
-            return opened.digest
-        raise _refusal(refused)
+        if (said_by_all := _refusal(refused)) is not None:
+            raise said_by_all
+        receipt = self._judge(opened)
+        if receipt.number not in {said.code for said in refused}:
+            raise NodeRefuses(_facts(refused))
+        with self._changing:
+            self._refused[opened.digest] = receipt
+            while len(self._refused) > KEPT_SENT:
+                self._refused.popitem(last=False)
+        return opened.digest
 
     def receipt(self, envelope: Digest) -> Receipt | None:
         """What became of a transaction, proved; None while it waits (or was never seen, or was forgotten).
 
-        A sender whom the state does not know is told so only here, and the same envelope may come again.
+        A refusal that is none of the log's, because no block takes such a transaction, is what the rules say over the
+        proved state; the same envelope may come again.
         """
         found = self._nodes.ask(lambda node: self._placed(node, envelope))
         with self._changing:
@@ -296,20 +302,11 @@ class RemoteLedger:
         first = times % len(nodes)
         return nodes[first:] + nodes[:first]
 
-    def _is_stranger(self, refused: Sequence[Said], sender: bytes, is_slot: bool) -> bool:
-        """Whether nodes refuse a sender whom the ledger, by proof, does not know."""
-        return (
-            not is_slot
-            and any(said.code == UnknownAccount.number for said in refused)
-            and self.read(entry_key(Collection.ACCOUNT, sender)) is None
-        )
-
-    def _remember_refusal(self, envelope: Digest, said: Said) -> None:
-        receipt = Receipt(number=UnknownAccount.number, height=self.height(), made=None, facts=said.facts)
-        with self._changing:
-            self._refused[envelope] = receipt
-            while len(self._refused) > KEPT_SENT:
-                self._refused.popitem(last=False)
+    def _judge(self, opened: SignedEnvelope) -> Receipt:
+        """What the rules say of a transaction in the next block, over the state as it is proved."""
+        state, _ = proved_state(self, ProofCache(headers=self.light))
+        receipt, _ = judge(replace(state, height=state.height + 1), opened, None)
+        return receipt
 
 
 def connect(
@@ -359,11 +356,11 @@ def _fetched(node: Node, header: Header, following: Header) -> list[tuple[bytes,
     return list(zip(transactions, receipts, strict=True))
 
 
-def _refusal(refused: Sequence[Said]) -> EdgeholdError:
-    """What all nodes say that were reached, if it is one thing that every keeper says alike."""
-    facts = "; ".join(dict.fromkeys(f"{said.facts} ({said.code})" for said in refused))
+def _facts(refused: Sequence[Said]) -> str:
+    return "; ".join(dict.fromkeys(f"{said.facts} ({said.code})" for said in refused))
+
+
+def _refusal(refused: Sequence[Said]) -> EdgeholdError | None:
+    """What all nodes say that were reached, if it is one thing that every keeper says alike at its door."""
     numbers = {said.code for said in refused}
-    for kind in DOOR:
-        if numbers == {kind.number}:
-            return kind(facts)
-    return NodeRefuses(facts)
+    return next((kind(_facts(refused)) for kind in DOOR if numbers == {kind.number}), None)
