@@ -64,11 +64,13 @@ def reach(ask: Callable[..., Node]) -> Iterator[Reach]:
     """Makes ledgers over nodes, closed when the test ends."""
     made: list[RemoteLedger] = []
 
-    def one(*nodes: ServedNode, clock: Any, path: Path | None = None, patience: float = 1) -> RemoteLedger:
+    def one(
+        *nodes: ServedNode, clock: Any, path: Path | None = None, patience: float = 1, refresh: float = 0
+    ) -> RemoteLedger:
         asked = Nodes([ask(node, seconds=1) for node in nodes])
         store = TrustStore(path, NETWORK)
         dice = SeededRandomness(1, "remote")
-        made.append(RemoteLedger(asked, GENESIS, store, clock, dice, refresh=0, patience=patience))
+        made.append(RemoteLedger(asked, GENESIS, store, clock, dice, refresh=refresh, patience=patience))
         return made[-1]
 
     yield one
@@ -140,6 +142,16 @@ def test_an_answer_for_a_state_that_no_header_signs_yet_waits_for_the_next(
     later.start()
     signed, value, _ = ledger.prove(FIRST)
     later.join()
+    assert (signed.header.height, credits_of(value)) == (3, 970)
+
+
+def test_a_header_that_came_meanwhile_signs_the_answer(chain: KeptChain, serve: Serve, reach: Reach) -> None:
+    """The newest header that was looked at is older than the state; the one after it has signed that state already."""
+    ledger = reach(serve(chain), clock=chain, patience=0.1, refresh=60)
+    assert ledger.height() == 1
+    ledger.submit(transfer(0, 30))
+    chain.advance(1)
+    signed, value, _ = ledger.prove(FIRST)
     assert (signed.header.height, credits_of(value)) == (3, 970)
 
 

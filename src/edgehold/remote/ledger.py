@@ -167,20 +167,16 @@ class RemoteLedger:
             raise StaleNode(
                 f"{node.address} answers for the state after block {answer.height}, header {newest.header.height} was seen"
             )
-        try:
-            verify_answer(newest, key, answer.value, answer.proof)
-        except BadProof:
-            # A state changes by transactions only: after an empty block it is what its header signs.
-            after = newest.header.height + (newest.header.data_hash == NO_TRANSACTIONS)
-            if answer.height < after:
-                raise LyingNode(f"{node.address}: its proof does not lead to header {newest.header.height}") from None
-        else:
-            return newest, answer.value, answer.proof
-        signed = self._await(node, answer.height + 1)
-        try:
-            verify_answer(signed, key, answer.value, answer.proof)
-        except BadProof as error:
-            raise LyingNode(f"{node.address}: {error}") from error
+        signed = newest
+        while not _shows(signed, key, answer):
+            # A state changes by transactions only: after an empty block it is what that block's header signs.
+            header = signed.header
+            settled = header.height + 1 if header.data_hash == NO_TRANSACTIONS else header.height
+            if answer.height < settled:
+                raise LyingNode(
+                    f"{node.address}: its proof of state {answer.height} is none under header {header.height}"
+                )
+            signed = self._await(node, max(answer.height, header.height + 1))
         return signed, answer.value, answer.proof
 
     def _await(self, node: Node, height: Height) -> SignedHeader:
@@ -334,6 +330,14 @@ def _answer_of(node: Node, said: Said, kind: type[T]) -> T:
         return decode(said.value, kind)
     except Malformed as error:
         raise LyingNode(f"{node.address}: {error}") from error
+
+
+def _shows(signed: SignedHeader, key: bytes, answer: EntryAnswer) -> bool:
+    try:
+        verify_answer(signed, key, answer.value, answer.proof)
+    except BadProof:
+        return False
+    return True
 
 
 def _handed_in(node: Node, transaction: bytes) -> Said:
