@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from played import Line, PlayedLedger, init_chain, served
 from test_engine import ACCOUNTS, GENESIS, KEYS, NETWORK, START, VALIDATOR, transfer
 
@@ -15,7 +18,7 @@ from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.blocks import APP_VERSION
 from edgehold.engine.replicated import Replica
-from edgehold.errors import InvalidBlock, Malformed, OutOfStep, StateNotKept, WrongGenesis
+from edgehold.errors import EngineError, InvalidBlock, Malformed, OutOfStep, StateNotKept, WrongGenesis
 from edgehold.server.abci.frames import MAX_FRAME, frame
 from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.wire.account import Transfer
@@ -245,6 +248,59 @@ def test_a_mistake_in_the_rules_stops_it(bed: Bed, line: Line, monkeypatch: pyte
         decide(line, 1, transfer(0, 1))
     assert isinstance(bed.failure(), ZeroDivisionError)
     assert bed.replica.height == 0
+
+
+def test_a_mistake_at_the_door_or_in_a_query_stops_nothing(
+    bed: Bed, line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = transfer(0, 1), transfer(0, 2)
+    look, prove = Replica.check, Replica.prove
+
+    def mistaken(replica: Replica, transactions: list[bytes]) -> list[object]:
+        if bad in transactions:
+            raise ZeroDivisionError
+        return list(look(replica, transactions))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replica, "check", mistaken)
+        patched.setattr(Replica, "prove", mistaken)
+        asked = [{"check_tx": abci.RequestCheckTx(tx=one)} for one in (good, bad, good)]
+        assert [one.code for one in line.ask_all(asked)] == [0, EngineError.number, 0]
+        assert line.ask(query=abci.RequestQuery(path=ENTRY, data=b"key")).code == EngineError.number
+    assert prove is Replica.prove
+    assert bed.failure() is None
+    assert len(caplog.records) == 2
+    assert decide(line, 1, good).tx_results[0].code == 0
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200), again=st.booleans(), path=st.sampled_from(["", ENTRY, RECEIPT, "/?"]))
+def test_any_bytes_at_the_door_and_in_queries_are_answered(
+    bed: Bed, line: Line, data: bytes, again: bool, path: str
+) -> None:
+    kind = abci.RECHECK if again else abci.NEW
+    checked, asked = line.ask_all(
+        [
+            {"check_tx": abci.RequestCheckTx(tx=data, type=kind)},
+            {"query": abci.RequestQuery(path=path, data=data, height=len(data) % 3)},
+        ]
+    )
+    assert checked.code == Malformed.number
+    assert asked.code in (0, Malformed.number, StateNotKept.number)
+    assert bed.failure() is None
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=60))
+def test_any_bytes_on_the_socket_are_answered_or_end_their_connection(bed: Bed, data: bytes) -> None:
+    line = Line(bed.path)
+    line.send(frame(data))
+    with suppress(ConnectionError, AssertionError):
+        line.ask(echo=abci.RequestEcho(message="?"))
+    line.close()
+    other = Line(bed.path)
+    assert other.ask(echo=abci.RequestEcho(message="here")).message == "here"
+    other.close()
 
 
 def test_votes_carry_nothing(line: Line) -> None:

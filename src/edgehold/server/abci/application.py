@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from edgehold.engine.blocks import APP_VERSION, encode_receipt
 from edgehold.engine.replicated import Block, Refused, Replica
 from edgehold.engine.snapshots import manifest_digest
-from edgehold.errors import BadSnapshot, EdgeholdError, Malformed, StateNotKept
+from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed, StateNotKept
 from edgehold.server.abci.frames import frame
 from edgehold.server.abci.genesis import require_genesis
 from edgehold.server.abci.messages import types_pb2 as abci
@@ -23,6 +24,8 @@ from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, ReceiptAnswer
 CODESPACE = "edgehold"
 """Whose numbers the codes are."""
 
+_LOG = logging.getLogger(__name__)
+
 _ACCEPTED = frame(abci.Response(check_tx=abci.ResponseCheckTx()).SerializeToString())
 _FLUSHED = frame(abci.Response(flush=abci.ResponseFlush()).SerializeToString())
 
@@ -33,7 +36,8 @@ class Application:
     `keep_blocks` is how many blocks CometBFT keeps, 0 for all of them; `snapshot_every` after how many heights a
     snapshot is written, 0 for never.
 
-    Whatever an answer raises is a reason to stop: refusals that belong to the protocol are answers.
+    What an answer to the consensus connection raises is a reason to stop: refusals that belong to the protocol are
+    answers. What anybody may send (transactions at the door, queries) stops nothing: a mistake there is told to the log.
     """
 
     def __init__(self, replica: Replica, *, keep_blocks: int = 0, snapshot_every: int = 0) -> None:
@@ -80,11 +84,22 @@ class Application:
     def _check_all(self, requests: Sequence[abci.RequestCheckTx]) -> Iterator[bytes]:
         for is_new, group in groupby(requests, key=lambda request: request.type == abci.NEW):
             transactions = [request.tx for request in group]
-            if is_new:
-                refusals = self._replica.check(transactions)
-            else:
-                refusals = [self._replica.check_again(transaction) for transaction in transactions]
+            refusals = self._check(transactions) if is_new else [self._check_again(one) for one in transactions]
             yield from (_ACCEPTED if refused is None else _refusal(refused) for refused in refusals)
+
+    def _check(self, transactions: list[bytes]) -> list[Refused | None]:
+        try:
+            return self._replica.check(transactions)
+        except Exception:
+            if len(transactions) == 1:
+                return [_mistaken()]
+            return [one for transaction in transactions for one in self._check([transaction])]
+
+    def _check_again(self, transaction: bytes) -> Refused | None:
+        try:
+            return self._replica.check_again(transaction)
+        except Exception:
+            return _mistaken()
 
     # ── the query connection ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,17 +117,21 @@ class Application:
         """An entry with its proof, or a receipt (`wire.query`), of the state that was committed last."""
         replica = self._replica
         try:
-            if request.height not in (0, replica.height):
-                raise StateNotKept(f"asked for the state after block {request.height}, the last is {replica.height}")
             value = encode(self._found(request))
         except EdgeholdError as error:
-            return abci.ResponseQuery(
-                code=error.number, log=str(error), codespace=CODESPACE, key=request.data, height=replica.height
-            )
-        return abci.ResponseQuery(key=request.data, value=value, height=replica.height)
+            refused = Refused(error.number, str(error))
+        except Exception:
+            refused = _mistaken()
+        else:
+            return abci.ResponseQuery(key=request.data, value=value, height=replica.height)
+        return abci.ResponseQuery(
+            code=refused.number, log=refused.facts, codespace=CODESPACE, key=request.data, height=replica.height
+        )
 
     def _found(self, request: abci.RequestQuery) -> EntryAnswer | ReceiptAnswer:
         replica = self._replica
+        if request.height not in (0, replica.height):
+            raise StateNotKept(f"asked for the state after block {request.height}, the last is {replica.height}")
         match request.path:
             case "/entry":
                 return EntryAnswer(replica.height, replica.read(request.data), replica.prove(request.data))
@@ -223,6 +242,12 @@ def _snapshot(manifest: bytes) -> abci.Snapshot:
         hash=manifest_digest(manifest),
         metadata=manifest,
     )
+
+
+def _mistaken() -> Refused:
+    """Told to whoever asked when this program failed at it; the log has the rest."""
+    _LOG.exception("a request from outside could not be answered")
+    return Refused(EngineError.number, "this node cannot answer")
 
 
 def _refusal(refused: Refused) -> bytes:
