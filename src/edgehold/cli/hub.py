@@ -29,9 +29,9 @@ from edgehold.cli.network import (
     when,
 )
 from edgehold.cli.output import WIDTH, default_hub, emit, json_option, progress, table
+from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
-from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import (
     AlteredBlob,
     EdgeholdError,
@@ -103,7 +103,7 @@ def hub() -> None:
 
 
 @contextmanager
-def opened(folder: Path | None) -> Iterator[tuple[Hub, EmbeddedLedger, Names]]:
+def opened(folder: Path | None) -> Iterator[tuple[Hub, WorldLedger, Names]]:
     """A hub with its ledger, for commands in which no height passes; raises `NoHub`, `NotANetwork`."""
     place = require_hub(folder)
     network = network_of(place)
@@ -123,7 +123,7 @@ def in_world(folder: Path | None) -> Iterator[tuple[Hub, World]]:
         yield resident_at(world, place).hub, world
 
 
-def surroundings(ledger: EmbeddedLedger, sandbox: Sandbox) -> Surroundings:
+def surroundings(ledger: WorldLedger, sandbox: Sandbox) -> Surroundings:
     """What a hub reaches while nothing but the ledger is open: no service, no program."""
 
     def nobody(account: AccountId) -> Direct:
@@ -133,6 +133,7 @@ def surroundings(ledger: EmbeddedLedger, sandbox: Sandbox) -> Surroundings:
         ledger=ledger,
         sandbox=sandbox,
         library=lambda digest: None,
+        proofs=proofs_of(ledger),
         services=nobody,
         randomness=SystemRandomness(),
     )
@@ -357,7 +358,7 @@ def enrol(panel: str, folder: Path | None, as_json: bool) -> None:
         emit(as_json, facts, says)
 
 
-def made_panels(ledger: EmbeddedLedger) -> list[Digest]:
+def made_panels(ledger: WorldLedger) -> list[Digest]:
     """Every panel that was declared."""
     made = (receipt.made for _, _, receipt in ledger.transactions(1, ledger.height()) if receipt.made is not None)
     state = state_of(ledger)
@@ -412,7 +413,7 @@ def dataset_facts(one: StoredObject) -> dict[str, Any]:
     }
 
 
-def root_facts(own: Hub, ledger: EmbeddedLedger) -> dict[str, Any]:
+def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
     """The hub's root on the ledger, and whether all datasets stand under it."""
     state = state_of(ledger)
     root = find_root(state, own.account)
@@ -434,7 +435,7 @@ def is_under(own: Hub, one: StoredObject, root: Digest) -> bool:
     return True
 
 
-def root_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
+def root_lines(facts: dict[str, Any], ledger: WorldLedger) -> list[str]:
     """The root, for people."""
     if facts["root"] is None:
         return ["  root      none on the ledger yet (`edgehold hub commit`)"]
@@ -445,7 +446,7 @@ def root_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
     ]
 
 
-def show_lines(facts: dict[str, Any], own: Hub, ledger: EmbeddedLedger, names: Names) -> list[str]:
+def show_lines(facts: dict[str, Any], own: Hub, ledger: WorldLedger, names: Names) -> list[str]:
     """A hub, for people."""
     sponsor = f", opened by {facts['sponsor']}" if facts["sponsor"] else ", not on the ledger yet"
     lines = [f"hub in {facts['hub']}", f"  account   {facts['account'][:16]}…{sponsor}"]
@@ -616,7 +617,7 @@ def departure_facts(one: Departure, sentence: str) -> dict[str, Any]:
     }
 
 
-def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: EmbeddedLedger) -> list[str]:
+def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: WorldLedger) -> list[str]:
     """The history, for people."""
     lines: list[str] = []
     for one in tasks:
@@ -767,7 +768,7 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
 
 
 def fetch_as(
-    network: Path, names: Names, account: AccountId, own: Hub, ledger: EmbeddedLedger, name: Digest
+    network: Path, names: Names, account: AccountId, own: Hub, ledger: WorldLedger, name: Digest
 ) -> SharedRecord:
     """Fetch a share with the key of an organisation whose folder is in the network's; raises `NotFound`."""
     short = names.by_account.get(account, ("", ""))[0]

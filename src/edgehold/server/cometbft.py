@@ -135,6 +135,7 @@ def write_settings(one: Settings) -> str:
         },
         "mempool": {"size": 20_000, "cache_size": 40_000, "max_txs_bytes": 64 << 20},
         "consensus": {
+            "timeout_propose": "1s",
             "timeout_commit": "150ms",
             "create_empty_blocks_interval": f"{one.block_interval_ms}ms",
             "peer_gossip_sleep_duration": "10ms",
@@ -162,6 +163,7 @@ _REASONS = {
     "p2p.addr_book_strict": "nodes in one private network are nodes too",
     "p2p.allow_duplicate_ip": "several nodes on one machine",
     "mempool.size": "transactions that may wait",
+    "consensus.timeout_propose": "a proposer that is down costs the others so long; each further round waits longer",
     "consensus.timeout_commit": "0 is slower under load: blocks with little in them",
     "consensus.create_empty_blocks_interval": "`block_interval_ms` of the network's parameters: heights are its clock",
     "consensus.peer_gossip_sleep_duration": "votes and block parts go on at once",
