@@ -291,6 +291,23 @@ def test_a_lying_manifest_takes_nothing_over(tmp_path: Path, opened: Open) -> No
     assert [path.name for path in (tmp_path / "new").glob("*.sqlite")] == [FILE]
 
 
+def test_a_lie_about_answers_is_taken_over_and_parts_the_newcomer_from_the_others(tmp_path: Path, opened: Open) -> None:
+    """The limit: answers and header hashes are not under the root. The next header says so; nobody else follows."""
+    old, new = opened(tmp_path / "old"), opened(tmp_path / "new")
+    sent = filled(old)
+    manifest, pieces = snapshot_of(old)
+    read = decode(manifest, snapshot.Manifest)
+    pieces[1] = encode(snapshot.AnswersPiece(()))
+    digests = (read.pieces[0], snapshots.piece_digest(pieces[1]), *read.pieces[2:])
+    new.begin_restoring(encode(snapshot.Manifest(read.network, read.height, digests)), old.root)
+    assert all(restored(new, pieces))
+    refused = old.objection([sent[0]])
+    assert refused is not None
+    assert refused.number == AlreadyAnswered.number
+    assert new.objection([sent[0]]) is None
+    assert new.finalize(block(new.height + 1, sent[0]))[1] != old.finalize(block(old.height + 1))[1]
+
+
 def test_a_snapshot_is_of_one_state_though_blocks_go_on(
     tmp_path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
