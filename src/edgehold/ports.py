@@ -5,12 +5,13 @@ Two implementations of each stand above: the real one and an in-memory or seeded
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import Header, SignedHeader
-from edgehold.wire.ids import Digest, Modulus, NetworkId, PanelId
+from edgehold.wire.ids import Digest, Height, Modulus, NetworkId, PanelId
+from edgehold.wire.light import ValidatorChange
 from edgehold.wire.proof import MapProof
 from edgehold.wire.tx import Receipt
 
@@ -82,6 +83,10 @@ class Headers(Protocol):
 
     def verify(self, signed: SignedHeader) -> Header:
         """Check that a header is the ledger's; returns it, raises `BadHeader`."""
+        ...
+
+    def changes(self, heights: Iterable[Height]) -> tuple[ValidatorChange, ...]:
+        """How those who sign these heights followed from the validators of genesis."""
         ...
 
 

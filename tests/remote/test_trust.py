@@ -22,6 +22,7 @@ from edgehold.errors import (
     NodeError,
     NodeUnreachable,
     StaleNode,
+    StateNotKept,
     TrustExpired,
     UsageError,
     WrongLedger,
@@ -30,7 +31,7 @@ from edgehold.remote.node import Node
 from edgehold.remote.nodes import Nodes
 from edgehold.remote.trust import DAY, KEPT, LightClient, Trust, TrustStore
 from edgehold.verify.header import hash_header, hash_validators
-from edgehold.verify.light import verify_fork
+from edgehold.verify.light import validators_at, verify_changes, verify_fork
 from edgehold.wire.codec import decode
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, NetworkId
@@ -160,6 +161,29 @@ def test_what_became_too_old_is_reached_backwards(serve: Serve, follow: Follow) 
     found = client.at(37)
     assert found is not None
     assert found == chain.light(37)
+
+
+def test_the_validators_since_genesis_are_told_for_whoever_has_only_genesis(serve: Serve, follow: Follow) -> None:
+    chain = chain_of(400, every=37)
+    client = follow(serve(chain), clock=chain)
+    for heights in ((1,), (37, 38), (39, 200), (400, 300), ()):
+        changes = client.changes(heights)
+        reigns = verify_changes(changes, GENESIS.chain, FOUR)
+        assert len(changes) == max((height - 1 for height in heights), default=0) // 37
+        for height in heights:
+            assert validators_at(reigns, height) == chain.validators(height)
+    with pytest.raises(StateNotKept, match="no header 401 yet"):
+        client.changes([401])
+
+
+def test_a_set_that_came_back_is_told_where_it_matters(serve: Serve, follow: Follow) -> None:
+    chain = SignedChain(GENESIS.chain)
+    for height in range(1, 31):
+        chain.append(next_validators={9: set_of(1, 2, 3, 11), 19: FOUR}.get(height))
+    client = follow(serve(chain), clock=chain)
+    assert client.changes([30]) == ()
+    reigns = verify_changes(client.changes([15, 30]), GENESIS.chain, FOUR)
+    assert [reign.since for reign in reigns] == [1, 10, 20]
 
 
 # ── where trust begins and ends ───────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,8 @@ from edgehold.verify.light import (
     Terms,
     check_next_validators,
     reach,
+    validators_at,
+    verify_changes,
     verify_earlier,
     verify_first,
     verify_fork,
@@ -25,7 +27,7 @@ from edgehold.verify.light import (
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, NetworkId
-from edgehold.wire.light import Fork, LightBlock
+from edgehold.wire.light import Fork, LightBlock, ValidatorChange
 
 DAY = 86_400 * SECOND
 TERMS = Terms(chain="test-chain", period=DAY, drift=10 * SECOND)
@@ -200,6 +202,59 @@ def test_what_is_no_fork_proves_nothing() -> None:
     for second in (chain.light(9), again, chain.light(8), weak):
         with pytest.raises(BadHeader):
             verify_fork(Fork(NETWORK, chain.light(3), (chain.light(9),), (second,)), "test-chain")
+
+
+# ── the validators since genesis ──────────────────────────────────────────────────────────────────────────────────
+
+
+def changes_of(chain: SignedChain) -> list[ValidatorChange]:
+    """Every change of the validators of a chain."""
+    blocks = [chain.light(height) for height in range(1, chain.height + 1)]
+    return [ValidatorChange(block.signed, block.following) for block in blocks if block.next_validators]
+
+
+def test_every_set_follows_from_genesis() -> None:
+    chain = grown(60, every=9)
+    reigns = verify_changes(changes_of(chain), "test-chain", FOUR)
+    assert [reign.since for reign in reigns] == [1, 10, 19, 28, 37, 46, 55]
+    assert [validators_at(reigns, height) for height in range(1, 61)] == [chain.validators(h) for h in range(1, 61)]
+    assert validators_at(reigns, 0) == FOUR
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        (lambda changes: changes[1:], "names validators"),
+        (lambda changes: [changes[0], changes[2]], "names validators"),
+        (lambda changes: changes[:2] + changes[1:2], "names validators"),
+        (lambda changes: [replace(changes[0], validators=set_of(11, 12, 13))], "does not name the validators"),
+        (lambda changes: [replace(changes[0], signed=grown(9).blocks[4].signed)], "does not name the validators"),
+        (lambda changes: [ValidatorChange(grown(9).blocks[4].signed, FOUR)], "changes nothing"),
+    ],
+)
+def test_a_set_that_does_not_follow_signs_nothing(lie: Any, words: str) -> None:
+    with pytest.raises(BadHeader, match=words):
+        verify_changes(lie(changes_of(grown(40, every=9))), "test-chain", FOUR)
+
+
+def test_a_set_signs_from_its_first_height_on() -> None:
+    """A set that came back signs a change at a height at which it was not the chain's."""
+    chain, other = SignedChain(), SignedChain()
+    for height in range(1, 13):
+        following = {4: set_of(11, 12, 13), 8: FOUR}.get(height)
+        chain.append(next_validators=following)
+        other.append(next_validators=set_of(21, 22) if height == 6 else None)
+    whole = changes_of(chain)
+    assert len(verify_changes(whole, "test-chain", FOUR)) == 3
+    with pytest.raises(BadHeader, match="sign from height 9 on"):
+        verify_changes([*whole, *changes_of(other)], "test-chain", FOUR)
+
+
+@pytest.mark.parametrize("members", [4, 7, 20])
+def test_what_a_change_of_validators_weighs(members: int, figures: Any) -> None:
+    chain = SignedChain(validators=set_of(*range(1, members + 1)))
+    chain.append(next_validators=set_of(*range(2, members + 2)))
+    figures.most(f"a change of {members} validators in a certificate, bytes", len(encode(changes_of(chain)[0])))
 
 
 def test_a_step_and_ten_thousand_headers_are_soon_verified(figures: Any, is_long: bool) -> None:

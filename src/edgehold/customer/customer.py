@@ -26,7 +26,7 @@ from edgehold.ledger.state import State, find_order, get_configuration, get_task
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.verify.certificate import Verdict, verify_certificate
-from edgehold.verify.view import ProofCache, proved_state
+from edgehold.verify.view import FoundingHeaders, ProofCache, proved_state
 from edgehold.wire.account import Role
 from edgehold.wire.entry import Collection
 from edgehold.wire.governance import Parameters
@@ -91,9 +91,9 @@ class Customer:
         self._ledger = ledger
         self._key = key
         self._randomness = randomness
-        self._sources = Sources(ledger, peers)
         self._store = OrderStore(folder)
         self._proofs = proofs or ProofCache()
+        self._sources = Sources(ledger, peers, self._proofs.headers or FoundingHeaders(ledger.genesis))
         self.account = account_id(Role.ORGANISATION, key.public)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ fork, which is kept as a file that proves it, and after which nothing is believe
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from edgehold.wire.codec import decode, encode
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import Header, SignedHeader, ValidatorSet
 from edgehold.wire.ids import Digest, Height, NetworkId
-from edgehold.wire.light import Fork, LightBlock
+from edgehold.wire.light import Fork, LightBlock, ValidatorChange
 
 FORMAT = b"edgehold trust 1"
 
@@ -204,9 +204,39 @@ class LightClient:
             )
         return signed.header
 
+    def changes(self, heights: Iterable[Height]) -> tuple[ValidatorChange, ...]:
+        """How those who sign these heights followed from the validators of genesis, over as few sets as there need be.
+
+        A set that is replaced and comes back between two of them is no change. Raises `StateNotKept` for a height that
+        is not there.
+        """
+        changes: list[ValidatorChange] = []
+        block = self._there(1)
+        for target in map(self._there, sorted(heights)):
+            while block.validators != target.validators:
+                if block.following == block.validators:
+                    block = self._last_of(block, target)
+                changes.append(ValidatorChange(block.signed, block.following))
+                block = self._there(block.height + 1)
+            block = target
+        return tuple(changes)
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def _there(self, height: Height) -> LightBlock:
+        block = self.at(height)
+        if block is None:
+            raise StateNotKept(f"there is no header {height} yet")
+        return block
+
+    def _last_of(self, block: LightBlock, beyond: LightBlock) -> LightBlock:
+        """A header between two that its set signed and the next did not; the first's set did not sign the second."""
+        while beyond.height > block.height + 1:
+            between = self._there((block.height + beyond.height) // 2)
+            block, beyond = (between, beyond) if between.validators == block.validators else (block, between)
+        return block
 
     # ── going on ──────────────────────────────────────────────────────────────────────────────────────────────────
 

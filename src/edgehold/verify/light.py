@@ -9,21 +9,28 @@ Sources: CometBFT `light/verifier.go`, `light/client.go`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from edgehold.errors import BadHeader, TooFarAhead, TrustExpired
 from edgehold.ports import Randomness
 from edgehold.verify.header import hash_header, hash_validators, verify_header
 from edgehold.wire.header import Header, SignedHeader, ValidatorSet, VoteFlag
 from edgehold.wire.ids import Height, PublicKey
-from edgehold.wire.light import Fork, LightBlock
+from edgehold.wire.light import Fork, LightBlock, ValidatorChange
 
 Search: TypeAlias = Generator[Height, LightBlock, list[LightBlock]]
 """Yields a height, is sent its block, and returns the trusted blocks of the way."""
 
 FOREVER = 2**63
+
+
+class Reign(NamedTuple):
+    """From which height on a set of validators signs."""
+
+    since: Height
+    validators: ValidatorSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +118,38 @@ def check_next_validators(block: LightBlock) -> None:
     if block.signed.header.next_validators_hash != (digest := hash_validators(block.following)):
         named = block.signed.header.next_validators_hash.hex()
         raise BadHeader(f"header {block.height} names the next validators {named}, not {digest.hex()}")
+
+
+def verify_changes(changes: Sequence[ValidatorChange], chain: str, founding: ValidatorSet) -> list[Reign]:
+    """Follow the validators of a chain from genesis over every set that there was; raises `BadHeader`.
+
+    1. The first set is that of genesis; every other signs from the height after the header that named it.
+    2. That header is signed by the set before it, within the heights of that set.
+    3. It names the set that follows, which is another one.
+
+    It needs no clock and trusts nobody for a period; but more than two thirds of a set that was replaced could sign
+    another history at any time, so a newer header that is trusted already says more.
+    """
+    # 1
+    reigns = [Reign(1, founding)]
+    for change in changes:
+        reign = reigns[-1]
+        # 2
+        header = verify_header(change.signed, chain, reign.validators)
+        if header.height < reign.since:
+            raise BadHeader(f"header {header.height} of {chain}: its validators sign from height {reign.since} on")
+        # 3
+        if header.next_validators_hash != hash_validators(change.validators):
+            raise BadHeader(f"header {header.height} of {chain} does not name the validators that follow")
+        if change.validators == reign.validators:
+            raise BadHeader(f"header {header.height} of {chain} changes nothing")
+        reigns.append(Reign(header.height + 1, change.validators))
+    return reigns
+
+
+def validators_at(reigns: Sequence[Reign], height: Height) -> ValidatorSet:
+    """Who signs a height."""
+    return next((reign.validators for reign in reversed(reigns) if reign.since <= height), reigns[0].validators)
 
 
 def verify_fork(fork: Fork, chain: str) -> tuple[PublicKey, ...]:

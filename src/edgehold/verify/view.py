@@ -6,6 +6,7 @@ its rules do, and believes no node.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -18,7 +19,8 @@ from edgehold.verify.inclusion import verify_answer
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import Header, SignedHeader
-from edgehold.wire.ids import Digest
+from edgehold.wire.ids import Digest, Height
+from edgehold.wire.light import ValidatorChange
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class FoundingHeaders:
     def verify(self, signed: SignedHeader) -> Header:
         """Check that the validators of genesis signed a header; returns it, raises `BadHeader`."""
         return verify_header(signed, self.genesis.chain, order_validators(self.genesis.validators))
+
+    def changes(self, heights: Iterable[Height]) -> tuple[ValidatorChange, ...]:
+        """None, whatever the heights."""
+        return ()
 
 
 @dataclass

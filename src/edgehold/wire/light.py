@@ -28,6 +28,13 @@ class LightBlock(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
         return self.next_validators or self.validators
 
 
+class ValidatorChange(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The last header that one set of validators signed, and the set that it names as next."""
+
+    signed: SignedHeader
+    validators: ValidatorSet
+
+
 Trace = Annotated[tuple[LightBlock, ...], Meta(min_length=1, max_length=128)]
 """Headers, each of which is trusted because the one before it is."""
 
