@@ -8,6 +8,7 @@ raises stops the process before anything is sent: CometBFT stops with it, and bo
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -32,6 +33,9 @@ def serve_application(
     CometBFT keeps so many blocks (0: all); a snapshot is written every so many heights (0: never).
     Raises what the replica raises, at the start or later; then the process has to end, and may be started again.
     """
+    # What is kept lives long and refers to nothing that refers back: looking for cycles in it costs 5 % and finds nothing.
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
     replica = Replica(folder, read_genesis(genesis_path.read_bytes()), SystemRandomness())
     try:
         application = Application(replica, keep_blocks=keep_blocks, snapshot_every=snapshot_every)
