@@ -1578,18 +1578,18 @@ class NodeEnded(EdgeholdError):
     remedy = "Read the cause in the log, then start the node again; `edgehold node doctor` looks for causes."
 
 
-class NodeUnwell(EdgeholdError):
-    """The doctor found something that keeps a node from starting, or from being right."""
-
-    number = 728
-    remedy = "Mend what is marked, in its order; each line says how."
-
-
 class BadNodeSettings(UsageError):
     """The file config.toml of a node's home cannot be read, or lacks what this program reads from it."""
 
     number = 729
     remedy = "Correct the file, or make a home with `edgehold node init` and copy the keys into it."
+
+
+class NothingToGoBackTo(UsageError):
+    """A node cannot be taken back by a block: it has none, or the blocks from which its state would come are gone."""
+
+    number = 730
+    remedy = "Make a fresh home with `edgehold node init --join` and move the consensus key into it, with what it signed last."
 
 
 class NoResult(EdgeholdError):

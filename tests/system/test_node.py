@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +17,17 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+import apsw
+import msgspec
 import pytest
 
-from edgehold.server.home import Home, read_settings
+from edgehold.engine.replicated import FILE
+from edgehold.ledger.genesis import read_genesis, write_genesis
+from edgehold.server.cometbft import VERSION
+from edgehold.server.founding import read_founder_file
+from edgehold.server.home import Home, open_home, peer_name, read_settings
 from edgehold.server.inspection import ask_status
-from edgehold.server.loopback import LOG, homes_in
+from edgehold.server.loopback import LOG, free_ports, homes_in, start_nodes, wait_for_height
 from edgehold.server.pair import running
 
 pytestmark = pytest.mark.system
@@ -202,3 +211,108 @@ def test_a_node_says_whether_it_lives_and_is_ready_and_how_it_is(folder: Path) -
 def test_every_line_of_the_log_is_one_object(folder: Path) -> None:
     for line in (homes_in(folder)[0].folder / LOG).read_text().splitlines():
         assert {"at", "process", "level", "message"} <= json.loads(line).keys()
+
+
+# ── a stopped node's disk ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def stopped(folder: Path) -> Home:
+    """One of four, stopped after it kept a few blocks; the others go on."""
+    home = homes_in(folder)[0]
+    wait_for_blocks(home, 3)
+    stop(home)
+    return home
+
+
+def test_what_a_stopped_node_keeps_is_verified_from_genesis(stopped: Home) -> None:
+    found = edgehold("node", "verify", "--home", str(stopped.folder))
+    assert found["first"] == 1
+    assert found["replayed"]
+    assert found["state_checked"]
+    assert found["state_height"] == found["height"] >= 3
+
+
+def test_an_altered_state_is_noticed(stopped: Home, tmp_path: Path) -> None:
+    copy = Home(tmp_path / "copy")
+    shutil.copytree(stopped.folder, copy.folder)
+    database = apsw.Connection(str(copy.replica / FILE))
+    database.execute("UPDATE passed SET root = zeroblob(32) WHERE height = (SELECT max(height) FROM passed)")
+    database.close()
+    assert edgehold("node", "verify", "--home", str(copy.folder), code=8)["error"]["error"] == "StateMismatch"
+
+
+def test_blocks_of_another_genesis_are_noticed(stopped: Home, tmp_path: Path) -> None:
+    copy = Home(tmp_path / "copy")
+    shutil.copytree(stopped.folder, copy.folder)
+    genesis = read_genesis(copy.genesis.read_bytes())
+    richer = msgspec.structs.replace(genesis.founders[0], credits=genesis.founders[0].credits + 1)
+    forged = msgspec.structs.replace(genesis, founders=(richer, *genesis.founders[1:]))
+    copy.genesis.write_bytes(write_genesis(forged))
+    assert edgehold("node", "verify", "--home", str(copy.folder), code=8)["error"]["error"] == "StateMismatch"
+
+
+def test_a_node_that_went_back_comes_to_the_same_state(stopped: Home, folder: Path) -> None:
+    edgehold("node", "rollback", "--home", str(stopped.folder), code=2)  # nobody said yes
+    said = edgehold("node", "rollback", "--yes", "--home", str(stopped.folder))
+    assert Path(said["aside"]).is_dir()
+    edgehold("up", "--dir", str(folder))
+    wait_for_blocks(stopped)
+    stop(stopped)
+    assert edgehold("node", "verify", "--home", str(stopped.folder))["state_checked"]
+
+
+def test_a_newcomer_begins_with_a_snapshot_and_follows(stopped: Home, folder: Path, tmp_path: Path) -> None:
+    taken = edgehold("node", "snapshot", "--take", "--home", str(stopped.folder))["snapshots"]
+    edgehold("up", "--dir", str(folder))
+    settings = read_settings(stopped)
+    peer, rpc, health = (f"127.0.0.1:{port}" for port in free_ports(3))
+    place = ["--address", peer, "--rpc", rpc, "--health", health, "--name", "newcomer"]
+    join = ["--join", str(stopped.genesis), "--peer", peer_name(read_founder_file(stopped.founder))]
+    edgehold("node", "init", "--home", str(tmp_path / "new"), *place, *join, "--snapshot-from", settings.rpc)
+    newcomer = open_home(tmp_path / "new")
+    start_nodes([newcomer])
+    try:
+        status = wait_for_height(newcomer, taken[-1]["height"] + 2)
+        assert status.first_height > taken[-1]["height"] - 1
+        assert status.power == 0
+        wait_for_blocks(newcomer)
+    finally:
+        stop(newcomer)
+    found = edgehold("node", "verify", "--home", str(newcomer.folder))
+    assert found["first"] > 1
+    assert not found["replayed"]
+
+
+def test_the_doctor_finds_what_is_wrong(stopped: Home, folder: Path) -> None:
+    def wrong(code: int = 1) -> set[str]:
+        said = edgehold("node", "doctor", "--home", str(stopped.folder), code=code)
+        return {one["what"] for one in said["findings"] if not one["ok"]}
+
+    assert wrong(code=0) == set()
+    stopped.consensus_key.chmod(0o644)
+    assert wrong() == {"keys"}
+    stopped.consensus_key.chmod(0o600)
+    text = stopped.cometbft_genesis.read_text()
+    stopped.cometbft_genesis.write_text(text.replace("edgehold-local", "another"))
+    assert wrong() == {"genesis"}
+    stopped.cometbft_genesis.write_text(text)
+    with socket.create_server(("127.0.0.1", int(read_settings(stopped).health.rpartition(":")[2]))):
+        assert wrong() == {"ports"}
+    edgehold("up", "--dir", str(folder))
+    wait_for(lambda: ask(stopped, "/readyz")[0] == 200, "the node to be ready")
+    assert wrong(code=0) == set()
+
+
+def test_without_the_program_the_error_says_how_to_get_it(stopped: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEHOLD_COMETBFT", "/nowhere/cometbft")
+    error = edgehold("node", "start", "--home", str(stopped.folder), code=2)["error"]
+    assert error["error"] == "NoCometBft"
+    assert "make cometbft" in error["remedy"]
+    monkeypatch.setenv("EDGEHOLD_COMETBFT", "/bin/true")
+    assert "0.38.26" in edgehold("node", "start", "--home", str(stopped.folder), code=2)["error"]["message"]
+
+
+def test_the_version_is_the_one_that_is_built() -> None:
+    modules = (Path(__file__).parents[2] / "tools" / "cometbft" / "go.mod").read_text()
+    assert re.search(rf"github.com/cometbft/cometbft v{VERSION}\b", modules)

@@ -28,7 +28,7 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import WIDTH, default_hub, emit, json_option, progress, table
+from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
@@ -852,15 +852,6 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
     says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
     emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
-
-
-def confirm(yes: bool, question: str) -> None:
-    """Ask at a terminal; elsewhere only --yes is a yes."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"{question} Say --yes where nobody can be asked")
-    click.confirm(question, abort=True)
 
 
 @hub.command(short_help="Compute everything again.")

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from edgehold.cli.output import default_node, emit, json_option, table
+from edgehold.cli.network import is_hex
+from edgehold.cli.output import confirm, default_node, emit, json_option, progress, table, wrap
 from edgehold.crypto.names import network_id
 from edgehold.errors import EdgeholdError, NodeNotReady, UsageError, WrongNetwork
 from edgehold.ledger.genesis import read_genesis
-from edgehold.server.cometbft import Settings
+from edgehold.remote.ledger import connect
+from edgehold.remote.trust import Trust
+from edgehold.server.cometbft import Settings, Sync
+from edgehold.server.doctor import examine
 from edgehold.server.founding import read_founder_file
 from edgehold.server.home import found_home, make_home, open_home, peer_name, read_settings
 from edgehold.server.inspection import Status, ask_status
 from edgehold.server.logs import Log
 from edgehold.server.pair import Duty, run_node, running
-from edgehold.system import SystemRandomness
+from edgehold.server.replay import roll_back, snapshots_of, take_snapshot, verify_home
+from edgehold.system import SystemClock, SystemRandomness
+from edgehold.verify.header import hash_header
+from edgehold.wire.governance import Genesis
+from edgehold.wire.ids import Digest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +66,23 @@ def node() -> None:
 )
 @click.option("--peer", "peers", multiple=True, metavar="ID@HOST:PORT", help="A node of that network; once or more.")
 @click.option("--network", help="The id that the network must have.")
+@click.option(
+    "--snapshot-from",
+    "servers",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="RPC of nodes with snapshots: begin with one.",
+)
+@click.option(
+    "--trust", metavar="HEIGHT:HASH", help="A header that somebody you trust names, where genesis is too long ago."
+)
+@click.option(
+    "--snapshot-every",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Heights between snapshots; 0: none.",
+)
 @json_option
 def init(
     home: Path,
@@ -69,6 +95,9 @@ def init(
     genesis: Path | None,
     peers: Sequence[str],
     network: str | None,
+    servers: Sequence[str],
+    trust: str | None,
+    snapshot_every: int,
     as_json: bool,
 ) -> None:
     """Make the home of a node, with fresh keys. With --join it follows a network that is there.
@@ -84,7 +113,18 @@ def init(
     document = None if genesis is None else read_genesis(genesis.read_bytes())
     if document and network and network_id(document).hex() != network:
         raise WrongNetwork(f"{genesis} founds network {network_id(document).hex()}, not {network}")
-    settings = Settings(name=name, address=address, rpc=rpc, health=health, metrics=metrics, keep_blocks=keep_blocks)
+    if servers and document is None:
+        raise UsageError("--snapshot-from is for a newcomer: give --join and --peer as well")
+    settings = Settings(
+        name=name,
+        address=address,
+        rpc=rpc,
+        health=health,
+        metrics=metrics,
+        keep_blocks=keep_blocks,
+        snapshot_every=snapshot_every,
+        sync=trusted_header(document, servers, trust) if document and servers else None,
+    )
     made = make_home(home, settings, SystemRandomness())
     if document:
         found_home(made, document, peers)
@@ -107,6 +147,23 @@ def init(
         f"Move {made.account_key} to a safe place: it is the founder's account, and the node does not need it.",
         then,
     ])  # fmt: skip
+
+
+def trusted_header(genesis: Genesis, servers: Sequence[str], trust: str | None) -> Sync:
+    """The newest header of a network, verified from its genesis or from a header that somebody vouched for."""
+    anchor = None
+    if trust is not None:
+        height, _, digest = trust.partition(":")
+        if not height.isdecimal() or not is_hex(digest) or len(digest) != 64:
+            raise UsageError(f"--trust {trust}: a header is named as HEIGHT:HASH")
+        anchor = int(height), Digest(bytes.fromhex(digest))
+    addresses = [f"http://{server}" for server in servers]
+    ledger = connect(addresses, genesis, None, SystemClock(), SystemRandomness(), trust=Trust(anchor=anchor))
+    try:
+        header = ledger.light.newest().signed.header
+    finally:
+        ledger.close()
+    return Sync(tuple(servers), header.height, hash_header(header).hex())
 
 
 @node.command(short_help="Run a node until it is told to stop.")
@@ -167,3 +224,96 @@ def status_lines(home: Path, found: Status) -> list[str]:
         f"{len(found.peers)} peers: {', '.join(sorted(found.peers.values()))}",
         *table(rows, ["consensus key", "power", "share"]),
     ]
+
+
+@node.command(short_help="Look for what keeps a node from starting, or being right.")
+@home_option
+@json_option
+def doctor(home: Path, as_json: bool) -> int:
+    """Look at program, keys, settings, genesis, disk, ports, clock and state; exit code 1 if something is wrong.
+
+    \b
+    Examples:
+      edgehold node doctor --home alpha
+      edgehold node doctor --home alpha --json
+    """
+    findings = list(examine(open_home(home)))
+    all_well = all(one.ok for one in findings)
+    lines = []
+    for one in findings:
+        lines += wrap(f"{'✓' if one.ok else '✗'} {one.what:<12} {one.says}", " " * 15)
+        lines += wrap(f"               → {one.remedy}", " " * 17) if one.remedy else []
+    emit(as_json, {"home": str(home), "ok": all_well, "findings": [asdict(one) for one in findings]}, lines)
+    return 0 if all_well else 1
+
+
+@node.command(short_help="Check blocks and state against what was signed.")
+@home_option
+@json_option
+def verify(home: Path, as_json: bool) -> None:
+    """Check every header, block and receipt that a stopped node keeps, and execute all blocks again from genesis.
+
+    Exit code 8 at the first that is not as the validators signed it.
+
+    \b
+    Examples:
+      edgehold node verify --home alpha
+      edgehold node verify --home alpha --json
+    """
+    opened = open_home(home)
+    with progress("blocks", 1, quiet=as_json) as bar:
+        found = verify_home(opened, bar.reach)
+    state = f"the state after block {found.state_height} " + (
+        "has the root that follows from them" if found.state_checked else "could not be compared with a later header"
+    )
+    says = "executed again from genesis" if found.replayed else "not executed: the first ones are kept no more"
+    emit(as_json, {"home": str(home), **asdict(found)}, [
+        f"blocks {found.first} to {found.height} are as they were signed; {says}",
+        state if found.state_height else "there is no state; the next start makes it from the blocks",
+    ])  # fmt: skip
+
+
+@node.command(short_help="Take the last block's effect back.")
+@home_option
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@json_option
+def rollback(home: Path, yes: bool, as_json: bool) -> None:
+    """Take back what a stopped node made of its last block, because its program was wrong about it, not the network.
+
+    CometBFT goes back by one height and keeps the block; our state is set aside. At the next start all blocks are
+    executed again, by the program that is then installed. Nothing that was signed is signed again.
+
+    \b
+    Examples:
+      edgehold node rollback --home alpha --yes
+      edgehold node rollback --home alpha --yes --json
+    """
+    opened = open_home(home)
+    confirm(yes, f"Take back the last block's effect in {home}?")
+    said, aside = roll_back(opened)
+    facts = {"home": str(home), "cometbft": said, "aside": str(aside) if aside else None}
+    emit(as_json, facts, [said, f"the state is set aside in {aside}" if aside else "there was no state"])
+
+
+@node.command(short_help="Snapshots for newcomers.")
+@home_option
+@click.option("--take", is_flag=True, help="Write one of a stopped node's state now.")
+@json_option
+def snapshot(home: Path, take: bool, as_json: bool) -> None:
+    """List the snapshots that a node offers to newcomers; the last two are kept. (`snapshot_every` in its settings.)
+
+    \b
+    Examples:
+      edgehold node snapshot --home alpha --take
+      edgehold node snapshot --home alpha --json
+    """
+    opened = open_home(home)
+    if take:
+        take_snapshot(opened)
+    found = snapshots_of(opened)
+    rows = [[str(one.height), str(one.pieces), f"{one.bytes:,}"] for one in found]
+    emit(
+        as_json,
+        {"home": str(home), "snapshots": [asdict(one) for one in found]},
+        table(rows, ["height", "pieces", "bytes"]) if rows else "there is no snapshot",
+    )

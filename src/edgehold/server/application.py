@@ -25,11 +25,13 @@ def main(folder: Path) -> int:
         from edgehold.server.abci.server import serve_application
 
         network_of_home(home)
+        settings = read_settings(home)
         serve_application(
             home.genesis,
             home.replica,
             home.socket.relative_to(home.folder),
-            keep_blocks=read_settings(home).keep_blocks,
+            keep_blocks=settings.keep_blocks,
+            snapshot_every=settings.snapshot_every,
         )
     except EdgeholdError as error:
         _say(f"{error.code} {type(error).__name__}: {error}")

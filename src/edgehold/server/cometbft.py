@@ -87,6 +87,16 @@ NOTHING_SIGNED = json.dumps({"height": "0", "round": 0, "step": 0})
 # ── settings ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Sync:
+    """Where a newcomer takes a snapshot from, and the header by which it knows the true one."""
+
+    servers: tuple[str, ...]
+    """RPC addresses, HOST:PORT each."""
+    height: int
+    hash: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What differs from one node to the other."""
@@ -103,6 +113,8 @@ class Settings:
     peers: Sequence[str] = ()
     block_interval_ms: int = 30_000
     keep_blocks: int = 0
+    snapshot_every: int = 0
+    sync: Sync | None = None
 
 
 def write_settings(one: Settings) -> str:
@@ -117,7 +129,7 @@ def write_settings(one: Settings) -> str:
             "log_level": "main:info,state:error,*:error",
             "log_format": "json",
         },
-        "edgehold": {"health": one.health, "keep_blocks": one.keep_blocks},
+        "edgehold": {"health": one.health, "keep_blocks": one.keep_blocks, "snapshot_every": one.snapshot_every},
         "rpc": {
             "laddr": f"tcp://{one.rpc}",
             "max_request_batch_size": 100,
@@ -146,6 +158,14 @@ def write_settings(one: Settings) -> str:
             "prometheus_listen_addr": one.metrics or "",
         },
     }
+    if one.sync:
+        tables["statesync"] = {
+            "enable": True,
+            "rpc_servers": ",".join(one.sync.servers if len(one.sync.servers) > 1 else one.sync.servers * 2),
+            "trust_height": one.sync.height,
+            "trust_hash": one.sync.hash,
+            "discovery_time": "5s",
+        }
     lines = ["# Settings of CometBFT that differ from its defaults, and our own below [edgehold].", ""]
     for table, values in tables.items():
         lines += [f"[{table}]"] if table else []
@@ -158,6 +178,9 @@ _REASONS = {
     "proxy_app": "our application; the path is below this home, where both are started",
     "edgehold.health": "/healthz, /readyz and /metrics",
     "edgehold.keep_blocks": "how many blocks CometBFT keeps, 0 for all; a newcomer needs all from somebody",
+    "edgehold.snapshot_every": "heights between snapshots for newcomers, 0 for none",
+    "statesync.enable": "begins with a snapshot that the header below proves; without effect once there is a state",
+    "statesync.rpc_servers": "who is asked for headers; one that stands twice is asked by itself only",
     "rpc.laddr": "for hubs, services and customers; in earnest behind a proxy with TLS",
     "p2p.persistent_peers": "the other nodes, ID@HOST:PORT each",
     "p2p.addr_book_strict": "nodes in one private network are nodes too",

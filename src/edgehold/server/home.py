@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgehold.crypto.names import founder_message
 from edgehold.crypto.signatures import SigningKey
@@ -29,6 +30,7 @@ from edgehold.server.abci.genesis import cometbft_genesis
 from edgehold.server.cometbft import (
     NOTHING_SIGNED,
     Settings,
+    Sync,
     consensus_key_file,
     node_id,
     node_key_file,
@@ -170,9 +172,18 @@ def read_settings(home: Home) -> Settings:
             peers=tuple(peer for peer in found["p2p"]["persistent_peers"].split(",") if peer),
             block_interval_ms=int(found["consensus"]["create_empty_blocks_interval"].removesuffix("ms")),
             keep_blocks=int(found["edgehold"]["keep_blocks"]),
+            snapshot_every=int(found["edgehold"].get("snapshot_every", 0)),
+            sync=_read_sync(found.get("statesync", {})),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BadNodeSettings(f"{home.settings}: {type(error).__name__}: {error}") from error
+
+
+def _read_sync(found: dict[str, Any]) -> Sync | None:
+    if not found.get("enable"):
+        return None
+    servers = dict.fromkeys(found["rpc_servers"].split(","))
+    return Sync(tuple(servers), int(found["trust_height"]), found["trust_hash"])
 
 
 def network_of_home(home: Home) -> Genesis:
