@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,22 +200,25 @@ def listens(path: Path) -> bool:
 @contextmanager
 def served(replica: Replica, path: Path) -> Iterator[Callable[[], BaseException | None]]:
     """The application on a socket, in a thread of its own; gives what says why it ended, if it did."""
-    loop = asyncio.new_event_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    task = loop.create_task(serve(Application(replica), path, ended))
-    thread = threading.Thread(target=loop.run_until_complete, args=(asyncio.wait([task]),))
-    thread.start()
+    place: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    async def keep() -> None:
+        ended = asyncio.get_running_loop().create_future()
+        place.append((asyncio.get_running_loop(), ended))
+        with suppress(Exception):  # `failure` tells it
+            await serve(Application(replica), path, ended)
 
     def failure() -> BaseException | None:
-        return ended.exception() if ended.done() else None
+        return place[0][1].exception() if place[0][1].done() else None
 
+    thread = threading.Thread(target=lambda: asyncio.run(keep()))
+    thread.start()
     try:
         while not listens(path):
             time.sleep(0.001)
         yield failure
     finally:
-        loop.call_soon_threadsafe(end, ended)
+        loop, ended = place[0]
+        with suppress(RuntimeError):  # it has ended before
+            loop.call_soon_threadsafe(end, ended)
         thread.join()
-        task.exception()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()

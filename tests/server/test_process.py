@@ -25,7 +25,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "edgehold.server.abci", *options]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE)
     while not listens(folder / "socket"):
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()
     return process
 
 

@@ -74,7 +74,8 @@ async def serve(application: Application, socket: Path, ended: asyncio.Future[No
         server.close()
         for transport in connections:
             transport.abort()
-        await asyncio.sleep(0)  # for the sockets to be closed
+        while connections:
+            await asyncio.sleep(0)  # for the sockets to be closed
         socket.unlink(missing_ok=True)
 
 
@@ -92,6 +93,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self._transport)
+        if self._ended.done():
+            self._transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._connections.discard(self._transport)
