@@ -1,6 +1,7 @@
 //! The tree of the ledger's Merkle map above its buckets: binary, of fixed depth, all nodes in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -22,11 +23,24 @@ pub struct MerkleTree {
     /// The empty subtree of each level, from the leaves up to the root.
     empty: Vec<Node>,
     nodes: Vec<Node>,
+    /// What stood in the places that were written, for each of the last `kept` writes, the latest first.
+    past: VecDeque<HashMap<usize, Node>>,
+    kept: usize,
 }
 
 impl MerkleTree {
     fn node(&self, place: usize, level: usize) -> Node {
-        match self.nodes[place] {
+        self.node_before(place, level, 0)
+    }
+
+    /// A node as it was so many writes ago: of the writes since then the earliest knows.
+    fn node_before(&self, place: usize, level: usize, back: usize) -> Node {
+        let since = self.past.iter().take(back).rev();
+        match *since
+            .filter_map(|write| write.get(&place))
+            .next()
+            .unwrap_or(&self.nodes[place])
+        {
             UNWRITTEN => self.empty[level],
             node => node,
         }
@@ -83,13 +97,33 @@ impl MerkleTree {
             .collect::<Outcome<_>>()
             .map_err(refused)?;
         let nodes = vec![UNWRITTEN; 1 << empty.len()];
-        Ok(Self { empty, nodes })
+        Ok(Self {
+            empty,
+            nodes,
+            past: VecDeque::new(),
+            kept: 0,
+        })
+    }
+
+    /// From now on keep what the tree was before each of the last `kept` writes.
+    fn keep(&mut self, kept: usize) {
+        self.kept = kept;
+        self.past.truncate(kept);
     }
 
     /// Put digests in the place of leaves, and hash anew what lies above them.
     fn put(&mut self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<()> {
-        for (place, node) in self.changed(&leaves).map_err(refused)? {
-            self.nodes[place] = node;
+        let changed = self.changed(&leaves).map_err(refused)?;
+        let mut before = HashMap::with_capacity(if self.kept > 0 { changed.len() } else { 0 });
+        for (place, node) in changed {
+            let old = mem::replace(&mut self.nodes[place], node);
+            if self.kept > 0 {
+                before.insert(place, old);
+            }
+        }
+        if self.kept > 0 {
+            self.past.push_front(before);
+            self.past.truncate(self.kept);
         }
         Ok(())
     }
@@ -106,11 +140,18 @@ impl MerkleTree {
         self.node(1, self.empty.len() - 1)
     }
 
-    /// The siblings of a leaf and of every node above it, from the bottom up.
-    fn siblings(&self, leaf: usize) -> PyResult<Vec<Node>> {
+    /// The siblings of a leaf and of every node above it, from the bottom up, as they were `back` writes ago.
+    #[pyo3(signature = (leaf, back=0))]
+    fn siblings(&self, leaf: usize, back: usize) -> PyResult<Vec<Node>> {
+        if back > self.past.len() {
+            return Err(refused(format!(
+                "{back} writes back, {} are kept",
+                self.past.len()
+            )));
+        }
         let place = self.place(leaf).map_err(refused)?;
         Ok((0..self.empty.len() - 1)
-            .map(|level| self.node(place >> level ^ 1, level))
+            .map(|level| self.node_before(place >> level ^ 1, level, back))
             .collect())
     }
 }

@@ -11,6 +11,7 @@ import pytest
 
 from edgehold.crypto.cose import open1
 from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.merkle import verify_presence
 from edgehold.crypto.names import account_id, network_id, payload_digest
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
@@ -18,7 +19,7 @@ from edgehold.demo.seeded import SeededRandomness
 from edgehold.durable import storage_failure
 from edgehold.engine import heights, replicated, snapshots
 from edgehold.engine import signed as signed_transactions
-from edgehold.engine.replicated import FILE, SNAPSHOTS, Block, Replica
+from edgehold.engine.replicated import FILE, KEPT_STATES, SNAPSHOTS, Block, Replica
 from edgehold.engine.signed import SignedTransactions
 from edgehold.engine.storage import Storage
 from edgehold.errors import (
@@ -28,6 +29,7 @@ from edgehold.errors import (
     ExpiresTooFar,
     LedgerBusy,
     StateMismatch,
+    StateNotKept,
     StorageFailed,
     WrongLedger,
 )
@@ -109,6 +111,30 @@ def test_what_was_committed_is_there_again(tmp_path: Path, opened: Open) -> None
     before = told(replica, *sent)
     replica.close()
     assert told(opened(tmp_path), *sent) == before
+
+
+def test_the_last_states_are_proved_each_under_its_own_root(tmp_path: Path, opened: Open) -> None:
+    replica, key = opened(tmp_path), entry_key(Collection.ACCOUNT, ACCOUNTS[0])
+    roots, values = [replica.root], [replica.read(key)]
+    for number in range(1, 8):
+        move(replica, *([transfer(0, number)] if number % 3 else []))
+        roots.append(replica.root)
+        values.append(replica.read(key))
+    for height in range(7 - KEPT_STATES, 8):
+        value = replica.read(key, height)
+        assert value == values[height]
+        assert value is not None
+        verify_presence(roots[height], key, value, replica.prove(key, height))
+    for height in (-1, 0, 7 - KEPT_STATES - 1, 8):
+        with pytest.raises(StateNotKept):
+            replica.read(key, height)
+        with pytest.raises(StateNotKept):
+            replica.prove(key, height)
+    replica.close()
+    again = opened(tmp_path)
+    assert again.read(key, 7) == values[7]
+    with pytest.raises(StateNotKept, match="there are 7 to 7"):
+        again.prove(key, 6)
 
 
 def test_a_folder_has_one_keeper_and_one_network(tmp_path: Path, opened: Open) -> None:

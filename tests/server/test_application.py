@@ -190,8 +190,13 @@ def test_a_query_is_answered_for_the_last_state_or_refused(bed: Bed, line: Line)
     assert (found.height, found.found.height, found.found.place) == (3, 2, 0)
     nothing = line.ask(query=abci.RequestQuery(path=ENTRY, data=b"nothing", height=3))
     assert decode(nothing.value, EntryAnswer).value is None
+    account = entry_key(Collection.ACCOUNT, ACCOUNTS[0])
+    asked = [line.ask(query=abci.RequestQuery(path=ENTRY, data=account, height=height)) for height in (1, 2, 3)]
+    answers = [decode(answer.value, EntryAnswer) for answer in asked]
+    assert [answer.height for answer in answers] == [1, 2, 3]
+    assert answers[0].value != answers[1].value == answers[2].value
     for path, data, height, number in [
-        (ENTRY, b"", 2, StateNotKept.number),
+        (ENTRY, b"", -1, StateNotKept.number),
         (ENTRY, b"", 4, StateNotKept.number),
         (RECEIPT, b"short", 0, Malformed.number),
         ("/else", b"", 0, Malformed.number),

@@ -12,6 +12,7 @@ what a key holds, or that nothing is there. The entries themselves are kept in a
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -188,19 +189,22 @@ class Staged:
     entries: list[TableEntry]
     removed: list[Digest]
     leaves: list[tuple[int, Digest]]
+    before: Mapping[int, list[MapEntry]]  # the buckets that the writes are in, as they are
 
 
 class MerkleMap:
     """The tree above a table of entries; whoever holds it changes the table through it only, from one thread at a time.
 
     The nodes are kept and hashed by the native module. Memory is taken only where it is written (at most 16 MiB), so
-    that an empty map costs nothing.
+    that an empty map costs nothing. The map can prove what it held up to `kept` updates ago, since it was opened.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, kept: int = 0) -> None:
         self._table = table
         self._tree = _native.MerkleTree(EMPTY)
         self._tree.put([(number, hash_bucket(entries)) for number, entries in table.occupied()])
+        self._tree.keep(kept)
+        self._past: deque[Mapping[int, list[MapEntry]]] = deque(maxlen=kept)
 
     @property
     def root(self) -> Digest:
@@ -221,9 +225,10 @@ class MerkleMap:
             lines.setdefault(bucket_of(name), {})[name] = None
         for name, value_hash, _, _ in entries:
             lines.setdefault(bucket_of(name), {})[name] = MapEntry(name + value_hash)
-        present = dict(self._table.buckets(sorted(lines)))
-        leaves = [(number, hash_bucket(_merged(present.get(number, []), changed))) for number, changed in lines.items()]
-        return Staged(writes=writes, entries=entries, removed=removed, leaves=leaves)
+        before: dict[int, list[MapEntry]] = {number: [] for number in sorted(lines)}
+        before.update(self._table.buckets(before))
+        leaves = [(number, hash_bucket(_merged(before[number], changed))) for number, changed in lines.items()]
+        return Staged(writes=writes, entries=entries, removed=removed, leaves=leaves, before=before)
 
     def root_with(self, staged: Staged) -> Digest:
         """The root that the map would have with staged writes."""
@@ -234,14 +239,21 @@ class MerkleMap:
         self._table.put(staged.entries)
         self._table.delete(staged.removed)
         self._tree.put(staged.leaves)
+        self._past.appendleft(staged.before)
 
-    def prove(self, key: bytes) -> MapProof:
-        """Show what the map holds for a key, or that it holds nothing."""
+    def prove(self, key: bytes, back: int = 0) -> MapProof:
+        """Show what the map holds for a key, or that it holds nothing; or what it held `back` updates ago."""
         key_hash = hash_key(key)
         number = bucket_of(key_hash)
-        siblings = tuple(Digest(sibling) for sibling in self._tree.siblings(number))
-        entries = dict(self._table.buckets([number])).get(number, [])
-        return MapProof(bucket=_show(entries, key_hash), siblings=siblings)
+        siblings = tuple(Digest(sibling) for sibling in self._tree.siblings(number, back))
+        return MapProof(bucket=_show(self._bucket(number, back), key_hash), siblings=siblings)
+
+    def _bucket(self, number: int, back: int) -> list[MapEntry]:
+        """A bucket as it was so many updates ago: of the updates since then the earliest that touched it knows."""
+        for place in range(back - 1, -1, -1):
+            if number in self._past[place]:
+                return self._past[place][number]
+        return dict(self._table.buckets([number])).get(number, [])
 
 
 def verify_presence(root: Digest, key: bytes, value: bytes, proof: MapProof) -> None:

@@ -45,6 +45,7 @@ from edgehold.errors import (
     Malformed,
     OutOfStep,
     StateMismatch,
+    StateNotKept,
     WrongNetwork,
 )
 from edgehold.ledger.draw import KEPT_HEADERS
@@ -62,6 +63,9 @@ SNAPSHOTS = "snapshots"
 """The folder of snapshots in the replica's folder."""
 
 FORMAT = b"edgehold replica 1"
+
+KEPT_STATES = 4
+"""Blocks back whose states can still be asked for: the newest header that somebody knows signs one of these."""
 
 MAX_EXECUTED = 4
 """Proposals of one height whose outcome is kept; a round makes one."""
@@ -126,7 +130,7 @@ class Replica:
         self._storage = Storage(path, self.network, FORMAT, locking="NORMAL")
         try:
             self._heights = Heights(self._storage.database)
-            self._entries = Entries(self._storage)
+            self._entries = Entries(self._storage, KEPT_STATES)
             self._begin()
         except BaseException as error:
             self._storage.close()
@@ -181,13 +185,20 @@ class Replica:
         """The root of the state after the last block: the application hash of the next header."""
         return self.last.root
 
-    def read(self, key: bytes) -> bytes | None:
-        """The value under a flat key."""
-        return self._entries.read(key)
+    def read(self, key: bytes, height: Height | None = None) -> bytes | None:
+        """The value under a flat key in the state after a block, the last if none is named; raises `StateNotKept`."""
+        return self._entries.read(key, self._back(height))
 
-    def prove(self, key: bytes) -> MapProof:
-        """What the map says about a flat key."""
-        return self._entries.prove(key)
+    def prove(self, key: bytes, height: Height | None = None) -> MapProof:
+        """What the map says about a flat key in the state after a block; raises `StateNotKept`."""
+        return self._entries.prove(key, self._back(height))
+
+    def _back(self, height: Height | None) -> int:
+        back = 0 if height is None else self.height - height
+        first = max(0, self.height - self._entries.kept)
+        if not 0 <= back <= self.height - first:
+            raise StateNotKept(f"asked for the state after block {height}, there are {first} to {self.height}")
+        return back
 
     def receipt(self, envelope: Digest) -> PlacedReceipt | None:
         """What became of a transaction, if it was in a block and is remembered."""

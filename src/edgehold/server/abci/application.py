@@ -11,7 +11,7 @@ from typing import Any
 from edgehold.engine.blocks import APP_VERSION, encode_receipt
 from edgehold.engine.replicated import Block, Refused, Replica
 from edgehold.engine.snapshots import manifest_digest
-from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed, StateNotKept
+from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed
 from edgehold.server.abci.frames import frame
 from edgehold.server.abci.genesis import require_genesis
 from edgehold.server.abci.messages import types_pb2 as abci
@@ -114,7 +114,7 @@ class Application:
         )
 
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
-        """An entry with its proof, or a receipt (`wire.query`), of the state that was committed last."""
+        """An entry with its proof in the state after a block, or a receipt (`wire.query`)."""
         replica = self._replica
         try:
             value = encode(self._found(request))
@@ -130,11 +130,10 @@ class Application:
 
     def _found(self, request: abci.RequestQuery) -> EntryAnswer | ReceiptAnswer:
         replica = self._replica
-        if request.height not in (0, replica.height):
-            raise StateNotKept(f"asked for the state after block {request.height}, the last is {replica.height}")
         match request.path:
             case "/entry":
-                return EntryAnswer(replica.height, replica.read(request.data), replica.prove(request.data))
+                at = request.height or replica.height
+                return EntryAnswer(at, replica.read(request.data, at), replica.prove(request.data, at))
             case "/receipt" if len(request.data) == 32:
                 return ReceiptAnswer(replica.height, replica.receipt(Digest(request.data)))
             case _:
