@@ -14,7 +14,7 @@ from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.replicated import Block, Replica
-from edgehold.errors import EdgeholdError
+from edgehold.errors import EdgeholdError, StateNotKept
 from edgehold.ports import Ledger
 from edgehold.verify.header import hash_header, order_validators
 from edgehold.wire.account import Role, Transfer
@@ -22,7 +22,7 @@ from edgehold.wire.codec import encode
 from edgehold.wire.governance import Founder, Genesis, Parameters
 from edgehold.wire.header import ValidatorSet
 from edgehold.wire.ids import Digest
-from edgehold.wire.query import ENTRY, EntryAnswer, PlacedReceipt, ReceiptAnswer
+from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, PlacedReceipt, ReceiptAnswer
 from edgehold.wire.tx import Receipt
 
 FOUNDERS = [key_of(30), key_of(31)]
@@ -66,6 +66,7 @@ class KeptChain(SignedChain):
         super().__init__(GENESIS.chain, order_validators(GENESIS.validators))
         self.replica = Replica(None, GENESIS, SeededRandomness(1, "kept chain"))
         self.waiting: list[bytes] = []
+        self.keeps_last_only = False
         self._one_at_a_time = Lock()
         self.make()
 
@@ -99,9 +100,15 @@ class KeptChain(SignedChain):
     def query(self, path: str, data: bytes, height: int) -> tuple[int, str, bytes]:
         with self._one_at_a_time:
             at = self.replica.height
-            if path == ENTRY:
-                return 0, "", encode(EntryAnswer(at, self.replica.read(data), self.replica.prove(data)))
-            return 0, "", encode(ReceiptAnswer(at, self.replica.receipt(Digest(data))))
+            if path == RECEIPT:
+                return 0, "", encode(ReceiptAnswer(at, self.replica.receipt(Digest(data))))
+            if height and self.keeps_last_only:
+                return StateNotKept.number, "only the last", b""
+            try:
+                at = height or at
+                return 0, "", encode(EntryAnswer(at, self.replica.read(data, at), self.replica.prove(data, at)))
+            except StateNotKept as error:
+                return error.number, str(error), b""
 
     def broadcast(self, transaction: bytes) -> tuple[int, str]:
         with self._one_at_a_time:

@@ -23,6 +23,7 @@ from edgehold.errors import (
     BadNodeAnswer,
     BadSignature,
     ForkFound,
+    HeaderMoved,
     InsufficientCredits,
     LyingNode,
     Malformed,
@@ -34,12 +35,14 @@ from edgehold.errors import (
     UnknownAccount,
     WrongNetwork,
 )
+from edgehold.ledger.state import get_account
 from edgehold.remote.ledger import RemoteLedger
 from edgehold.remote.node import Node
 from edgehold.remote.nodes import Nodes
 from edgehold.remote.trust import TrustStore
 from edgehold.verify.header import verify_header
 from edgehold.verify.inclusion import verify_answer
+from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.account import Account, Role, Transfer
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.entry import Collection, entry_key
@@ -107,6 +110,17 @@ def test_a_transaction_takes_effect_and_everything_about_it_is_proved(
     assert (ledger.genesis, ledger.network) == (GENESIS, NETWORK)
 
 
+def test_who_saw_a_receipt_reads_what_it_says(chain: KeptChain, serve: Serve, reach: Reach) -> None:
+    """Also if the newest header was looked at so lately that it is not asked for again."""
+    ledger = reach(serve(chain), clock=chain, refresh=60)
+    envelope = ledger.submit(transfer(0, 30))
+    assert credits_of(ledger.read(FIRST)) == 1000
+    chain.advance(1)
+    assert ledger.receipt(envelope) is not None
+    assert credits_of(ledger.read(FIRST)) == 970
+    assert ledger.height() == 3
+
+
 def test_the_same_bytes_again_have_one_effect_and_one_receipt(chain: KeptChain, serve: Serve, reach: Reach) -> None:
     ledger = reach(serve(chain), clock=chain)
     first = ledger.submit(transfer(0, 30))
@@ -135,6 +149,7 @@ def test_a_refusal_by_the_rules_is_proved_as_well(chain: KeptChain, serve: Serve
 def test_an_answer_for_a_state_that_no_header_signs_yet_waits_for_the_next(
     chain: KeptChain, serve: Serve, reach: Reach
 ) -> None:
+    chain.keeps_last_only = True
     ledger = reach(serve(chain), clock=chain)
     ledger.submit(transfer(0, 30))
     chain.make()
@@ -145,8 +160,30 @@ def test_an_answer_for_a_state_that_no_header_signs_yet_waits_for_the_next(
     assert (signed.header.height, credits_of(value)) == (3, 970)
 
 
+def test_a_state_that_never_stands_still_is_read_without_waiting(chain: KeptChain, serve: Serve, reach: Reach) -> None:
+    """Every block changes it; what belongs together is read under one header, and nothing is waited for."""
+    ledger = reach(serve(chain), clock=chain, patience=0, refresh=60)
+    for number in range(1, 6):
+        ledger.submit(transfer(0, number))
+        chain.make()
+        ledger._fresh_until = 0
+        state, _ = proved_state(ledger, ProofCache(headers=ledger.light))
+        ledger.submit(transfer(0, 100 + number))
+        chain.make()
+        paid = sum(range(1, number)) + sum(range(101, 100 + number))
+        assert [get_account(state, one).credits for one in ACCOUNTS] == [1000 - paid, 1000 + paid]
+    ledger._fresh_until = 0
+    state, _ = proved_state(ledger, ProofCache(headers=ledger.light))
+    for _ in range(6):
+        chain.broadcast(transfer(0, chain.height + 200))
+        chain.make()
+    with pytest.raises((HeaderMoved, StaleNode)):
+        get_account(state, ACCOUNTS[0])
+
+
 def test_a_header_that_came_meanwhile_signs_the_answer(chain: KeptChain, serve: Serve, reach: Reach) -> None:
     """The newest header that was looked at is older than the state; the one after it has signed that state already."""
+    chain.keeps_last_only = True
     ledger = reach(serve(chain), clock=chain, patience=0.1, refresh=60)
     assert ledger.height() == 1
     ledger.submit(transfer(0, 30))

@@ -130,6 +130,8 @@ def test_what_is_trusted_is_kept_and_shared_between_processes(serve: Serve, foll
     assert follow(node, clock=chain, path=path).newest().height == 30
     other = follow(node, clock=chain, path=path)
     node.asked.clear()
+    assert other.at(30) == other.seen == chain.light(30)
+    assert node.asked == []
     assert other.newest() == chain.light(30)
     assert node.asked == ["commit"]
     with pytest.raises(WrongLedger, match="network is another"):

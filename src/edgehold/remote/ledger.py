@@ -96,7 +96,7 @@ class RemoteLedger:
         self.light = LightClient(nodes, genesis, store, clock, randomness, trust or Trust())
         self._refresh = refresh
         self._patience = patience
-        self._newest: tuple[float, LightBlock] | None = None
+        self._fresh_until = 0.0
         self._blocks: OrderedDict[Height, list[tuple[bytes, Receipt]]] = OrderedDict()
         self._sent: OrderedDict[bytes, int] = OrderedDict()
         self._refused: OrderedDict[Digest, Receipt] = OrderedDict()
@@ -143,7 +143,7 @@ class RemoteLedger:
         end = monotonic() + seconds
         while (height := self.height()) <= above and monotonic() < end:
             sleep(POLL)
-            self._newest = None
+            self._fresh_until = 0.0
         return height
 
     # ── the state ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,14 +155,14 @@ class RemoteLedger:
     def prove(self, key: bytes) -> tuple[SignedHeader, bytes | None, MapProof]:
         """The last signed state's value with its proof, verified, and the header whose application hash is that state.
 
-        A node answers for what it committed last. Its next header may sign that, which is waited for; while the state
-        stands still, the newest signs it already.
+        A node is asked for the state that the newest header signs. One that keeps its last state only answers for that:
+        its next header may sign it, which is waited for; while the state stands still, the newest signs it already.
         """
         newest = self._look().signed
         return self._nodes.ask(lambda node: self._proved(node, key, newest))
 
     def _proved(self, node: Node, key: bytes, newest: SignedHeader) -> tuple[SignedHeader, bytes | None, MapProof]:
-        answer = _answer_of(node, node.query(ENTRY, key), EntryAnswer)
+        answer = _entry(node, key, newest.header.height - 1)
         if answer.height < newest.header.height - 1:
             raise StaleNode(
                 f"{node.address} answers for the state after block {answer.height}, header {newest.header.height} was seen"
@@ -190,16 +190,15 @@ class RemoteLedger:
             if monotonic() > end:
                 raise StaleNode(f"{node.address}: header {height}, which signs its answer, has not come")
             sleep(POLL)
-        if block.height > self._look().height:
-            self._newest = monotonic() + self._refresh, block
         return block.signed
 
     def _look(self) -> LightBlock:
-        """The newest header, asked for again only when the one that is known is no more fresh."""
-        seen = self._newest
-        if seen is None or monotonic() >= seen[0]:
-            seen = self._newest = monotonic() + self._refresh, self.light.newest()
-        return seen[1]
+        """The newest header; nodes are asked again only when the one that was seen last is no more fresh."""
+        if self.light.seen is None or monotonic() >= self._fresh_until:
+            newest = self.light.newest()
+            self._fresh_until = monotonic() + self._refresh
+            return newest
+        return self.light.seen
 
     # ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -330,6 +329,14 @@ def _answer_of(node: Node, said: Said, kind: type[T]) -> T:
         return decode(said.value, kind)
     except Malformed as error:
         raise LyingNode(f"{node.address}: {error}") from error
+
+
+def _entry(node: Node, key: bytes, height: Height) -> EntryAnswer:
+    """What a node says of the state after a block, or, if it does not keep that, of its last."""
+    said = node.query(ENTRY, key, height)
+    if said.code == StateNotKept.number:
+        said = node.query(ENTRY, key)
+    return _answer_of(node, said, EntryAnswer)
 
 
 def _shows(signed: SignedHeader, key: bytes, answer: EntryAnswer) -> bool:

@@ -165,6 +165,8 @@ class LightClient:
         self._sets: dict[Digest, ValidatorSet] = {hash_validators(self._founding): self._founding}
         self._known: OrderedDict[int, LightBlock] = OrderedDict()
         self._changing = RLock()
+        self.seen: LightBlock | None = None
+        """The newest header that was looked at in this process."""
         self.confirmed_at: Height = 0
         """The highest header that another node than the one asked has shown as well."""
 
@@ -173,7 +175,7 @@ class LightClient:
     def newest(self) -> LightBlock:
         """The newest header that a node shows, verified, compared and kept; never below one that was seen before."""
         with self._acting():
-            return self._nodes.ask(self._advance)
+            return self._look()
 
     def at(self, height: Height) -> LightBlock | None:
         """The header of a height; None if no node has one yet."""
@@ -182,7 +184,9 @@ class LightClient:
                 return None
             last = self._store.last()
             if last is None or height > last.height:
-                last = self._nodes.ask(self._advance)
+                last = self._look()
+            elif self.seen is None or last.height > self.seen.height:
+                self.seen = last  # another process saw it
             if height > last.height:
                 return None
             return self._known.get(height) or self._nodes.ask(lambda node: self._find(node, height))
@@ -239,6 +243,10 @@ class LightClient:
         return block
 
     # ── going on ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look(self) -> LightBlock:
+        self.seen = self._nodes.ask(self._advance)
+        return self.seen
 
     def _advance(self, node: Node) -> LightBlock:
         """The newest header of one node, if it is none that lags."""
