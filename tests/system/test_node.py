@@ -316,3 +316,25 @@ def test_without_the_program_the_error_says_how_to_get_it(stopped: Home, monkeyp
 def test_the_version_is_the_one_that_is_built() -> None:
     modules = (Path(__file__).parents[2] / "tools" / "cometbft" / "go.mod").read_text()
     assert re.search(rf"github.com/cometbft/cometbft v{VERSION}\b", modules)
+
+
+def test_systemd_is_told_when_a_node_answers_and_stops(stopped: Home, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(40)
+        start = [sys.executable, "-m", "edgehold.cli", "node", "start", "--json", "--home", str(stopped.folder)]
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as node:
+            assert told.recv(64) == b"READY=1"
+            node.terminate()
+            assert told.recv(64) == b"STOPPING=1"
+        assert node.returncode == 0
+
+
+def test_the_unit_for_systemd_starts_a_command_that_there_is() -> None:
+    unit = (Path(__file__).parents[2] / "packaging" / "systemd" / "edgehold-node.service").read_text()
+    (command,) = re.findall(r"^ExecStart=/opt/edgehold/bin/edgehold (.+)$", unit, re.MULTILINE)
+    ran = subprocess.run(
+        [sys.executable, "-m", "edgehold.cli", *command.split()], capture_output=True, text=True, check=False
+    )
+    assert json.loads(ran.stdout)["error"]["error"] == "NoNode"  # this machine has none there

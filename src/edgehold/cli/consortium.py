@@ -57,7 +57,8 @@ def create(
 
     \b
     Examples:
-      edgehold network create alpha/founder.cbor beta/founder.cbor gamma/founder.cbor --chain care
+      edgehold network create alpha/founder.cbor beta/founder.cbor gamma/founder.cbor \\
+        --chain care --set block_interval_ms=2000
       edgehold network create alpha/founder.cbor --chain trial --set least_panel=20 --out trial --json
     """
     claims = [read_founder_file(file) for file in files]
@@ -86,7 +87,7 @@ def with_values(parameters: Parameters, values: Sequence[str]) -> Parameters:
             raise UsageError(f"--set {value}: a parameter is set as NAME=NUMBER; there are {', '.join(numbers)}")
         numbers[name] = int(number)
     try:
-        return msgspec.convert(numbers, Parameters)
+        return msgspec.convert(list(numbers.values()), Parameters)
     except msgspec.ValidationError as error:
         raise UsageError(f"--set: {error}") from error
 

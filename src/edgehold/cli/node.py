@@ -22,6 +22,7 @@ from edgehold.server.founding import read_founder_file
 from edgehold.server.home import found_home, make_home, open_home, peer_name, read_settings
 from edgehold.server.inspection import Status, ask_status
 from edgehold.server.logs import Log
+from edgehold.server.loopback import wait_for_height
 from edgehold.server.pair import Duty, run_node, running
 from edgehold.server.replay import roll_back, snapshots_of, take_snapshot, verify_home
 from edgehold.system import SystemClock, SystemRandomness
@@ -195,16 +196,21 @@ def start(home: Path, restart: bool, as_json: bool) -> None:
 
 @node.command(short_help="How a node is.")
 @home_option
+@click.option(
+    "--wait", "seconds", type=click.FloatRange(min=0), help="Wait so many seconds until it is at the last block."
+)
 @json_option
-def status(home: Path, as_json: bool) -> None:
+def status(home: Path, seconds: float | None, as_json: bool) -> None:
     """Ask the node of a home: its height, whether it catches up, its peers, the validators.
 
     \b
     Examples:
       edgehold node status --home alpha
-      edgehold node status --home alpha --json
+      edgehold node status --home alpha --wait 60 --json
     """
     opened = open_home(home)
+    if seconds is not None:
+        wait_for_height(opened, 1, seconds)
     pid = running(opened)
     if pid is None:
         raise NodeNotReady(f"the node in {home} does not run")
@@ -216,12 +222,15 @@ def status_lines(home: Path, found: Status) -> list[str]:
     """A node for people."""
     total = sum(found.validators.values())
     rows = [[key[:16], str(power), f"{power / total:.0%}"] for key, power in found.validators.items()]
-    return [
+    heads = [
         f"{found.name} in {home}: node {found.node}, chain {found.chain}",
         f"height {found.height}, {found.block_age:.0f} s ago{', catching up' if found.catching_up else ''}; "
         f"keeps blocks from {found.first_height}; the application is at {found.application_height}",
         f"voting power {found.power} of {total}" if found.power else "it follows; it has no voting power",
         f"{len(found.peers)} peers: {', '.join(sorted(found.peers.values()))}",
+    ]
+    return [
+        *(line for head in heads for line in wrap(head, "  ")),
         *table(rows, ["consensus key", "power", "share"]),
     ]
 
@@ -292,7 +301,7 @@ def rollback(home: Path, yes: bool, as_json: bool) -> None:
     confirm(yes, f"Take back the last block's effect in {home}?")
     said, aside = roll_back(opened)
     facts = {"home": str(home), "cometbft": said, "aside": str(aside) if aside else None}
-    emit(as_json, facts, [said, f"the state is set aside in {aside}" if aside else "there was no state"])
+    emit(as_json, facts, [*wrap(said, "  "), f"the state is set aside in {aside}" if aside else "there was no state"])
 
 
 @node.command(short_help="Snapshots for newcomers.")

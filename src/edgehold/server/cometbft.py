@@ -117,11 +117,15 @@ class Settings:
     sync: Sync | None = None
 
 
+def listens_at(address: str) -> str:
+    """Where a node listens for those who reach it at an address: on every interface, or on this machine alone."""
+    host, _, port = address.rpartition(":")
+    return address if host.startswith("127.") or host == "localhost" else f"0.0.0.0:{port}"
+
+
 def write_settings(one: Settings) -> str:
     """The text of config.toml: what differs from CometBFT's own defaults, and what this program reads itself."""
-    host, _, port = one.address.rpartition(":")
-    is_loopback = host.startswith("127.") or host == "localhost"
-    listen = f"{host}:{port}" if is_loopback else f"0.0.0.0:{port}"
+    is_loopback = listens_at(one.address) == one.address
     tables: dict[str, dict[str, Any]] = {
         "": {
             "moniker": one.name,
@@ -136,7 +140,7 @@ def write_settings(one: Settings) -> str:
             "max_body_bytes": 4 << 20,
         },
         "p2p": {
-            "laddr": f"tcp://{listen}",
+            "laddr": f"tcp://{listens_at(one.address)}",
             "external_address": one.address,
             "persistent_peers": ",".join(one.peers),
             "addr_book_strict": False,

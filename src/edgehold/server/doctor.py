@@ -17,7 +17,7 @@ from edgehold.remote.ledger import NO_TRANSACTIONS
 from edgehold.remote.node import Node
 from edgehold.remote.rpc import Rpc
 from edgehold.server.abci.genesis import cometbft_genesis
-from edgehold.server.cometbft import find_cometbft, read_key_file, require_version
+from edgehold.server.cometbft import find_cometbft, listens_at, read_key_file, require_version
 from edgehold.server.home import Home, network_of_home, read_settings
 from edgehold.server.inspection import ask_status, reachable
 from edgehold.server.pair import running
@@ -140,8 +140,7 @@ def _disk(home: Home) -> str:
 
 def _ports(home: Home, *, is_up: bool) -> str:
     settings = read_settings(home)
-    port = settings.address.rpartition(":")[2]
-    named = {"rpc": settings.rpc, "health": settings.health, "peers": f"127.0.0.1:{port}"}
+    named = {"rpc": settings.rpc, "health": settings.health, "peers": listens_at(settings.address)}
     if is_up:
         for name, address in named.items():
             if not _answers(reachable(address)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from edgehold.errors import FolderInUse, NodeError, NodeNotReady, NotFound
@@ -28,6 +29,7 @@ PATIENCE = 90.0
 """Seconds in which a network on one machine makes its first block, or a node ends."""
 
 LOOK = 0.1
+FIRST_PORT, LAST_PORT = 15_000, 32_000
 
 
 def homes_in(folder: Path) -> list[Home]:
@@ -94,19 +96,17 @@ def _spawn(home: Home) -> subprocess.Popen[bytes]:
 
 
 def wait_for_height(home: Home, height: int, seconds: float = PATIENCE) -> Status:
-    """The status of a node as soon as it has a block of this height; raises `NodeNotReady`."""
-    end, trouble = time.monotonic() + seconds, "no block yet"
+    """The status of a node as soon as it has a block of this height, and all that others have; raises `NodeNotReady`."""
+    end, trouble = time.monotonic() + seconds, "it does not answer yet"
     while time.monotonic() < end:
         try:
             status = ask_status(read_settings(home).rpc)
         except NodeError as error:
             trouble = str(error)
         else:
-            if status.height >= height:
+            if status.height >= height and not status.catching_up:
                 return status
-            trouble = f"height {status.height}"
-        if running(home) is None:
-            raise NodeNotReady(f"the node in {home.folder} ended; {home.folder / LOG} says why")
+            trouble = f"height {status.height}{', catching up' if status.catching_up else ''}"
         time.sleep(LOOK)
     raise NodeNotReady(f"the node in {home.folder} has not reached height {height} within {seconds:.0f} s: {trouble}")
 
@@ -145,11 +145,15 @@ def _is_there(pid: int) -> bool:
 
 
 def free_ports(count: int) -> Sequence[int]:
-    """Ports of the loopback address that nobody listens on now, all different."""
-    with ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            one = held.enter_context(socket.socket())
-            one.bind(("127.0.0.1", 0))
-            ports.append(int(one.getsockname()[1]))
-        return ports
+    """Ports of the loopback address that nobody listens on now, all different.
+
+    They are below those that a system gives to outgoing connections, which would take them while a node is down.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
