@@ -44,7 +44,11 @@ class Line:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._reader = FrameReader()
 
     def ask(self, **request: Any) -> Any:
@@ -193,8 +197,14 @@ def init_chain(genesis: Genesis) -> abci.RequestInitChain:
 
 
 def listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+    """Whether an application answers on a socket."""
+    try:
+        line = Line(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    line.ask(echo=abci.RequestEcho(message="there?"))
+    line.close()
+    return True
 
 
 @contextmanager
