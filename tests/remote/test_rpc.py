@@ -185,6 +185,13 @@ def test_what_is_no_answer_is_refused(served: ServedNode, node: Node, body: byte
         node.signed_header()
 
 
+def test_the_answer_to_another_call_is_refused(served: ServedNode, replayed: Callable[[str], Node]) -> None:
+    node = replayed("commit")
+    node.signed_header()
+    with pytest.raises(BadNodeAnswer, match="with the answer to 1"):
+        node.signed_header()
+
+
 def change(path: str, value: Any) -> Callable[[Any, Any], Any]:
     """A lie: one place of the result is another."""
 
