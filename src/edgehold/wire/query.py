@@ -5,10 +5,10 @@ of header h+1 (state 0 is genesis, under header 1). Header h+1 is there only whe
 it, unless an earlier header signs the same root, as the header of an empty block does.
 
 A query for an entry may name the height of the state it wants, usually the one that the newest known header signs; 0 is
-the last one committed. A keeper answers for the last state at least, and for earlier ones as far as it keeps them. An answer has code 0 and these bytes as its value; every other code
-is the number of one of our errors (`StateNotKept` for a state that is kept no longer, `Malformed` for a query that is
-none), its log the facts. The same codes answer a transaction at its door (CheckTx); in a block the code is the
-receipt's number and the data are the encoded receipt.
+the last one committed. A keeper answers for the last state at least, and for earlier ones as far as it keeps them. An
+answer has code 0 and these bytes as its value; every other code is the number of one of our errors (`StateNotKept` for
+a state that is kept no longer, `Malformed` for a query that is none), its log the facts. The same codes answer a
+transaction at its door (CheckTx); in a block the code is the receipt's number and the data are the encoded receipt.
 """
 
 from __future__ import annotations
