@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -21,6 +24,7 @@ import apsw
 import msgspec
 import pytest
 
+from edgehold.cli import run
 from edgehold.engine.replicated import FILE
 from edgehold.ledger.genesis import read_genesis, write_genesis
 from edgehold.server.cometbft import VERSION
@@ -28,16 +32,18 @@ from edgehold.server.founding import read_founder_file
 from edgehold.server.home import Home, open_home, peer_name, read_settings
 from edgehold.server.inspection import ask_status
 from edgehold.server.loopback import LOG, free_ports, homes_in, start_nodes, wait_for_height
-from edgehold.server.pair import running
+from edgehold.server.pair import RESTARTS, running
 
 pytestmark = pytest.mark.system
 
 
 def edgehold(*words: str, code: int = 0) -> Any:
-    """Run a command as a user does; what it says with --json."""
-    ran = subprocess.run([sys.executable, "-m", "edgehold.cli", *words, "--json"], capture_output=True, text=True)
-    assert ran.returncode == code, ran.stdout + ran.stderr
-    return json.loads(ran.stdout)
+    """Run a command; what it says with --json."""
+    said, log = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(log):
+        ended = run([*words, "--json"])
+    assert ended == code, said.getvalue() + log.getvalue()
+    return json.loads(said.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -171,17 +177,62 @@ def stop(home: Home) -> None:
     wait_for(lambda: running(home) is None, "the node to end")
 
 
+def node_here(home: Home, *options: str, meanwhile: Callable[[], None], code: int = 0) -> dict[str, Any]:
+    """Run a node in this process while something happens to it; then it is told to stop."""
+    troubles: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            wait_for(lambda: running(home) is not None, "the node to begin")
+            meanwhile()
+        except BaseException as trouble:
+            troubles.append(trouble)
+        if code == 0 or troubles:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stop(home)
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        said = edgehold("node", "start", *options, "--home", str(home.folder), code=code)
+    finally:
+        thread.join()
+    assert troubles == []
+    return dict(said)
+
+
+def kill_application(home: Home) -> None:
+    """As soon as there is one that has begun."""
+    wait_for(lambda: home.socket.exists(), "the application")
+    (pid,) = [int(line.split()[0]) for line in processes_in(home.folder) if "edgehold.server.application" in line]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "its end")
+
+
+def test_a_node_runs_until_it_is_told_to_stop(folder: Path) -> None:
+    home = homes_in(folder)[0]
+    said = node_here(home, meanwhile=lambda: wait_for(lambda: ask(home, "/readyz")[0] == 200, "the node"))
+    assert said["stopped"]
+    assert processes_in(home.folder) == []
+    assert not home.socket.exists()
+
+
 def test_a_node_without_restart_ends_with_an_error_when_a_half_is_killed(folder: Path) -> None:
     home = homes_in(folder)[0]
-    stop(home)
-    command = [sys.executable, "-m", "edgehold.cli", "node", "start", "--home", str(home.folder), "--json"]
-    with (home.folder / LOG).open("w") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as node:
-        wait_for(lambda: "cometbft" in halves(home), "both halves")
-        os.kill(halves(home)["application"], signal.SIGKILL)
-        said, _ = node.communicate(timeout=30)
-        assert node.returncode == 1
-    assert json.loads(said)["error"]["error"] == "NodeEnded"
-    assert "SIGKILL" in json.loads(said)["error"]["message"]
+    error = node_here(home, meanwhile=lambda: kill_application(home), code=1)["error"]
+    assert error["error"] == "NodeEnded"
+    assert "application ended by SIGKILL" in error["message"]
+
+
+def test_a_node_that_fails_again_and_again_ends(folder: Path) -> None:
+    home = homes_in(folder)[0]
+
+    def kill_again_and_again() -> None:
+        for _ in range(RESTARTS):
+            kill_application(home)
+
+    error = node_here(home, "--restart", meanwhile=kill_again_and_again, code=1)["error"]
+    assert f"{RESTARTS} times within" in error["message"]
 
 
 def test_a_home_has_one_node(folder: Path) -> None:

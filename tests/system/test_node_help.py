@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import click
 import pytest
 
 from edgehold.cli import edgehold as whole
+from edgehold.cli import run
 from edgehold.cli.output import WIDTH
 from edgehold.server.home import open_home
 from edgehold.server.loopback import free_ports, wait_for_height
@@ -100,10 +103,11 @@ class Validator:
             assert all(len(line) <= WIDTH for line in said.splitlines()), said
 
     def edgehold(self, *words: str) -> str:
-        command = [sys.executable, "-m", "edgehold.cli", *words]
-        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
-        assert ran.returncode == 0, (words, ran.stdout, ran.stderr)
-        return ran.stdout
+        said, log = io.StringIO(), io.StringIO()
+        with redirect_stdout(said), redirect_stderr(log):
+            ended = run(list(words))
+        assert ended == 0, (words, said.getvalue(), log.getvalue())
+        return said.getvalue()
 
     def start(self, words: list[str]) -> None:
         """Start a node and do not wait for it."""
@@ -120,7 +124,8 @@ class Validator:
 
 
 @pytest.fixture
-def validator(tmp_path: Path) -> Iterator[Validator]:
+def validator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Validator]:
+    monkeypatch.chdir(tmp_path)
     one = Validator(tmp_path)
     try:
         yield one
