@@ -109,6 +109,13 @@ def ask(home: Home, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+def listens(home: Home) -> bool:
+    try:
+        return ask(home, "/healthz")[0] > 0
+    except OSError:
+        return False
+
+
 def metrics(home: Home) -> dict[str, float]:
     status, text = ask(home, "/metrics")
     assert status == 200
@@ -211,8 +218,18 @@ def kill_application(home: Home) -> None:
 
 def test_a_node_runs_until_it_is_told_to_stop(folder: Path) -> None:
     home = homes_in(folder)[0]
-    said = node_here(home, meanwhile=lambda: wait_for(lambda: ask(home, "/readyz")[0] == 200, "the node"))
-    assert said["stopped"]
+    begun: list[str] = []
+
+    def look() -> None:
+        wait_for(lambda: listens(home), "the node's own port")
+        begun.append(ask(home, "/metrics")[1])
+        wait_for(lambda: ask(home, "/readyz")[0] == 200, "the node")
+        assert ask(home, "/healthz")[0] == 200
+        assert ask(home, "/anything")[0] == 404
+        assert metrics(home)["edgehold_answers"] == 1
+
+    assert node_here(home, meanwhile=look)["stopped"]
+    assert "edgehold_answers 0" in begun[0].splitlines()
     assert processes_in(home.folder) == []
     assert not home.socket.exists()
 
