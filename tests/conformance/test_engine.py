@@ -12,6 +12,9 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_chain import ServedLedger
+from played import PlayedLedger, served
+from served_node import ServedNode
 
 from edgehold.crypto.cose import sign1
 from edgehold.crypto.names import account_id, network_id
@@ -19,6 +22,7 @@ from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
+from edgehold.engine.replicated import Replica
 from edgehold.errors import (
     BadSignature,
     Expired,
@@ -29,6 +33,11 @@ from edgehold.errors import (
     WrongNetwork,
 )
 from edgehold.ports import Ledger
+from edgehold.remote.ledger import RemoteLedger
+from edgehold.remote.node import Node
+from edgehold.remote.nodes import Nodes
+from edgehold.remote.rpc import Rpc
+from edgehold.remote.trust import TrustStore
 from edgehold.verify.header import order_validators, verify_header, verify_next_header
 from edgehold.verify.inclusion import verify_answer
 from edgehold.wire.account import Account, Role, Transfer
@@ -94,7 +103,41 @@ def embedded_in_memory() -> Iterator[Kept]:
         yield kept
 
 
-ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk]
+@contextmanager
+def replicated() -> Iterator[Kept]:
+    """The application on its socket, asked by a stand-in for a CometBFT of one validator."""
+    with TemporaryDirectory() as name:
+        folder, clock = Path(name), SteppingClock(START, 10**9)
+        replica = Replica(folder, GENESIS, SeededRandomness(0, "conformance"))
+        with served(replica, folder / "socket") as failure:
+            ledger = PlayedLedger(folder / "socket", GENESIS, VALIDATOR, clock)
+            yield Kept(ledger, ledger.advance)
+            ledger.close()
+            assert failure() is None
+        replica.close()
+
+
+@contextmanager
+def remote() -> Iterator[Kept]:
+    """The same replica behind the RPC of a node, over HTTP: every answer is verified."""
+    with TemporaryDirectory() as name:
+        folder, clock = Path(name), SteppingClock(START, 10**9)
+        replica = Replica(folder, GENESIS, SeededRandomness(0, "conformance"))
+        with served(replica, folder / "socket") as failure:
+            played = PlayedLedger(folder / "socket", GENESIS, VALIDATOR, clock)
+            node = ServedNode(ServedLedger(played, played.refused))
+            nodes = Nodes([Node(Rpc(node.address))])
+            store, dice = TrustStore(folder / "trusted.sqlite", NETWORK), SeededRandomness(1, "conformance")
+            ledger = RemoteLedger(nodes, GENESIS, store, clock, dice, refresh=0)
+            yield Kept(ledger, played.advance)
+            ledger.close()
+            node.close()
+            played.close()
+            assert failure() is None
+        replica.close()
+
+
+ENGINES: list[Callable[[], AbstractContextManager[Kept]]] = [embedded_in_memory, embedded_on_disk, replicated, remote]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
@@ -219,7 +262,7 @@ def test_engines_agree_on_roots_receipts_and_proofs(steps: list[Step]) -> None:
                 assert len({kept.ledger.submit(transfer(*payment)) for kept in engines}) == 1
             assert len({kept.advance(heights) for kept in engines}) == 1
         told = [everything(kept.ledger) for kept in engines]
-        assert told[0] == told[1]
+        assert told[0] == told[1] == told[2]
         assert sum(balance(engines[0].ledger, account) for account in ACCOUNTS) == 200
 
 

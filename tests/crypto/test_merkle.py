@@ -170,7 +170,12 @@ def test_the_root_depends_on_the_content_alone(
     table = MemoryTable()
     tree = MerkleMap(table)
     tree.update(dict(first))
-    tree.update(second)
+    before = tree.root, tree.prove(asked)
+    staged = tree.stage(second)
+    foreseen = tree.root_with(staged)
+    assert (tree.root, tree.prove(asked)) == before
+    tree.apply(staged)
+    assert tree.root == foreseen
     content = {key: value for key, value in (first | second).items() if value is not None}
     assert tree.root == map_of(content).root == MerkleMap(table).root
     proof = tree.prove(asked)
@@ -189,7 +194,10 @@ def test_the_tree_is_hashed_as_the_paper_says(puts: list[list[tuple[int, bytes]]
         empty.append(sha256(b"\x01" + 2 * empty[-1]).digest())
     tree, leaves = _native.MerkleTree(empty), [empty[0]] * 8
     for put in puts:
+        foreseen, before = tree.root_with(put), tree.root
+        assert tree.root == before
         tree.put(put)
+        assert tree.root == foreseen
         for place, digest in put:
             leaves[place] = empty[0] if digest == bytes(32) else digest
     levels = [leaves]
@@ -216,6 +224,47 @@ def test_the_tree_refuses_what_does_not_fit() -> None:
     for empty in [[], [bytes(32)] * 26, [bytes(31)]]:
         with pytest.raises(ValueError, match=r"levels|31 bytes"):
             _native.MerkleTree(empty)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    updates=st.lists(
+        st.dictionaries(
+            st.sampled_from([str(number).encode() for number in CROWD[:70]] + [b"a", b"b"]),
+            st.none() | st.binary(max_size=3),
+            max_size=40,
+        ),
+        max_size=7,
+    )
+)
+def test_what_the_map_held_some_updates_ago_is_proved_under_the_root_of_then(
+    updates: list[dict[bytes, bytes | None]],
+) -> None:
+    """Also where a bucket is large then or now: the keys fall into few buckets."""
+    tree = MerkleMap(MemoryTable(), kept=3)
+    held: list[tuple[Digest, dict[bytes, bytes | None]]] = [(tree.root, {})]
+    for update in updates:
+        tree.update(update)
+        held.insert(0, (tree.root, {**held[0][1], **update}))
+    for back, (root, entries) in enumerate(held[:4]):
+        for key in [*entries, b"nobody"]:
+            proof, value = tree.prove(key, back), entries.get(key)
+            if value is None:
+                verify_absence(root, key, proof)
+            else:
+                verify_presence(root, key, value, proof)
+    for back in range(min(len(updates), 3) + 1, 6):
+        with pytest.raises(ValueError, match="are kept"):
+            tree.prove(b"a", back)
+
+
+def test_a_map_that_keeps_nothing_proves_what_it_holds() -> None:
+    tree = MerkleMap(MemoryTable())
+    tree.update({b"a": b"1"})
+    tree.update({b"a": b"2"})
+    verify_presence(tree.root, b"a", b"2", tree.prove(b"a"))
+    with pytest.raises(ValueError, match="1 writes back, 0 are kept"):
+        tree.prove(b"a", 1)
 
 
 # ── a large bucket ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -474,12 +474,12 @@ def another_outcome(market: Market, run: Run) -> Odd:
 
 
 def a_block_between(market: Market, run: Run) -> Odd:
-    """A node whose ledger goes on while it is read."""
+    """A node whose state goes on while it is read."""
     ledger = market.world.ledger
 
     def prove(key: bytes) -> Any:
         if key[0] == Collection.TASK:
-            ledger.advance()
+            market.world.do("treasurer", Transfer(account_of("customer"), 1))
         return ledger.prove(key)
 
     return Odd(ledger, prove=prove)

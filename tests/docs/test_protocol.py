@@ -7,12 +7,15 @@ import inspect
 import re
 from pathlib import Path
 
+from edgehold.engine.blocks import MAX_BLOCK
+from edgehold.engine.replicated import Replica
 from edgehold.ledger.draw import DRAWS, KEPT_HEADERS, LONGEST_JOIN
 from edgehold.ledger.rules.programs import MOST_BITS
 from edgehold.sandbox.limits import MOST_LIMITS
 from edgehold.verify.certificate import CERTIFICATE_LIMIT, verify_certificate
 from edgehold.wire.codec import MAX_MESSAGE
 from edgehold.wire.report import MAX_JOB, MAX_PANELS, PERMIT_EXTENSION
+from edgehold.wire.snapshot import MAX_PIECE_ITEMS, PIECE
 from edgehold.wire.task import MAX_SEALED_SHARE
 from edgehold.wire.tx import MAX_TRANSACTION, RESERVED_TAGS
 
@@ -53,10 +56,19 @@ def test_the_certificate_s_steps_are_those_of_the_code() -> None:
         assert step in PAGE
 
 
+def test_the_rules_of_a_vote_are_those_of_the_code() -> None:
+    rules = re.findall(r"^\d\. .+$", inspect.getdoc(Replica.objection) or "", re.MULTILINE)
+    assert len(rules) == 3
+    for rule in rules:
+        assert rule in PAGE
+
+
 def test_the_limits_are_those_of_the_code() -> None:
     numbers = (MAX_TRANSACTION, MAX_MESSAGE, LONGEST_JOIN, MOST_BITS, MAX_SEALED_SHARE, CERTIFICATE_LIMIT, KEPT_HEADERS)
     for number in numbers:
         assert f"{number:,}" in PAGE, number
+    assert (PIECE, MAX_BLOCK) == (1 << 20, 1 << 20)
+    assert f"2^20 bytes or {MAX_PIECE_ITEMS:,} items" in PAGE
     assert f"{LONGEST_JOIN}, in {DRAWS} draws" in PAGE
     assert f"panels of a task; slots of a panel | {MAX_PANELS}; 256" in PAGE
     assert (MOST_LIMITS.fuel, MOST_LIMITS.memory_bytes, MOST_LIMITS.deadline_ms) == (10**11, 512 << 20, 10_000)

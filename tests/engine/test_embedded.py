@@ -18,7 +18,7 @@ from edgehold.crypto.cose import open1, sign1, signed_bytes
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
-from edgehold.engine import chain, embedded
+from edgehold.engine import embedded
 from edgehold.engine.embedded import FILE, EmbeddedLedger
 from edgehold.engine.keeper import Keeper
 from edgehold.engine.machine import Request, View
@@ -194,8 +194,8 @@ def test_what_can_be_read_is_signed_by_the_last_header(ledger: EmbeddedLedger) -
 def test_values_kept_in_memory_are_those_on_disk(
     tmp_path: Path, open_ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "KEPT_VALUES", 3)
-    monkeypatch.setattr(chain, "SMALL_VALUE", 4)
+    monkeypatch.setattr("edgehold.engine.entries.KEPT_VALUES", 3)
+    monkeypatch.setattr("edgehold.engine.entries.SMALL_VALUE", 4)
     ledger = open_ledger(tmp_path)
     keys = [b"a", b"b", b"c", b"d", b"e"]
     held: dict[bytes, bytes | None] = dict.fromkeys(keys)
@@ -211,7 +211,7 @@ def test_values_kept_in_memory_are_those_on_disk(
         ledger.advance()
         held |= change
         assert {key: ledger.read(key) for key in keys} == held
-        assert len(ledger._chain._values) <= 4
+        assert len(ledger._chain._entries._values) <= 4
     ledger.close()
     again = open_ledger(tmp_path)
     assert {key: again.read(key) for key in keys} == held
@@ -566,6 +566,7 @@ def test_a_missing_or_stale_entry_is_refused_with_both_roots(tmp_path: Path, ope
         ("UPDATE tx SET receipt = ? WHERE height = 4", (b"no receipt",)),
         ("DELETE FROM answer WHERE height = 4", ()),
         ("UPDATE answer SET height = 2 WHERE height = 4", ()),
+        ("UPDATE answer SET receipt = (SELECT receipt FROM answer WHERE height = 2) WHERE height = 4", ()),
     ],
 )
 def test_a_changed_log_is_refused(

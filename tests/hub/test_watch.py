@@ -19,7 +19,7 @@ from edgehold.hub.watch import Feed, prior_of, see_task
 from edgehold.ledger.state import State, get_account, get_configuration, get_standing
 from edgehold.service.node import ServiceNode
 from edgehold.verify.view import ProofCache, proved_state
-from edgehold.wire.account import Attestation, Claim
+from edgehold.wire.account import Attestation, Claim, Transfer
 from edgehold.wire.batch import UploadReceipt
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.credibility import Prior
@@ -185,10 +185,10 @@ def test_a_header_of_others_is_not_believed(tmp_path: Path) -> None:
         proved_state(Liar(world.ledger, anchor, forged), ProofCache())
 
 
-def test_entries_of_two_headers_are_not_mixed(tmp_path: Path) -> None:
+def test_entries_of_two_states_are_not_mixed(tmp_path: Path) -> None:
     world = World(tmp_path)
     state, _ = proved_state(world.ledger, ProofCache())
-    world.ledger.advance()
+    world.do("treasurer", Transfer(account_of("customer"), 1))
     with pytest.raises(HeaderMoved):
         get_account(state, account_of("leader"))
 

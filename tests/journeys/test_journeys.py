@@ -7,6 +7,7 @@ whatever id comes at its place, there and in all later commands. A block ```json
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from edgehold.sandbox.compiled import default_cache
+from edgehold.server.home import Home
+from edgehold.server.pair import running
 
 WALKS = sorted(Path(__file__).parent.glob("*.md"))
 ID = re.compile(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,64}\b")
@@ -129,5 +132,17 @@ def test_a_walk_goes_as_it_is_written(walk: Path, tmp_path: Path, environment: d
     found = list(steps(walk.read_text(encoding="utf-8")))
     assert len(found) > 8
     going = Walk(place, environment)
-    for step in found:
-        going.take(step)
+    try:
+        for step in found:
+            going.take(step)
+    finally:
+        left = stop_nodes(place)
+    assert left == 0, "a walk stops what it started"
+
+
+def stop_nodes(place: Path) -> int:
+    """End the nodes that a walk left running; how many there were."""
+    left = [pid for lock in place.glob("*/node.lock") if (pid := running(Home(lock.parent))) is not None]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return len(left)

@@ -349,7 +349,7 @@ def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
-    genesis = make_genesis(keys, validator, sum(grown), SEEDED_START)
+    genesis = make_genesis(keys, [validator.public], cast.parameters(sum(grown)), SEEDED_START)
     least = min(len(FIRST_PANEL), len(SECOND_PANEL))
     write_genesis_files(
         folder, replace(genesis, parameters=replace(genesis.parameters, least_panel=least, least_batch=3))

@@ -1,6 +1,7 @@
-"""Lets the tests of this folder share what makes certificates."""
+"""Lets the tests of this folder share what makes certificates and signed chains."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "remote"):
+    sys.path.insert(0, str(folder))

@@ -150,7 +150,7 @@ def forge(
     """A certificate over so many reports and panels, in a state where the task shares its bucket with a crowd.
 
     Lies may be told about: program, panel, order, leader, helper (attestations), configuration, drawing, leaf,
-    statement, batch, shares, task, state, certificate.
+    statement, batch, shares, task, state, changes, certificate.
     """
 
     def say(part: str, truth: Any) -> Any:
@@ -190,6 +190,7 @@ def forge(
     certificate = Certificate(
         state_header=sign_header(say("state", make_header(closed_at + 5, tree.root))),
         drawing_header=drawing,
+        changes=say("changes", ()),
         task=entry,
         task_proof=tree.prove(key),
         configuration=configuration,

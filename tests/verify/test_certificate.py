@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from forge import (
     digest,
     forge,
     key_of,
+    make_header,
     make_leaf,
     make_program,
+    sign_header,
     split,
     with_fields,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from signed_chain import commit_of, set_of
 
 from edgehold.crypto.names import panel_id
 from edgehold.errors import BadCertificate, Malformed
@@ -42,12 +46,15 @@ from edgehold.verify.certificate import (
     Verdict,
     verify_certificate,
 )
+from edgehold.verify.header import hash_validators
 from edgehold.wire.account import Attestation, Claim
 from edgehold.wire.certificate import Certificate
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.governance import Validator
+from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, ReportId, Signature, SlotKey, Token
+from edgehold.wire.light import ValidatorChange
 from edgehold.wire.program import MeasurementKind, MeasurementType
 from edgehold.wire.proof import LargeBucket
 from edgehold.wire.task import Outcome
@@ -59,6 +66,25 @@ HONEST = forge()
 def check(forged: Forged) -> Verdict:
     """Verify what was forged."""
     return verify_certificate(forged.data, forged.genesis, forged.detached)
+
+
+def under_new_validators(*, changes: int = 1, members: tuple[int, ...] = (1, 2, 3, 4)) -> Forged:
+    """A certificate whose headers are signed by a set that followed the founding one, over so many changes."""
+    sets = [set_of(*(number + place for number in members)) for place in range(changes)]
+    first = replace(make_header(9, digest("a state")), next_validators_hash=hash_validators(sets[0]))
+    told = [ValidatorChange(sign_header(first), sets[0])]
+    for place, (before, after) in enumerate(pairwise(sets), start=10):
+        between = replace(first, height=place, validators_hash=hash_validators(before))
+        between = replace(between, next_validators_hash=hash_validators(after))
+        told.append(ValidatorChange(SignedHeader(between, commit_of(between, before)), after))
+
+    def sign_again(truth: Certificate) -> Certificate:
+        headers = (truth.state_header.header, truth.drawing_header.header)
+        state, drawing = (SignedHeader(header, commit_of(header, sets[-1])) for header in headers)
+        return replace(truth, state_header=state, drawing_header=drawing, changes=tuple(told))
+
+    signed_by = with_fields(validators_hash=hash_validators(sets[-1]), next_validators_hash=hash_validators(sets[-1]))
+    return forge(drawing=signed_by, state=signed_by, certificate=sign_again)
 
 
 # ── what holds ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,6 +103,48 @@ def test_a_verdict_says_in_four_groups_what_is_shown_and_what_must_be_believed()
     assert list(dict.fromkeys(groups)) == [ARITHMETIC, ONE_HONEST, BOTH_HONEST, NEVER_SHOWN]
     assert groups.count(ARITHMETIC) == 8
     assert any("its one operator" in one.says for one in check(HONEST).checks if one.group == NEVER_SHOWN)
+
+
+def test_validators_that_followed_those_of_genesis_sign_as_well(figures: Any) -> None:
+    for changes in (1, 3):
+        forged = under_new_validators(changes=changes)
+        verdict = check(forged)
+        assert verdict.operators == 4
+        assert any("its 4 validators" in one.says for one in verdict.checks if one.group == ARITHMETIC)
+        assert any("were replaced" in one.says for one in verdict.checks if one.group == NEVER_SHOWN)
+        figures.most(
+            f"certificate with {changes} change(s) of 4 validators, bytes more", len(forged.data) - len(HONEST.data)
+        )
+    assert len(under_new_validators(changes=30).data) < CERTIFICATE_LIMIT
+
+
+def test_validators_that_did_not_follow_sign_nothing() -> None:
+    """The same headers without the change that leads to those who signed them, or with what is none."""
+    forged = under_new_validators()
+    certificate = decode(forged.data, Certificate)
+    (change,) = certificate.changes
+    lies: list[tuple[ValidatorChange, ...]] = [
+        (),
+        (change, change),
+        (replace(change, validators=set_of(5, 6, 7, 8)),),
+        (replace(change, signed=certificate.state_header),),
+        (replace(change, signed=replace(change.signed, header=replace(change.signed.header, height=10))),),
+    ]
+    for changes in lies:
+        assert refused(encode(replace(certificate, changes=changes)), forged.detached)
+    last = replace(change.signed.header, height=certificate.drawing_header.header.height)
+    late = (ValidatorChange(sign_header(last), change.validators),)
+    assert refused(encode(replace(certificate, changes=late)), forged.detached)
+
+
+def test_no_byte_of_a_change_of_validators_can_be_changed() -> None:
+    forged = under_new_validators()
+    (change,) = decode(forged.data, Certificate).changes
+    begin, size = forged.data.index(encode(change)), len(encode(change))
+    for place in range(begin, begin + size):
+        data = bytearray(forged.data)
+        data[place] ^= 1 << place % 8
+        assert refused(bytes(data), forged.detached), place
 
 
 @pytest.mark.parametrize("reports", [1, 3, 8, 9, 40])

@@ -9,12 +9,15 @@ import pytest
 from forge import GENESIS, account_of, key_of
 from msgspec.structs import replace
 
+from edgehold.crypto.names import network_id
+from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import BadHeader, BadProof, HeaderMoved
 from edgehold.ledger.state import find_account, find_panel
 from edgehold.verify.header import hash_header
 from edgehold.verify.view import ProofCache, proved_state
+from edgehold.wire.governance import SetParameters
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, PanelId
 from edgehold.wire.proof import MapProof
@@ -27,6 +30,7 @@ class Node:
         self.ledger = ledger
         self.asked = 0
         self.goes_on_after: int | None = None
+        self.changes: bytes | None = None
         self.forged: bytes | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -35,6 +39,8 @@ class Node:
     def prove(self, key: bytes) -> tuple[SignedHeader, bytes | None, MapProof]:
         self.asked += 1
         if self.asked == self.goes_on_after:
+            if self.changes:
+                self.ledger.submit(self.changes)
             self.ledger.advance()
         signed, value, proof = self.ledger.prove(key)
         return signed, self.forged or value, proof
@@ -61,6 +67,13 @@ def test_entries_and_their_absence_are_read_by_proof(node: Node) -> None:
     assert state.header_hash(2) is None
 
 
+def test_a_header_more_of_the_same_state_disturbs_nobody(node: Node) -> None:
+    node.goes_on_after = 2
+    state, _ = proved_state(node, ProofCache())
+    assert find_account(state, account_of("accreditor")) is not None
+    assert node.ledger.height() == state.height + 1
+
+
 def test_what_was_proved_is_not_asked_again_until_the_header_changes(node: Node) -> None:
     cache = ProofCache()
     for _ in range(3):
@@ -71,8 +84,14 @@ def test_what_was_proved_is_not_asked_again_until_the_header_changes(node: Node)
     assert node.asked == 6
 
 
-def test_a_ledger_that_goes_on_meanwhile_is_noticed(node: Node) -> None:
-    node.goes_on_after = 2
+def new_parameters() -> bytes:
+    """A transaction that changes the state."""
+    body = SetParameters(replace(GENESIS.parameters, hub_quota=4))
+    return sign_transaction(key_of("treasurer"), network_id(GENESIS), account_of("treasurer"), 50, body)
+
+
+def test_a_state_that_goes_on_meanwhile_is_noticed(node: Node) -> None:
+    node.goes_on_after, node.changes = 2, new_parameters()
     state, _ = proved_state(node, ProofCache())
     with pytest.raises(HeaderMoved, match="from height"):
         find_account(state, account_of("accreditor"))

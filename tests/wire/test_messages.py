@@ -22,7 +22,20 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "rules" / "entries.json"
 EXAMPLES: list[dict[str, Any]] = json.loads(VECTORS.read_text())
 MODULES = [
     importlib.import_module(f"edgehold.wire.{name}")
-    for name in ("account", "batch", "governance", "order", "panel", "program", "root", "task", "tx")
+    for name in (
+        "account",
+        "batch",
+        "governance",
+        "light",
+        "order",
+        "panel",
+        "program",
+        "query",
+        "root",
+        "snapshot",
+        "task",
+        "tx",
+    )
 ]
 
 

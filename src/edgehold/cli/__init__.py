@@ -32,6 +32,10 @@ COMMANDS = {
     "schema": ("edgehold.cli.program", "schema"),
     "plan": ("edgehold.cli.plan", "plan"),
     "order": ("edgehold.cli.order", "order"),
+    "node": ("edgehold.cli.node", "node"),
+    "network": ("edgehold.cli.consortium", "network"),
+    "up": ("edgehold.cli.consortium", "up"),
+    "down": ("edgehold.cli.consortium", "down"),
     "bench": ("edgehold.cli.bench", "bench"),
     "explain": ("edgehold.cli.explain", "explain"),
 }

@@ -28,11 +28,11 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import WIDTH, default_hub, emit, json_option, progress, table
+from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table
+from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
 from edgehold.durable import PUBLIC, write_file
-from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import (
     AlteredBlob,
     EdgeholdError,
@@ -104,7 +104,7 @@ def hub() -> None:
 
 
 @contextmanager
-def opened(folder: Path | None) -> Iterator[tuple[Hub, EmbeddedLedger, Names]]:
+def opened(folder: Path | None) -> Iterator[tuple[Hub, WorldLedger, Names]]:
     """A hub with its ledger, for commands in which no height passes; raises `NoHub`, `NotANetwork`."""
     place = require_hub(folder)
     network = network_of(place)
@@ -124,7 +124,7 @@ def in_world(folder: Path | None) -> Iterator[tuple[Hub, World]]:
         yield resident_at(world, place).hub, world
 
 
-def surroundings(ledger: EmbeddedLedger, sandbox: Sandbox) -> Surroundings:
+def surroundings(ledger: WorldLedger, sandbox: Sandbox) -> Surroundings:
     """What a hub reaches while nothing but the ledger is open: no service, no program."""
 
     def nobody(account: AccountId) -> Direct:
@@ -134,6 +134,7 @@ def surroundings(ledger: EmbeddedLedger, sandbox: Sandbox) -> Surroundings:
         ledger=ledger,
         sandbox=sandbox,
         library=lambda digest: None,
+        proofs=proofs_of(ledger),
         services=nobody,
         randomness=SystemRandomness(),
     )
@@ -358,7 +359,7 @@ def enrol(panel: str, folder: Path | None, as_json: bool) -> None:
         emit(as_json, facts, says)
 
 
-def made_panels(ledger: EmbeddedLedger) -> list[Digest]:
+def made_panels(ledger: WorldLedger) -> list[Digest]:
     """Every panel that was declared."""
     made = (receipt.made for _, _, receipt in ledger.transactions(1, ledger.height()) if receipt.made is not None)
     state = state_of(ledger)
@@ -413,7 +414,7 @@ def dataset_facts(one: StoredObject) -> dict[str, Any]:
     }
 
 
-def root_facts(own: Hub, ledger: EmbeddedLedger) -> dict[str, Any]:
+def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
     """The hub's root on the ledger, and whether all datasets stand under it."""
     state = state_of(ledger)
     root = find_root(state, own.account)
@@ -435,7 +436,7 @@ def is_under(own: Hub, one: StoredObject, root: Digest) -> bool:
     return True
 
 
-def root_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
+def root_lines(facts: dict[str, Any], ledger: WorldLedger) -> list[str]:
     """The root, for people."""
     if facts["root"] is None:
         return ["  root      none on the ledger yet (`edgehold hub commit`)"]
@@ -446,7 +447,7 @@ def root_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
     ]
 
 
-def show_lines(facts: dict[str, Any], own: Hub, ledger: EmbeddedLedger, names: Names) -> list[str]:
+def show_lines(facts: dict[str, Any], own: Hub, ledger: WorldLedger, names: Names) -> list[str]:
     """A hub, for people."""
     sponsor = f", opened by {facts['sponsor']}" if facts["sponsor"] else ", not on the ledger yet"
     lines = [f"hub in {facts['hub']}", f"  account   {facts['account'][:16]}…{sponsor}"]
@@ -617,7 +618,7 @@ def departure_facts(one: Departure, sentence: str) -> dict[str, Any]:
     }
 
 
-def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: EmbeddedLedger) -> list[str]:
+def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: WorldLedger) -> list[str]:
     """The history, for people."""
     lines: list[str] = []
     for one in tasks:
@@ -767,7 +768,7 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
 
 
 def fetch_as(
-    network: Path, names: Names, account: AccountId, own: Hub, ledger: EmbeddedLedger, name: Digest
+    network: Path, names: Names, account: AccountId, own: Hub, ledger: WorldLedger, name: Digest
 ) -> SharedRecord:
     """Fetch a share with the key of an organisation whose folder is in the network's; raises `NotFound`."""
     short = names.by_account.get(account, ("", ""))[0]
@@ -851,15 +852,6 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
     says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
     emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
-
-
-def confirm(yes: bool, question: str) -> None:
-    """Ask at a terminal; elsewhere only --yes is a yes."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"{question} Say --yes where nobody can be asked")
-    click.confirm(question, abort=True)
 
 
 @hub.command(short_help="Compute everything again.")

@@ -11,6 +11,7 @@ import click
 from edgehold.cli.network import Names, dir_option, find_id, is_hex, open_ledger, read_names, state_of, when
 from edgehold.cli.output import cut, emit, json_option, table
 from edgehold.cli.program import programs_in
+from edgehold.demo.keeping import WorldLedger
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import NotFound
 from edgehold.ledger.state import (
@@ -125,14 +126,14 @@ def show(what: str | None, folder: Path, as_json: bool) -> None:
             emit(as_json, facts, [line for _, key, value in entries for line in entry_lines(key, value, names)])
 
 
-def ledger_facts(opened: EmbeddedLedger) -> dict[str, Any]:
+def ledger_facts(opened: WorldLedger) -> dict[str, Any]:
     """The ledger as a whole."""
     header = opened.header(opened.height())
     return {
         "network": opened.network.hex(),
         "chain": opened.genesis.chain,
         "height": opened.height(),
-        "entries": opened.entries(),
+        "entries": opened.entries() if isinstance(opened, EmbeddedLedger) else None,
         "root": header.header.app_hash.hex() if header else None,
         "validators": len(opened.genesis.validators),
         "period": state_of(opened).period,
@@ -140,7 +141,7 @@ def ledger_facts(opened: EmbeddedLedger) -> dict[str, Any]:
     }
 
 
-def ledger_lines(facts: dict[str, Any], opened: EmbeddedLedger) -> list[str]:
+def ledger_lines(facts: dict[str, Any], opened: WorldLedger) -> list[str]:
     """The ledger as a whole, for people."""
     parameters = facts["parameters"]
     named = [f"{name.replace('_', ' ')} {value}" for name, value in parameters.items() if name != "is"]
@@ -148,14 +149,14 @@ def ledger_lines(facts: dict[str, Any], opened: EmbeddedLedger) -> list[str]:
         f"chain {facts['chain']}",
         f"  network   {facts['network']}",
         f"  height    {facts['height']} ({when(opened, facts['height'])}), period {facts['period']}",
-        f"  entries   {facts['entries']:,} under root {facts['root']}",
+        f"  entries   {'those' if facts['entries'] is None else format(facts['entries'], ',')} under root {facts['root']}",
         f"  signed    {ONE_OPERATOR if facts['validators'] == 1 else str(facts['validators']) + ' validators'}",
         f"  numbers   {'; '.join(named[:4])};",
         *(f"            {'; '.join(named[place : place + 4])}" for place in range(4, len(named), 4)),
     ]
 
 
-def block_facts(opened: EmbeddedLedger, height: int, names: Names) -> dict[str, Any]:
+def block_facts(opened: WorldLedger, height: int, names: Names) -> dict[str, Any]:
     """One block; raises `NotFound`."""
     signed = opened.header(height)
     if signed is None:
@@ -189,7 +190,7 @@ def block_lines(facts: dict[str, Any]) -> list[str]:
     return lines if facts["transactions"] else [*lines, "  no transactions"]
 
 
-def entries_of(opened: EmbeddedLedger, names: Names, what: str) -> list[tuple[Collection, bytes, bytes]]:
+def entries_of(opened: WorldLedger, names: Names, what: str) -> list[tuple[Collection, bytes, bytes]]:
     """Every entry under an id: what it is, its flat key, its bytes. Raises `NotFound`, `Ambiguous`."""
     name = resolve(opened, names, what)
     found = []
@@ -209,7 +210,7 @@ def entries_of(opened: EmbeddedLedger, names: Names, what: str) -> list[tuple[Co
     return found
 
 
-def resolve(opened: EmbeddedLedger, names: Names, what: str) -> Digest:
+def resolve(opened: WorldLedger, names: Names, what: str) -> Digest:
     """The id that is meant by a name, an id, or the beginning of one."""
     for account, known in names.by_account.items():
         if what in known:
@@ -219,7 +220,7 @@ def resolve(opened: EmbeddedLedger, names: Names, what: str) -> Digest:
     return find_id(what, sorted({*names.by_account, *made_ids(opened)}), "entry or organisation")
 
 
-def made_ids(opened: EmbeddedLedger) -> Iterator[Digest]:
+def made_ids(opened: WorldLedger) -> Iterator[Digest]:
     """The ids of everything that came to be, in order."""
     for _, _, receipt in opened.transactions(1, opened.height()):
         if receipt.number == 0 and receipt.made is not None:
@@ -268,10 +269,21 @@ def check(folder: Path, as_json: bool) -> None:
       edgehold ledger check --json
     """
     with open_ledger(folder) as opened:
-        height = opened.check()
+        is_own = isinstance(opened, EmbeddedLedger)
+        height = opened.check() if isinstance(opened, EmbeddedLedger) else read_whole(opened)
         facts = ledger_facts(opened)
     facts["checked_to"] = height
-    emit(as_json, facts, f"{height} blocks replayed from genesis: every header, receipt and root is as it was signed")
+    says = "replayed from genesis: every header, receipt and root is as it was signed"
+    proved = "read from the validators: every header, transaction and receipt is proved (`node verify` also replays)"
+    emit(as_json, facts, f"{height} blocks {says if is_own else proved}")
+
+
+def read_whole(opened: WorldLedger) -> int:
+    """Read every block that validators keep; raises `NodeError` for what does not hold."""
+    height = opened.height()
+    for _ in opened.transactions(1, height):
+        pass
+    return height
 
 
 # ── the public catalogue ──────────────────────────────────────────────────────────────────────────────────────────

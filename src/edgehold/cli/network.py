@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from edgehold.demo.keeping import WorldLedger, follow_validators, open_embedded
 from edgehold.demo.parties import Direct, load_key, organisation_account
-from edgehold.demo.world import Resident, World, open_world
+from edgehold.demo.world import CONSORTIUM, Resident, World, open_world
 from edgehold.durable import PUBLIC, write_file
-from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import Ambiguous, EdgeholdError, NotANetwork, NotFound, Unavailable, all_errors
 from edgehold.hub.hub import Hub
 from edgehold.issuer.issuer import Issuer
@@ -64,17 +64,25 @@ class Facts(msgspec.Struct, frozen=True):
     organisations: dict[str, str]
     adults: list[bool]
     panels: list[str]
+    ledger: str = "embedded"
 
 
 def require_network(folder: Path) -> Facts:
     """What a network's folder says of itself; raises `NotANetwork`."""
-    for name in ("world.json", "genesis.cbor", "ledger/ledger.sqlite"):
-        if not (folder / name).is_file():
-            raise NotANetwork(f"{folder} is not a network's folder: there is no {name} in it")
+    _require_files(folder, "world.json", "genesis.cbor")
     try:
-        return msgspec.json.decode((folder / "world.json").read_bytes(), type=Facts)
+        facts = msgspec.json.decode((folder / "world.json").read_bytes(), type=Facts)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotANetwork(f"{folder / 'world.json'} is damaged: {error}") from error
+    if facts.ledger != CONSORTIUM:
+        _require_files(folder, "ledger/ledger.sqlite")
+    return facts
+
+
+def _require_files(folder: Path, *names: str) -> None:
+    for name in names:
+        if not (folder / name).is_file():
+            raise NotANetwork(f"{folder} is not a network's folder: there is no {name} in it")
 
 
 def remember_network(folder: Path, network: Path) -> None:
@@ -97,12 +105,12 @@ def network_of(folder: Path) -> Path:
 
 
 @contextmanager
-def open_ledger(network: Path) -> Iterator[EmbeddedLedger]:
-    """The ledger alone, for looking; raises `NotANetwork`, `LedgerBusy`, `EngineError`."""
-    require_network(network)
+def open_ledger(network: Path) -> Iterator[WorldLedger]:
+    """The ledger alone, for looking; raises `NotANetwork`, `LedgerBusy`, `EngineError`, and `NodeError` for validators."""
+    facts = require_network(network)
     genesis = read_genesis((network / "genesis.cbor").read_bytes())
-    key = load_key(network / "ledger")
-    ledger = EmbeddedLedger(network / "ledger", genesis, key, SystemClock(), SystemRandomness())
+    keep = follow_validators if facts.ledger == CONSORTIUM else open_embedded
+    ledger = keep(network, genesis, SystemClock(), SystemRandomness())
     try:
         yield ledger
     finally:

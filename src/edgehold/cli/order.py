@@ -29,10 +29,10 @@ from edgehold.crypto.names import program_id
 from edgehold.customer.customer import QUICK
 from edgehold.customer.orders import OrderRow, OrderStatus, OrderStore
 from edgehold.demo import cast
+from edgehold.demo.keeping import WorldLedger
 from edgehold.demo.orders import Asked, Placed, place, report_on, run_to_end, sigma_of, task_of
 from edgehold.demo.world import World
 from edgehold.durable import PUBLIC, write_file
-from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import (
     EdgeholdError,
     FolderInUse,
@@ -313,7 +313,7 @@ def programs_by_id(world: World) -> dict[bytes, Program]:
 
 
 def status_facts(
-    row: OrderRow, customer: str, ledger: EmbeddedLedger, names: Names, programs: dict[bytes, Program]
+    row: OrderRow, customer: str, ledger: WorldLedger, names: Names, programs: dict[bytes, Program]
 ) -> dict[str, Any]:
     """Where an order stands, as its customer and everybody who reads the ledger see it."""
     state = state_of(ledger)
@@ -341,7 +341,7 @@ def status_facts(
     }
 
 
-def status_lines(facts: dict[str, Any], ledger: EmbeddedLedger) -> list[str]:
+def status_lines(facts: dict[str, Any], ledger: WorldLedger) -> list[str]:
     """Where an order stands, for people."""
     placed = "not on the ledger yet" if facts["placed_at"] is None else when(ledger, facts["placed_at"])
     epsilon = "" if facts["epsilon"] is None else f", ε {facts['epsilon']:.2f}"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from edgehold.errors import EdgeholdError
+from edgehold.errors import EdgeholdError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +97,11 @@ class Progress:
             line = {"progress": self._label, "done": self._done, "total": self._total}
             print(json.dumps(line), file=sys.stderr, flush=True)
 
+    def reach(self, done: int, total: int) -> None:
+        """So much of so much is done."""
+        self._total = total
+        self.advance(done - self._done)
+
     def end(self) -> None:
         """The work is over; the bar makes room."""
         if self._terminal and not self._quiet:
@@ -113,6 +118,15 @@ def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Progres
         bar.end()
 
 
+def confirm(yes: bool, question: str) -> None:
+    """Ask at a terminal; elsewhere only --yes is a yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Say --yes where nobody can be asked")
+    click.confirm(question, abort=True)
+
+
 def default_hub() -> Path:
     """Where a person's hub lives if nothing else is said: the XDG data folder."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "edgehold" / "hub"
@@ -121,6 +135,11 @@ def default_hub() -> Path:
 def default_issuer() -> Path:
     """Where a clinic's keys and panels live if nothing else is said."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "edgehold" / "issuer"
+
+
+def default_node() -> Path:
+    """Where a node of the ledger lives if nothing else is said."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "edgehold" / "node"
 
 
 def _xdg(variable: str, fallback: str) -> Path:

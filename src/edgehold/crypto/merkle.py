@@ -12,7 +12,9 @@ what a key holds, or that nothing is there. The entries themselves are kept in a
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from typing import Protocol
@@ -179,17 +181,30 @@ def bucket_of(key_hash: bytes) -> int:
     return int.from_bytes(key_hash[:4], "big") >> (32 - BUCKET_BITS)
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Writes that were worked out and not yet made: in the order of the table, and the buckets as they will hash."""
+
+    writes: Mapping[bytes, bytes | None]
+    entries: list[TableEntry]
+    removed: list[Digest]
+    leaves: list[tuple[int, Digest]]
+    before: Mapping[int, list[MapEntry]]  # the buckets that the writes are in, as they are
+
+
 class MerkleMap:
     """The tree above a table of entries; whoever holds it changes the table through it only, from one thread at a time.
 
     The nodes are kept and hashed by the native module. Memory is taken only where it is written (at most 16 MiB), so
-    that an empty map costs nothing.
+    that an empty map costs nothing. The map can prove what it held up to `kept` updates ago, since it was opened.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, kept: int = 0) -> None:
         self._table = table
         self._tree = _native.MerkleTree(EMPTY)
         self._tree.put([(number, hash_bucket(entries)) for number, entries in table.occupied()])
+        self._tree.keep(kept)
+        self._past: deque[Mapping[int, list[MapEntry]]] = deque(maxlen=kept)
 
     @property
     def root(self) -> Digest:
@@ -197,21 +212,48 @@ class MerkleMap:
         return Digest(self._tree.root)
 
     def update(self, writes: Mapping[bytes, bytes | None]) -> None:
-        """Write values (`None` removes) to the table, in its own order, and follow in the tree."""
-        named = sorted((hash_key(key), key, value) for key, value in writes.items())
-        self._table.put((name, hash_value(value), key, value) for name, key, value in named if value is not None)
-        self._table.delete(name for name, _, value in named if value is None)
-        touched = list(dict.fromkeys(bucket_of(name) for name, _, _ in named))
-        hashed = {number: hash_bucket(entries) for number, entries in self._table.buckets(touched)}
-        self._tree.put([(number, hashed.get(number, EMPTY[0])) for number in touched])
+        """Write values (`None` removes) to the table, and follow in the tree."""
+        self.apply(self.stage(writes))
 
-    def prove(self, key: bytes) -> MapProof:
-        """Show what the map holds for a key, or that it holds nothing."""
+    def stage(self, writes: Mapping[bytes, bytes | None]) -> Staged:
+        """Work out what writes (`None` removes) would change; nothing changes yet."""
+        named = sorted((hash_key(key), key, value) for key, value in writes.items())
+        entries = [(name, hash_value(value), key, value) for name, key, value in named if value is not None]
+        removed = [name for name, _, value in named if value is None]
+        lines: dict[int, dict[bytes, MapEntry | None]] = {}
+        for name in removed:
+            lines.setdefault(bucket_of(name), {})[name] = None
+        for name, value_hash, _, _ in entries:
+            lines.setdefault(bucket_of(name), {})[name] = MapEntry(name + value_hash)
+        before: dict[int, list[MapEntry]] = {number: [] for number in sorted(lines)}
+        before.update(self._table.buckets(before))
+        leaves = [(number, hash_bucket(_merged(before[number], changed))) for number, changed in lines.items()]
+        return Staged(writes=writes, entries=entries, removed=removed, leaves=leaves, before=before)
+
+    def root_with(self, staged: Staged) -> Digest:
+        """The root that the map would have with staged writes."""
+        return Digest(self._tree.root_with(staged.leaves))
+
+    def apply(self, staged: Staged) -> None:
+        """Make writes that were staged against the map as it is now."""
+        self._table.put(staged.entries)
+        self._table.delete(staged.removed)
+        self._tree.put(staged.leaves)
+        self._past.appendleft(staged.before)
+
+    def prove(self, key: bytes, back: int = 0) -> MapProof:
+        """Show what the map holds for a key, or that it holds nothing; or what it held `back` updates ago."""
         key_hash = hash_key(key)
         number = bucket_of(key_hash)
-        siblings = tuple(Digest(sibling) for sibling in self._tree.siblings(number))
-        entries = dict(self._table.buckets([number])).get(number, [])
-        return MapProof(bucket=_show(entries, key_hash), siblings=siblings)
+        siblings = tuple(Digest(sibling) for sibling in self._tree.siblings(number, back))
+        return MapProof(bucket=_show(self._bucket(number, back), key_hash), siblings=siblings)
+
+    def _bucket(self, number: int, back: int) -> list[MapEntry]:
+        """A bucket as it was so many updates ago: of the updates since then the earliest that touched it knows."""
+        for place in range(back - 1, -1, -1):
+            if number in self._past[place]:
+                return self._past[place][number]
+        return dict(self._table.buckets([number])).get(number, [])
 
 
 def verify_presence(root: Digest, key: bytes, value: bytes, proof: MapProof) -> None:
@@ -257,6 +299,13 @@ def hash_bucket(entries: Sequence[MapEntry]) -> Digest:
 
 def _hash_large(size: int, root: Digest) -> Digest:
     return Digest(sha256(b"\x02" + size.to_bytes(8, "big") + root).digest())
+
+
+def _merged(present: Sequence[MapEntry], changed: Mapping[bytes, MapEntry | None]) -> list[MapEntry]:
+    """A bucket's lines after some were put and some removed (`None`)."""
+    kept: dict[bytes, MapEntry | None] = {entry[:32]: entry for entry in present}
+    kept.update(changed)
+    return [entry for _, entry in sorted(kept.items()) if entry is not None]
 
 
 def _show(entries: list[MapEntry], key_hash: Digest) -> Bucket:

@@ -8,6 +8,7 @@ from edgehold.crypto.hash import tagged_hash
 from edgehold.wire.account import Attestation, Role
 from edgehold.wire.batch import BatchStatement, Permit, UploadReceipt
 from edgehold.wire.codec import encode
+from edgehold.wire.founding import FounderClaim
 from edgehold.wire.governance import Genesis
 from edgehold.wire.ids import (
     AccountId,
@@ -77,6 +78,11 @@ def payload_digest(payload: bytes) -> Digest:
 def possession_message(network: NetworkId, sponsor: AccountId, key: PublicKey) -> Digest:
     """What a new account's key signs: that this sponsor may open it in this network."""
     return tagged_hash("open-account", network + sponsor + key)
+
+
+def founder_message(claim: FounderClaim) -> Digest:
+    """What a founder signs with both of its keys, before there is a network."""
+    return tagged_hash("founder", encode(claim))
 
 
 def statement_message(statement: BatchStatement) -> Digest:

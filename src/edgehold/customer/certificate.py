@@ -22,7 +22,7 @@ from edgehold.ledger.genesis import found_network
 from edgehold.ledger.shares import PostedShares, share_aad, share_info
 from edgehold.ledger.state import State, is_live, live_attestations
 from edgehold.ledger.transition import open_envelope
-from edgehold.ports import Ledger, Peer
+from edgehold.ports import Headers, Ledger, Peer
 from edgehold.verify.batch import drawn_indices
 from edgehold.verify.certificate import travel_inside
 from edgehold.verify.header import hash_header
@@ -71,6 +71,7 @@ class Sources:
 
     ledger: Ledger
     peers: Mapping[AccountId, Peer]
+    headers: Headers
 
     def sealed_shares(self, task: TaskId, posted: PostedShares, configuration: TaskConfiguration) -> SealedShares:
         """Both sealed shares: from the block that posted them, or from either service. Raises `Unavailable`."""
@@ -101,6 +102,7 @@ class Sources:
         certificate = Certificate(
             state_header=state_header,
             drawing_header=drawing,
+            changes=self.headers.changes((drawing.header.height, state_header.header.height)),
             task=entry,
             task_proof=proof,
             configuration=configuration,

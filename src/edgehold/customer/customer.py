@@ -26,7 +26,7 @@ from edgehold.ledger.state import State, find_order, get_configuration, get_task
 from edgehold.ledger.transition import open_envelope
 from edgehold.ports import Ledger, Peer, Randomness
 from edgehold.verify.certificate import Verdict, verify_certificate
-from edgehold.verify.view import ProofCache, proved_state
+from edgehold.verify.view import FoundingHeaders, ProofCache, proved_state
 from edgehold.wire.account import Role
 from edgehold.wire.entry import Collection
 from edgehold.wire.governance import Parameters
@@ -80,14 +80,20 @@ class Customer:
     """One organisation that orders; its store keeps the private key of each order."""
 
     def __init__(
-        self, ledger: Ledger, folder: Path, key: SigningKey, randomness: Randomness, peers: Mapping[AccountId, Peer]
+        self,
+        ledger: Ledger,
+        folder: Path,
+        key: SigningKey,
+        randomness: Randomness,
+        peers: Mapping[AccountId, Peer],
+        proofs: ProofCache | None = None,
     ) -> None:
         self._ledger = ledger
         self._key = key
         self._randomness = randomness
-        self._sources = Sources(ledger, peers)
         self._store = OrderStore(folder)
-        self._proofs = ProofCache()
+        self._proofs = proofs or ProofCache()
+        self._sources = Sources(ledger, peers, self._proofs.headers or FoundingHeaders(ledger.genesis))
         self.account = account_id(Role.ORGANISATION, key.public)
 
     def close(self) -> None:
@@ -138,7 +144,7 @@ class Customer:
     def step(self) -> None:
         """Look at the ledger and do what is due for each open order; what one lacks keeps no other waiting.
 
-        Raises `BadHeader` if the ledger's last header is not signed as genesis says.
+        Raises `BadHeader` if what the ledger shows as its last header is not the ledger's.
         """
         state, _ = proved_state(self._ledger, self._proofs)
         for row in self._store.open_rows():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import msgspec
+
 from edgehold.policy.policy import LeastCredibility, Policy
 from edgehold.wire.account import Claim
 from edgehold.wire.governance import Parameters
@@ -22,6 +24,10 @@ SLOTS = 16
 
 PERIOD = 500
 """Heights of a ledger period in the demo; in earnest a quarter."""
+
+PASSING_PERIOD = 100
+PASSING_INTERVAL_MS = 400
+"""The same where heights pass by themselves, and how often they do when nothing is submitted."""
 
 EPSILON = 2.0
 EARLIER_EPSILON = 0.5
@@ -125,4 +131,14 @@ def parameters(adults: int) -> Parameters:
         helper_share=400,
         acceptance_cap=500_000,
         suspension=10_000,
+    )
+
+
+def passing(chosen: Parameters) -> Parameters:
+    """The same where heights pass by themselves: nobody waits for five hundred of them."""
+    return msgspec.structs.replace(
+        chosen,
+        period=PASSING_PERIOD,
+        root_interval=PASSING_PERIOD,
+        block_interval_ms=PASSING_INTERVAL_MS,
     )

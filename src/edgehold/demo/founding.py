@@ -16,8 +16,10 @@ from typing import Any
 
 from edgehold.crypto.names import possession_message
 from edgehold.demo import cast
+from edgehold.demo.keeping import undisturbed
 from edgehold.demo.parties import Dice, Direct, make_key
 from edgehold.demo.world import (
+    CONSORTIUM,
     SEEDED_START,
     TODAY,
     Resident,
@@ -35,7 +37,8 @@ from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import is_adult, read_patient
 from edgehold.sandbox.host import Sandbox
-from edgehold.system import SystemClock
+from edgehold.server.loopback import bring_up, found_homes, make_homes
+from edgehold.system import SystemClock, SystemRandomness
 from edgehold.wire.account import Attest, OpenAccount, Role, Transfer
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.enrolment import Invitation
@@ -56,23 +59,41 @@ class Received:
 
 
 def found(
-    folder: Path, people: int, cohort: Path | None, seed: int | None, sandbox: Sandbox, honest: bool = False
+    folder: Path,
+    people: int,
+    cohort: Path | None,
+    seed: int | None,
+    sandbox: Sandbox,
+    honest: bool = False,
+    validators: int = 0,
 ) -> World:
-    """Make the folder, the organisations' keys, genesis and the first block; raises `FolderInUse`, `NotFound`."""
+    """Make the folder, the organisations' keys, genesis and the first block; raises `FolderInUse`, `NotFound`.
+
+    With so many validators they keep the ledger, as processes that are up when this returns; without, this process does.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise FolderInUse(f"{folder} is not empty; name another folder or remove it")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     dice = Dice(seed)
     grown = [is_grown(bundle) for bundle in bundles_of(cohort, people)]
     keys = make_organisations(folder, dice)
-    validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
     time = SEEDED_START if seed is not None else SystemClock().now()
-    write_genesis_files(folder, make_genesis(keys, validator, sum(grown), time))
+    if validators:
+        parameters = cast.passing(cast.parameters(sum(grown)))
+        claims = make_homes(folder, validators, parameters.block_interval_ms, SystemRandomness())
+        genesis = make_genesis(keys, [claim.consensus_key for claim in claims], parameters, time)
+        found_homes(folder, genesis)
+        bring_up(folder)
+    else:
+        validator = make_key(folder / "ledger", dice.of("validator"))
+        genesis = make_genesis(keys, [validator.public], cast.parameters(sum(grown)), time)
+    write_genesis_files(folder, genesis)
     titles = {one.name: one.title for one in cast.ORGANISATIONS}
     facts: dict[str, Any] = {
         "seed": seed,
         "honest": honest,
+        "ledger": CONSORTIUM if validators else "embedded",
         "organisations": {name: titles.get(name, name) for name in keys},
         "adults": grown,
         "cohort": str(cohort) if cohort else None,
@@ -199,7 +220,7 @@ def open_hub_accounts(world: World, invitations: list[Invitation]) -> None:
 def post_roots(world: World) -> None:
     """Every hub posts its root of this interval."""
     for resident in world.residents:
-        resident.hub.commit()
+        undisturbed(resident.hub.commit)
     world.ledger.advance()
 
 
@@ -222,7 +243,7 @@ def enrol_adults(world: World, tick: Callable[[], None]) -> None:
 
     def visit(resident: Resident) -> None:
         for panel in panels:
-            resident.hub.enrol(issuer, panel)
+            undisturbed(lambda panel=panel: resident.hub.enrol(issuer, panel))  # type: ignore[misc]
 
     for _ in world.in_parallel(visit, iter(world.adults)):
         tick()

@@ -68,6 +68,7 @@ def place(world: World, asked: Asked) -> Placed:
         least_batch=world.genesis.parameters.least_batch,
         sigma=sigma,
         price=PRICE,
+        schedule=world.schedule,
     )
     credibility = score_of(world, world.account(asked.leader))
     return Placed(asked=asked, order=world.customers[asked.customer].place(request), score=credibility)

@@ -46,6 +46,7 @@ from edgehold.demo.orders import (
 from edgehold.demo.parties import Direct
 from edgehold.demo.teller import WIDTH, Teller
 from edgehold.demo.world import Resident, World
+from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import BadCertificate, EdgeholdError
 from edgehold.hub.sharing import fetch_record
 from edgehold.hub.store import Store
@@ -76,6 +77,8 @@ class Script:
     cohort: Path | None
     epsilon: float
     seed: int | None
+    validators: int = 0
+    """How many keep the ledger as processes of their own; 0 for this process alone."""
 
 
 def play(script: Script, teller: Teller) -> dict[str, Any]:
@@ -87,8 +90,12 @@ def play(script: Script, teller: Teller) -> dict[str, Any]:
     with teller.part("runtime"):
         sandbox = Sandbox(prepare_runtime(default_cache(), teller.say))
     with teller.part("founding"):
-        world = found(script.folder, script.people, script.cohort, script.seed, sandbox)
+        world = found(script.folder, script.people, script.cohort, script.seed, sandbox, validators=script.validators)
     with sandbox, world:
+        if world.is_consortium:
+            teller.text(
+                f"{script.validators} validators on this machine keep the ledger; their heights pass by themselves."
+            )
         received = first_act(world, script, teller)
         exact = measure_exactly(world, script, teller)
         first = second_act(world, script, exact, teller)
@@ -107,7 +114,7 @@ def play(script: Script, teller: Teller) -> dict[str, Any]:
             "bytes_kept": received.kept,
             "ledger": {
                 "height": world.ledger.height(),
-                "entries": world.ledger.entries(),
+                "entries": world.ledger.entries() if isinstance(world.ledger, EmbeddedLedger) else None,
                 "root": header.header.app_hash.hex() if header else None,
             },
             "orders": [report.facts(world) for report in (*first, *results, last)],

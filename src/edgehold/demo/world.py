@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import resource
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -25,10 +25,10 @@ from edgehold.crypto.transactions import sign_transaction
 from edgehold.customer.customer import Customer
 from edgehold.demo import cast
 from edgehold.demo.cheat import TwoFacedNode
+from edgehold.demo.keeping import WorldLedger, follow_validators, open_embedded, proofs_of, schedule_for, undisturbed
 from edgehold.demo.parties import Dice, Direct, Directory, PublishedKeys, load_key, make_key, organisation_account
 from edgehold.demo.seeded import SteppingClock
 from edgehold.durable import PUBLIC, storage_failures, write_file
-from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import FolderInUse, NotFound, NotFounded, Unavailable
 from edgehold.hub.hub import Hub, ListCache, Surroundings
 from edgehold.hub.watch import Feed
@@ -42,10 +42,9 @@ from edgehold.sandbox.program import Program, load_program
 from edgehold.service.node import ServiceNode
 from edgehold.shipped import COHORT_FILE
 from edgehold.system import SystemClock
-from edgehold.verify.view import ProofCache
 from edgehold.wire.account import Role
-from edgehold.wire.governance import Founder, Genesis, Validator
-from edgehold.wire.ids import AccountId, Digest, PanelId
+from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
+from edgehold.wire.ids import AccountId, Digest, PanelId, PublicKey
 from edgehold.wire.tx import Body, Receipt
 
 TODAY = date(2026, 11, 24)
@@ -53,6 +52,9 @@ TODAY = date(2026, 11, 24)
 
 BLOCK_NANOSECONDS = 1_000_000_000
 SEEDED_START = 1_795_000_000_000_000_000
+
+CONSORTIUM = "consortium"
+"""In a world's facts: four validators keep the ledger, not this process."""
 
 CREDITS = 1_000_000_000
 THREADS = 2
@@ -98,20 +100,18 @@ class World:
         self.genesis: Genesis = read_genesis((folder / "genesis.cbor").read_bytes())
         self.keys = {name: load_key(folder / "organisations" / name) for name in facts["organisations"]}
         self.directory = Directory()
-        self.ledger = EmbeddedLedger(
-            folder / "ledger",
-            self.genesis,
-            load_key(folder / "ledger"),
-            self._clock(),
-            self.dice.of("ledger"),
-        )
+        self.is_consortium = facts.get("ledger") == CONSORTIUM
+        keep = follow_validators if self.is_consortium else open_embedded
+        self.ledger: WorldLedger = keep(folder, self.genesis, self._clock(), self.dice.of("ledger"))
+        self.schedule = schedule_for(self.ledger, len(facts["adults"]))
+        self.proofs = proofs_of(self.ledger)
         self.issuer = self._open_issuer()
         self.directory.peers[self.issuer.account] = Direct(self.issuer.handle)
         self.services = {one.name: self._open_service(one.name) for one in cast.SERVICES}
         for node in self.services.values():
             self.directory.peers[node.account] = Direct(node.handle)
         self.customers = {one.name: self._open_customer(one.name) for one in cast.CUSTOMERS}
-        self.proofs, self.feed, self.lists = ProofCache(), Feed(), ListCache()
+        self.feed, self.lists = Feed(), ListCache()
         self.residents: list[Resident] = []
         self._pool = ThreadPoolExecutor(THREADS, "hubs")
 
@@ -217,13 +217,13 @@ class World:
             for node in self.services.values():
                 node.step()
             for customer in self.customers.values():
-                customer.step()
+                undisturbed(customer.step)
             self.for_each_hub(lambda resident: resident.hub.follow())
             self.ledger.advance()
 
     def advance_until(self, done: Callable[[], bool], limit: int = 60) -> None:
-        """Advance until something holds; raises `Unavailable` after so many heights."""
-        for _ in range(limit):
+        """Advance until something holds; raises `Unavailable` after so many heights more than uploads take."""
+        for _ in range(limit + self.schedule.upload):
             if done():
                 return
             self.advance()
@@ -233,7 +233,7 @@ class World:
         """Do something at every hub, on both cores; the first error ends it."""
 
         def visit(resident: Resident) -> None:
-            act(resident)
+            undisturbed(lambda: act(resident))
             if not self._keep_open:
                 resident.hub.close()
 
@@ -259,7 +259,7 @@ class World:
         with storage_failures(folder / "storage.key"):
             storage_key = bytes.fromhex((folder / "storage.key").read_text())
         self._register = Register(folder / "register.sqlite", storage_key)
-        return Issuer(self.ledger, self._register, key, organisation_account(key), self.dice.of(name))
+        return Issuer(self.ledger, self._register, key, organisation_account(key), self.dice.of(name), self.proofs)
 
     def _open_service(self, name: str) -> ServiceNode:
         kind = TwoFacedNode if name == cast.TWO_FACED.name and not self.facts["honest"] else ServiceNode
@@ -274,7 +274,7 @@ class World:
 
     def _open_customer(self, name: str) -> Customer:
         folder = self.folder / "organisations" / name
-        return Customer(self.ledger, folder, self.keys[name], self.dice.of(name), self.directory.peers)
+        return Customer(self.ledger, folder, self.keys[name], self.dice.of(name), self.directory.peers, self.proofs)
 
     def _source(self, digest: Digest) -> bytes | None:
         """The public source of a program by its digest: what a web server would give."""
@@ -315,7 +315,9 @@ def write_genesis_files(folder: Path, genesis: Genesis) -> None:
     write_file(folder / "genesis.json", show_genesis(genesis) + "\n", mode=PUBLIC)
 
 
-def make_genesis(keys: Mapping[str, SigningKey], validator: SigningKey, adults: int, time: int) -> Genesis:
+def make_genesis(
+    keys: Mapping[str, SigningKey], validators: Sequence[PublicKey], parameters: Parameters, time: int
+) -> Genesis:
     """The document that founds the demo's network."""
     names = [*cast.ACCREDITORS, cast.TREASURER]
     return Genesis(
@@ -333,8 +335,8 @@ def make_genesis(keys: Mapping[str, SigningKey], validator: SigningKey, adults: 
         accreditors=tuple(range(len(cast.ACCREDITORS))),
         treasurer=len(names) - 1,
         governor=len(names) - 1,
-        validators=(Validator(key=validator.public, power=1),),
-        parameters=cast.parameters(adults),
+        validators=tuple(Validator(key=key, power=1) for key in validators),
+        parameters=parameters,
     )
 
 

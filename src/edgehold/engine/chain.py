@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from edgehold.crypto.merkle import MemoryTable, MerkleMap
-from edgehold.crypto.signatures import SigningKey, verify
-from edgehold.engine.blocks import Transactions, check_block, make_block
+from edgehold.crypto.signatures import SigningKey
+from edgehold.engine.blocks import Transactions, check_block, encode_receipt, make_block
+from edgehold.engine.entries import Entries
+from edgehold.engine.execution import Answered, Verified, execute_block
+from edgehold.engine.log import BlockLog
 from edgehold.engine.machine import Request, StateMachine, View
 from edgehold.engine.storage import Storage
-from edgehold.errors import BadSignature, BrokenLog, Malformed, StateMismatch
+from edgehold.errors import BrokenLog, Malformed, StateMismatch
 from edgehold.verify.header import hash_header, order_validators
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import SignedHeader
-from edgehold.wire.ids import Digest, Height, PublicKey
+from edgehold.wire.ids import Digest, Height
 from edgehold.wire.proof import MapProof
-from edgehold.wire.tx import Receipt
 
 KEPT_HEADERS = 1000
 """Hashes of so many headers are known to the rules; so many blocks are checked at the start."""
 
 KEPT_ANSWERS = 1000
 """Heights for which a receipt can still be asked for after its envelope expired."""
-
-KEPT_VALUES = 20_000
-"""So many small values, of the last keys that were asked for, are kept in memory."""
-
-SMALL_VALUE = 1024
-"""Bytes of the largest value that is kept."""
-
-Verified = tuple[Request, PublicKey | None]
-"""A transaction and the key under which its signature was found good, if it was looked at."""
-
-Answered = tuple[Request, Receipt]
-"""A transaction and its receipt."""
 
 
 class Chain:
@@ -46,27 +35,29 @@ class Chain:
 
     last: SignedHeader
 
-    def __init__(self, storage: Storage, genesis: Genesis, machine: StateMachine, key: SigningKey, now: int) -> None:
+    def __init__(
+        self, storage: Storage, log: BlockLog, genesis: Genesis, machine: StateMachine, key: SigningKey, now: int
+    ) -> None:
         self._storage = storage
+        self._log = log
         self._genesis = genesis
         self._validators = order_validators(genesis.validators)
         self._machine = machine
         self._key = key
         self._hashes: dict[int, Digest] = {}
-        self._values: dict[bytes, bytes | None] = {}
         self._last_transactions: Transactions = []
-        height = storage.last_height()
+        height = log.last_height()
         if height == 0:
-            self._map = MerkleMap(storage)
+            self._entries = Entries(storage)
             with storage.transaction():
-                self._map.update(machine.initial_state())
+                self._entries.apply(self._entries.stage(machine.initial_state()))
                 self._append(None, [], now)
         else:
             for signed, transactions in self._checked_blocks(max(1, height - KEPT_HEADERS + 1)):
                 self._check_answers(signed.header.height, transactions, height)
                 self._move_to(signed, transactions)
-            self._map = MerkleMap(storage)
-            self._require_root(self._map.root)
+            self._entries = Entries(storage)
+            self._require_root(self._entries.root)
 
     @property
     def height(self) -> Height:
@@ -76,23 +67,19 @@ class Chain:
     @property
     def is_settled(self) -> bool:
         """Whether the last header signs the state as it is now."""
-        return self.last.header.app_hash == self._map.root
+        return self.last.header.app_hash == self._entries.root
 
     def read(self, key: bytes) -> bytes | None:
         """The value under a flat key."""
-        if key in self._values:
-            return self._values[key]
-        value = self._storage.get(key)
-        self._keep({key: value})
-        return value
+        return self._entries.read(key)
 
     def prove(self, key: bytes) -> MapProof:
         """What the map says about a flat key."""
-        return self._map.prove(key)
+        return self._entries.prove(key)
 
     def view(self) -> View:
         """The state as a transaction in the next block would see it."""
-        return View(self.read, self.height + 1, self._hashes.get)
+        return View(self._entries.read, self.height + 1, self._hashes.get)
 
     def answered(self, requests: Iterable[Request]) -> Collection[Digest]:
         """The envelopes that were executed and are remembered: they have no second effect."""
@@ -107,7 +94,7 @@ class Chain:
 
     def _append(self, previous: SignedHeader | None, requests: Sequence[Verified], now: int) -> list[Answered]:
         height, time = (previous.header.height, previous.header.time) if previous else (0, self._genesis.time)
-        view = View(self.read, height + 1, self._hashes.get)
+        view = View(self._entries.read, height + 1, self._hashes.get)
         answered = self.answered(request for request, _ in requests)
         fresh = (one for one in requests if one[0].envelope not in answered)
         executed = execute_block(self._machine, view, fresh)
@@ -120,13 +107,12 @@ class Chain:
             time=max(now, time + 1),
             previous=previous,
             previous_transactions=self._last_transactions,
-            state_root=self._map.root,
+            state_root=self._entries.root,
             transactions=[data for data, _ in transactions],
         )
-        self._map.update(executed.writes)
-        self._keep(executed.writes)
-        self._storage.append(signed, transactions)
-        self._storage.remember(height + 1, ((request.envelope, request.expires) for request, _ in executed.answered))
+        self._entries.apply(self._entries.stage(executed.writes))
+        self._log.append(signed, transactions)
+        self._storage.remember(height + 1, executed.answered)
         self._storage.forget(below=height + 1 - KEPT_ANSWERS)
         self._move_to(signed, transactions)
         return executed.unsigned
@@ -145,19 +131,9 @@ class Chain:
         self._hashes[height] = Digest(signed.commit.block.hash)
         self._hashes.pop(height - KEPT_HEADERS, None)
 
-    def _keep(self, values: Mapping[bytes, bytes | None]) -> None:
-        """Keep what is under these keys in memory, if it is small."""
-        if len(self._values) + len(values) > KEPT_VALUES:
-            self._values.clear()
-        for key, value in values.items():
-            if value is None or len(value) <= SMALL_VALUE:
-                self._values[key] = value
-            else:
-                self._values.pop(key, None)
-
     def _checked_blocks(self, first: Height) -> Iterator[tuple[SignedHeader, Transactions]]:
         previous, previous_transactions = self._block(first - 1) if first > 1 else (None, [])
-        for height in range(first, self._storage.last_height() + 1):
+        for height in range(first, self._log.last_height() + 1):
             signed, transactions = self._block(height)
             check_block(signed, transactions, previous, previous_transactions, self._genesis.chain, self._validators)
             yield signed, transactions
@@ -165,19 +141,20 @@ class Chain:
 
     def _block(self, height: Height) -> tuple[SignedHeader, Transactions]:
         try:
-            signed = self._storage.header(height)
+            signed = self._log.header(height)
             if signed is None or signed.header.height != height:
                 raise BrokenLog(f"the log has no block {height}")
-            return signed, self._storage.transactions(height)
+            return signed, self._log.transactions(height)
         except Malformed as error:
             raise BrokenLog(f"block {height} cannot be read: {error}") from error
 
     def _check_answers(self, height: Height, transactions: Transactions, now: Height) -> None:
         requests = [self._machine.open(data) for data, _ in transactions]
         answered = self._storage.answered((request.envelope, request.expires) for request in requests)
-        for place, request in enumerate(requests):
-            if request.expires > now and answered.get(request.envelope) != (height, place):
-                raise BrokenLog(f"block {height}: transaction {place} could be executed a second time")
+        for place, (request, (_, receipt)) in enumerate(zip(requests, transactions, strict=True)):
+            expected = height, place, encode_receipt(receipt)
+            if request.expires > now and answered.get(request.envelope) != expected:
+                raise BrokenLog(f"block {height}: transaction {place} could be executed or answered a second time")
 
     def _require_root(self, root: Digest) -> None:
         if self.last.header.app_hash != root:
@@ -215,51 +192,3 @@ class Replay:
         self._map.update(executed.writes)
         self._hashes[height] = hash_header(signed.header)
         self._hashes.pop(height - KEPT_HEADERS, None)
-
-
-@dataclass(frozen=True)
-class Executed:
-    """What the transactions of a block came to: those that count, those unsigned or expired, and all writes."""
-
-    answered: list[Answered]
-    unsigned: list[Answered]
-    writes: Mapping[bytes, bytes | None]
-
-
-def execute_block(machine: StateMachine, view: View, requests: Iterable[Verified]) -> Executed:
-    """Execute transactions in order, each on what the ones before it wrote; an envelope that comes twice, once."""
-    writes: dict[bytes, bytes | None] = {}
-    overlaid = View(_overlay(writes, view.read), view.height, view.header_hash)
-    answered: dict[Digest, Answered] = {}
-    unsigned: list[Answered] = []
-    for request, verified_by in requests:
-        if request.envelope in answered:
-            continue
-        signer = machine.signer(overlaid, request)
-        is_signed = signer is not None and (signer == verified_by or has_signed(signer, request))
-        receipt, changes = machine.execute(overlaid, request, is_signed)
-        # What expired is public, and its answer may be forgotten: kept again, it could fill the log as often as sent.
-        if is_signed and request.expires >= view.height:
-            answered[request.envelope] = request, receipt
-            writes.update(changes)
-        else:
-            unsigned.append((request, receipt))
-    return Executed(list(answered.values()), unsigned, writes)
-
-
-def has_signed(signer: PublicKey, request: Request) -> bool:
-    """Whether the signature of a transaction is the signer's."""
-    try:
-        verify(signer, request.message, request.signature)
-    except BadSignature:
-        return False
-    return True
-
-
-def _overlay(
-    writes: Mapping[bytes, bytes | None], read: Callable[[bytes], bytes | None]
-) -> Callable[[bytes], bytes | None]:
-    def read_through(key: bytes) -> bytes | None:
-        return writes[key] if key in writes else read(key)
-
-    return read_through

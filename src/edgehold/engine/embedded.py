@@ -20,7 +20,9 @@ from edgehold.crypto.names import network_id
 from edgehold.crypto.signatures import SigningKey, verify_many
 from edgehold.durable import storage_failures
 from edgehold.engine.blocks import MAX_BLOCK
-from edgehold.engine.chain import Answered, Chain, Verified
+from edgehold.engine.chain import Chain
+from edgehold.engine.execution import Answered, Verified
+from edgehold.engine.log import BlockLog
 from edgehold.engine.machine import LedgerMachine, StateMachine
 from edgehold.engine.storage import Storage
 from edgehold.errors import BadSignature, BrokenLog, EngineHalted, NotTheValidator, QueueFull, StorageFailed
@@ -79,6 +81,7 @@ class EmbeddedLedger:
                 folder.mkdir(parents=True, exist_ok=True)
         self._storage = Storage(folder / FILE if folder else None, self._network)
         try:
+            self._log = BlockLog(self._storage.database)
             self._chain = self._read_chain()
         except BaseException as error:
             self._storage.close()
@@ -144,7 +147,8 @@ class EmbeddedLedger:
         keep the same envelope from coming again, signed.
         """
         with self._running():
-            return self._storage.answer(envelope) or self._unsigned.get(envelope)
+            found = self._storage.answer(envelope)
+            return found.receipt if found else self._unsigned.get(envelope)
 
     def wait(self, envelope: Digest, seconds: float) -> Receipt | None:
         """The receipt as soon as there is one; `None` if there is none after so many seconds."""
@@ -173,13 +177,13 @@ class EmbeddedLedger:
     def header(self, height: int) -> SignedHeader | None:
         """The signed header of a height, or `None` if there is none."""
         with self._running():
-            return self._storage.header(height)
+            return self._log.header(height)
 
     def transactions(self, first: int, last: int) -> Iterator[tuple[Height, bytes, Receipt]]:
         """Every transaction of the blocks first..last (inclusive) in order: height, signed bytes, receipt."""
         for height in range(max(first, 1), min(last, self.height()) + 1):
             with self._running():
-                block = self._storage.transactions(height)
+                block = self._log.transactions(height)
             for transaction, receipt in block:
                 yield height, transaction, receipt
 
@@ -263,7 +267,7 @@ class EmbeddedLedger:
 
     def _read_chain(self) -> Chain:
         """The chain as it is on disk; after a write that failed, memory is ahead of it and counts for nothing."""
-        return Chain(self._storage, self._genesis, self._machine, self._key, self._clock.now())
+        return Chain(self._storage, self._log, self._genesis, self._machine, self._key, self._clock.now())
 
     def _note(self, unsigned: list[Answered]) -> None:
         """Remember what became of transactions that nobody signed, the last of them only."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from edgehold.errors import BadCredential, UnknownAccount, UnknownTask
 from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.genesis import found_network, initial_state
@@ -33,8 +35,7 @@ class View:
     header_hash: Callable[[int], Digest | None]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """A transaction that was read and not yet judged: its bytes, its envelope's digest and end, what was signed."""
 
     transaction: bytes

@@ -1,7 +1,8 @@
-"""The ledger on disk: one SQLite database with the entries, the block log and the receipts that are remembered.
+"""The state on disk: one SQLite database with the entries and the receipts that are remembered, the same for every engine.
 
 Write-ahead log with `synchronous=FULL`: what was committed survives a power cut. The database is locked for one keeper
-as long as it is open. Every change happens inside `transaction()`, all of it or nothing.
+as long as it is open, unless its keeper has a lock of its own and lets others read. Every change happens inside
+`transaction()`, all of it or nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import apsw
 from edgehold.crypto.merkle import TableEntry, bucket_of, hash_key, hash_value
 from edgehold.durable import Database, closed_on_failure
 from edgehold.engine.blocks import encode_receipt
+from edgehold.engine.execution import Answered
 from edgehold.errors import BrokenLog, LedgerBusy, StateMismatch, WrongLedger
-from edgehold.wire.codec import decode, encode
-from edgehold.wire.header import SignedHeader
+from edgehold.wire.codec import decode
 from edgehold.wire.ids import Digest, Height, NetworkId
 from edgehold.wire.proof import BUCKET_BITS, MapEntry
+from edgehold.wire.query import PlacedReceipt
 from edgehold.wire.tx import Receipt
 
-FORMAT = b"edgehold ledger 2"
+FORMAT = b"edgehold ledger 3"
 
 EPOCH = 16
 """Heights of expiry whose answers lie together. What comes together expires about together: so a block's answers touch
@@ -41,12 +43,9 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WIT
 CREATE TABLE IF NOT EXISTS state (
     key_hash BLOB PRIMARY KEY, value_hash BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
 ) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, signed_header BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS tx (
-    height INTEGER, place INTEGER, bytes BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (height, place)
-) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS answer (
-    epoch INTEGER, envelope BLOB, height INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (epoch, envelope)
+    epoch INTEGER, envelope BLOB, height INTEGER NOT NULL, place INTEGER NOT NULL, receipt BLOB NOT NULL,
+    PRIMARY KEY (epoch, envelope)
 ) WITHOUT ROWID, STRICT;
 """
 
@@ -63,15 +62,17 @@ _BUCKET_STEP = 1 << (32 - BUCKET_BITS)
 class Storage:
     """One ledger's database; `path` None keeps it in memory. Raises `LedgerBusy`, `WrongLedger`, `BrokenLog`."""
 
-    def __init__(self, path: Path | None, network: NetworkId) -> None:
+    def __init__(
+        self, path: Path | None, network: NetworkId, form: bytes = FORMAT, *, locking: str = "EXCLUSIVE"
+    ) -> None:
         self._path = path
         try:
-            pragmas = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
+            pragmas = (f"locking_mode={locking}", "journal_mode=WAL", "synchronous=FULL")
             self._db = Database(path, *(f"PRAGMA {pragma}" for pragma in pragmas))
             with closed_on_failure(self._db):
                 with self.transaction():
                     self._db.execute(_SCHEMA)
-                    self._identify(network)
+                    self._identify(network, form)
                 if (found := self._db.pragma("quick_check")) != "ok":
                     raise BrokenLog(f"{path} is damaged: {found}")
         except (apsw.BusyError, apsw.LockedError) as error:
@@ -81,8 +82,8 @@ class Storage:
         except apsw.Error as error:
             raise WrongLedger(f"{path} cannot be used as a ledger: {error}") from error
 
-    def _identify(self, network: NetworkId) -> None:
-        for name, value in (("format", FORMAT), ("network", network)):
+    def _identify(self, network: NetworkId, form: bytes) -> None:
+        for name, value in (("format", form), ("network", network)):
             self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
             found = self._one("SELECT value FROM meta WHERE name = ?", name)
             if found != value:
@@ -91,6 +92,11 @@ class Storage:
     def close(self) -> None:
         """Give the database free."""
         self._db.close()
+
+    @property
+    def database(self) -> Database:
+        """For the tables that an engine keeps beside those of the state."""
+        return self._db
 
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside become durable together when it ends, or none if it raises."""
@@ -125,55 +131,43 @@ class Storage:
         for number, group in groupby(entries, key=bucket_of):
             yield number, list(group)
 
-    # ── the block log ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    def append(self, signed: SignedHeader, transactions: Iterable[tuple[bytes, Receipt]]) -> None:
-        """Add a block to the log."""
-        height = signed.header.height
-        self._db.execute("INSERT INTO block VALUES (?, ?)", (height, encode(signed)))
-        rows = ((height, place, data, encode_receipt(receipt)) for place, (data, receipt) in enumerate(transactions))
-        self._db.executemany("INSERT INTO tx VALUES (?, ?, ?, ?)", rows)
-
-    def last_height(self) -> Height:
-        """The height of the last block, 0 if there is none."""
-        row = self._db.execute("SELECT max(height) FROM block").fetchall()[0]
-        return cast(int, row[0] or 0)
-
-    def header(self, height: int) -> SignedHeader | None:
-        """The signed header of a block."""
-        data = self._one("SELECT signed_header FROM block WHERE height = ?", height)
-        return None if data is None else decode(data, SignedHeader)
-
-    def transactions(self, height: int) -> list[tuple[bytes, Receipt]]:
-        """The transactions of a block, in order, with their receipts."""
-        rows = self._db.execute("SELECT bytes, receipt FROM tx WHERE height = ? ORDER BY place", (height,))
-        return [(cast(bytes, data), decode(cast(bytes, receipt), Receipt)) for data, receipt in rows]
-
     def count_entries(self) -> int:
         """How many entries the state has."""
         return sum(cast(int, count) for (count,) in self._db.execute("SELECT count(*) FROM state"))
 
     # ── receipts that are remembered ──────────────────────────────────────────────────────────────────────────────
 
-    def remember(self, height: Height, envelopes: Iterable[tuple[Digest, Height]]) -> None:
-        """Keep where the envelopes of a block were answered, each until the height at which it expires."""
+    def remember(self, height: Height, answered: Iterable[Answered]) -> None:
+        """Keep what the transactions of a block came to, each until the height at which its envelope expires."""
         rows = (
-            (expires // EPOCH if expires <= height + MOST_AHEAD else FAR, envelope, height, place)
-            for place, (envelope, expires) in enumerate(envelopes)
+            (
+                request.expires // EPOCH if request.expires <= height + MOST_AHEAD else FAR,
+                request.envelope,
+                height,
+                place,
+                encode_receipt(receipt),
+            )
+            for place, (request, receipt) in enumerate(answered)
         )
-        self._db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", rows)
+        self.restore_answers(rows)
 
-    def answered(self, envelopes: Iterable[tuple[Digest, Height]]) -> dict[Digest, tuple[Height, int]]:
-        """Height and place at which envelopes were answered, of those of which it is remembered; each with its expiry."""
-        query = "SELECT envelope, height, place FROM answer WHERE epoch IN (?, ?) AND envelope = ?"
+    def restore_answers(self, rows: Iterable[tuple[int, Digest, Height, int, bytes]]) -> None:
+        """Keep answers as they were kept elsewhere: epoch, envelope, height, place, receipt."""
+        self._db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?)", rows)
+
+    def answered(self, envelopes: Iterable[tuple[Digest, Height]]) -> dict[Digest, tuple[Height, int, bytes]]:
+        """Height, place and receipt of envelopes, of those of which it is remembered; each is given with its expiry."""
+        query = "SELECT envelope, height, place, receipt FROM answer WHERE epoch IN (?, ?) AND envelope = ?"
         found = self._db.executemany(query, ((expires // EPOCH, FAR, envelope) for envelope, expires in envelopes))
-        return {Digest(cast(bytes, name)): (cast(int, height), cast(int, place)) for name, height, place in found}
+        rows = (cast(tuple[bytes, int, int, bytes], row) for row in found)
+        return {Digest(name): (height, place, receipt) for name, height, place, receipt in rows}
 
-    def answer(self, envelope: Digest) -> Receipt | None:
-        """The receipt of an envelope, if it is remembered; the latest expiry is looked at first."""
-        query = "SELECT receipt FROM each CROSS JOIN answer USING (epoch) CROSS JOIN tx USING (height, place)"
-        data = self._one(f"{_EPOCHS} {query} WHERE envelope = ?", envelope)
-        return None if data is None else decode(data, Receipt)
+    def answer(self, envelope: Digest) -> PlacedReceipt | None:
+        """What an envelope came to, if it is remembered; the latest expiry is looked at first."""
+        query = "SELECT height, place, receipt FROM each CROSS JOIN answer USING (epoch) WHERE envelope = ?"
+        for height, place, receipt in self._db.execute(f"{_EPOCHS} {query}", (envelope,)):
+            return PlacedReceipt(cast(int, height), cast(int, place), decode(cast(bytes, receipt), Receipt))
+        return None
 
     def forget(self, below: Height) -> None:
         """Drop the answers to envelopes that expired below a height, when the last of an epoch did."""

@@ -55,9 +55,12 @@ class Feed:
         with self.reading:
             latest = ledger.height()
             if latest > self.read_until:
-                for at, transaction, receipt in ledger.transactions(self.read_until + 1, latest):
-                    if receipt.number == 0 and receipt.made is not None and _is_join(transaction):
-                        self.tasks.append((at, TaskId(receipt.made)))
+                # All of it or nothing: a node may fail half way.
+                self.tasks += [
+                    (at, TaskId(receipt.made))
+                    for at, transaction, receipt in ledger.transactions(self.read_until + 1, latest)
+                    if receipt.number == 0 and receipt.made is not None and _is_join(transaction)
+                ]
                 self.read_until = latest
             return [task for at, task in self.tasks if at > height]
 

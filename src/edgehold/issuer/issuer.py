@@ -25,6 +25,7 @@ from edgehold.issuer.panel import Desk, enrol
 from edgehold.issuer.register import Register
 from edgehold.ports import Ledger, Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
+from edgehold.verify.view import ProofCache
 from edgehold.wire.account import OpenAccount, Role
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import Grade, Kind
@@ -64,14 +65,20 @@ class Issuer:
     """One issuer with its account, its register and its view of the ledger."""
 
     def __init__(
-        self, ledger: Ledger, register: Register, key: SigningKey, account: AccountId, randomness: Randomness
+        self,
+        ledger: Ledger,
+        register: Register,
+        key: SigningKey,
+        account: AccountId,
+        randomness: Randomness,
+        proofs: ProofCache | None = None,
     ) -> None:
         self.account = account
         self._ledger = ledger
         self._register = register
         self._key = key
         self._randomness = randomness
-        self._desk = Desk(ledger, register, account, randomness)
+        self._desk = Desk(ledger, register, account, randomness, proofs or ProofCache())
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,9 +6,12 @@ Only this module knows under which flat key an entry lies and how its bytes look
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar, assert_never, cast
+
+from msgspec import Struct
 
 from edgehold.errors import (
     NotAttested,
@@ -20,7 +23,7 @@ from edgehold.errors import (
     WrongRole,
 )
 from edgehold.wire.account import Account, Attestation, Claim, Role
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import decode_stored, encode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.governance import Parameters
@@ -248,32 +251,34 @@ def _get(state: State, kind: type[T], collection: Collection) -> T:
 
 @lru_cache(maxsize=1 << 14)
 def _decoded(data: bytes, kind: Hashable) -> Any:
-    """Entries are immutable and follow from their bytes alone, so remembering one can never be wrong."""
-    return decode(data, cast(type[Any], kind))
+    """Entries are immutable and follow from their bytes alone, so remembering one can never be wrong.
+
+    What stands in the state was written by `flatten`, here or on the validators whose root was signed.
+    """
+    return decode_stored(data, kind)
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What a rule wants written: per collection, id → entry, or `None` to remove it. `made`: the id of what is new."""
 
-    accounts: Mapping[AccountId, Account | None] = field(default_factory=dict)
-    attestations: Mapping[tuple[AccountId, AccountId, Claim], Attestation | None] = field(default_factory=dict)
-    standings: Mapping[AccountId, Standing | None] = field(default_factory=dict)
-    counted: Mapping[tuple[AccountId, AccountId, int], Counted | None] = field(default_factory=dict)
-    panels: Mapping[PanelId, Panel | None] = field(default_factory=dict)
-    roots: Mapping[AccountId, HubRoot | None] = field(default_factory=dict)
-    programs: Mapping[ProgramId, Program | None] = field(default_factory=dict)
-    reviews: Mapping[tuple[ProgramId, AccountId], Review | None] = field(default_factory=dict)
-    orders: Mapping[OrderId, Order | None] = field(default_factory=dict)
-    tasks: Mapping[TaskId, Task | None] = field(default_factory=dict)
-    revocations: Mapping[tuple[TaskId, SlotKey], Revocation | None] = field(default_factory=dict)
-    configurations: Mapping[TaskId, TaskConfiguration | None] = field(default_factory=dict)
-    evidence: Mapping[Digest, Evidence | None] = field(default_factory=dict)
-    parameters: Mapping[tuple[()], Parameters | None] = field(default_factory=dict)
-    aggregators: Mapping[tuple[()], tuple[AccountId, ...] | None] = field(default_factory=dict)
+    accounts: Mapping[AccountId, Account | None] = {}
+    attestations: Mapping[tuple[AccountId, AccountId, Claim], Attestation | None] = {}
+    standings: Mapping[AccountId, Standing | None] = {}
+    counted: Mapping[tuple[AccountId, AccountId, int], Counted | None] = {}
+    panels: Mapping[PanelId, Panel | None] = {}
+    roots: Mapping[AccountId, HubRoot | None] = {}
+    programs: Mapping[ProgramId, Program | None] = {}
+    reviews: Mapping[tuple[ProgramId, AccountId], Review | None] = {}
+    orders: Mapping[OrderId, Order | None] = {}
+    tasks: Mapping[TaskId, Task | None] = {}
+    revocations: Mapping[tuple[TaskId, SlotKey], Revocation | None] = {}
+    configurations: Mapping[TaskId, TaskConfiguration | None] = {}
+    evidence: Mapping[Digest, Evidence | None] = {}
+    parameters: Mapping[tuple[()], Parameters | None] = {}
+    aggregators: Mapping[tuple[()], tuple[AccountId, ...] | None] = {}
     made: Digest | None = None
 
 
@@ -294,6 +299,9 @@ _COLLECTIONS: Mapping[str, Collection] = {
     "parameters": Collection.PARAMETERS,
     "aggregators": Collection.AGGREGATORS,
 }
+
+
+_all_collections = attrgetter(*_COLLECTIONS)
 
 
 def merge(*parts: Changes) -> Changes:
@@ -318,8 +326,7 @@ def merge(*parts: Changes) -> Changes:
 def flatten(changes: Changes) -> dict[bytes, bytes | None]:
     """The changes as bytes under flat keys, in the order of the keys."""
     flat: dict[bytes, bytes | None] = {}
-    for name, collection in _COLLECTIONS.items():
-        entries = getattr(changes, name)
+    for collection, entries in zip(_COLLECTIONS.values(), _all_collections(changes), strict=True):
         if not entries:
             continue  # almost every collection of almost every rule
         for ids, entry in entries.items():
@@ -328,8 +335,9 @@ def flatten(changes: Changes) -> dict[bytes, bytes | None]:
 
 
 def _flat_key(collection: Collection, ids: bytes | tuple[Any, ...]) -> bytes:
-    parts = ids if isinstance(ids, tuple) else (ids,)
-    return entry_key(collection, *(_id_bytes(part) for part in parts))
+    if isinstance(ids, bytes):
+        return entry_key(collection, ids)
+    return entry_key(collection, *(_id_bytes(part) for part in ids))
 
 
 def _id_bytes(part: bytes | Claim | int) -> bytes:

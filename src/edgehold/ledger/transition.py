@@ -6,8 +6,9 @@ stops the node: a halt beats a fork.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from edgehold.crypto.cose import open1, signed_bytes
 from edgehold.crypto.names import payload_digest
@@ -59,8 +60,7 @@ MAX_FACTS = 400
 """Characters of a refusal's message that a receipt carries."""
 
 
-@dataclass(frozen=True)
-class SignedEnvelope:
+class SignedEnvelope(Struct, frozen=True):
     """A transaction that was read and not yet judged."""
 
     envelope: Envelope

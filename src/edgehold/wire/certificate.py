@@ -14,6 +14,7 @@ from edgehold.wire.account import Attestation
 from edgehold.wire.batch import LeafOpening
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, Modulus, Signature
+from edgehold.wire.light import ValidatorChange
 from edgehold.wire.order import PlaceOrder
 from edgehold.wire.panel import DeclarePanel
 from edgehold.wire.program import PublishProgram
@@ -28,6 +29,10 @@ SHARES_INSIDE = 4096
 
 MOST_ATTESTATIONS = 112
 """Every one of 16 accreditors may make every one of 7 claims about a service."""
+
+
+MOST_CHANGES = 200
+"""Of the validators, between genesis and a certificate."""
 
 
 class CertifiedPanel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -50,6 +55,7 @@ class Certificate(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 
     state_header: SignedHeader  # its application hash is the state in which `task` stands
     drawing_header: SignedHeader  # of the height after the batch closed
+    changes: Annotated[tuple[ValidatorChange, ...], Meta(max_length=MOST_CHANGES)]  # of the validators since genesis
     task: Task
     task_proof: MapProof
     configuration: TaskConfiguration

@@ -59,6 +59,17 @@ def decode(data: bytes, kind: Any) -> Any:
 
     Raises `Malformed` for whatever is wrong: not CBOR, trailing bytes, a type or limit that does not hold, another spelling.
     """
+    message = decode_stored(data, kind)
+    if encode(message) != data:
+        raise Malformed(f"not the canonical encoding of a {name_of(kind)}")
+    return message
+
+
+def decode_stored(data: bytes, kind: Any) -> Any:
+    """Read a message whose bytes `encode` is known to have written, such as an entry of the state; raises `Malformed`.
+
+    Without the knowledge, use `decode`: this reads other spellings too.
+    """
     if len(data) > MAX_MESSAGE:
         raise Malformed(f"{len(data)} bytes are more than the {MAX_MESSAGE} of any {name_of(kind)}")
     try:
@@ -67,7 +78,7 @@ def decode(data: bytes, kind: Any) -> Any:
         plain = cbor2.loads(
             data, tag_hook=_no_tag, semantic_decoders=_NO_TAGS, max_depth=MOST_DEPTH, allow_indefinite=False
         )
-        message = convert(plain, kind)
+        return convert(plain, kind)
     except (
         cbor2.CBORDecodeError,
         msgspec.ValidationError,
@@ -77,9 +88,6 @@ def decode(data: bytes, kind: Any) -> Any:
         OverflowError,
     ) as error:
         raise Malformed(f"not a {name_of(kind)}: {error}") from error
-    if encode(message) != data:
-        raise Malformed(f"not the canonical encoding of a {name_of(kind)}")
-    return message
 
 
 @overload
