@@ -37,7 +37,7 @@ CAMPAIGNS = {
     "faults": ("tests/faults", "Crash states, failing I/O, killed processes", 35),
     "simulation": ("tests/simulation", "Simulated histories", 50),
     "hostile": ("tests/sandbox", "Hostile programs", 1),
-    "fuzz": ("tests/fuzz", "Fuzzed decoders", 1),
+    "fuzz": ("tests/fuzz", "Fuzzed decoders", 10),
     "mutants": ("tests/mutants", "Mutants and mixes", 5),
     "privacy": ("tests/privacy", "Privacy", 5),
     "scenarios": ("tests/scenarios", "Scenarios with all their seeds", 1),
