@@ -47,6 +47,11 @@ def answer_before_the_commit() -> None:
 
 def block_before_the_commit() -> None:
     """The ledger makes a block known and commits it with the next one."""
+    begin = LedgerStorage.__init__
+
+    def begun(self: LedgerStorage, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        self._db.execute("COMMIT")
 
     @contextmanager
     def late(self: LedgerStorage) -> Iterator[None]:
@@ -56,6 +61,7 @@ def block_before_the_commit() -> None:
         yield
 
     LedgerStorage.transaction = late  # type: ignore[method-assign, assignment]
+    LedgerStorage.__init__ = begun  # type: ignore[method-assign]
 
 
 def run_again() -> None:

@@ -34,15 +34,18 @@ from edgehold.wire.codec import decode, encode
 from edgehold.wire.credibility import Prior, Standing
 from edgehold.wire.enrolment import FromIssuer, ToIssuer
 from edgehold.wire.entry import Collection, entry_key
+from edgehold.wire.founding import FounderFile
 from edgehold.wire.governance import Genesis
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, NetworkId
+from edgehold.wire.light import Fork, LightBlock
 from edgehold.wire.order import PlaceOrder
 from edgehold.wire.panel import DeclarePanel
 from edgehold.wire.proof import MapProof
 from edgehold.wire.purpose import PermittedUse
 from edgehold.wire.service import Answer, Internal, Receipted, Request
 from edgehold.wire.sharing import FetchRecord, FromHub, Grant, ParcelContent
+from edgehold.wire.snapshot import Manifest, Piece
 from edgehold.wire.tx import Body, Envelope, Receipt
 
 TESTS = Path(__file__).parents[1]
@@ -79,6 +82,11 @@ KINDS: dict[str, Any] = {
     "permitted use": PermittedUse,
     "table files": list[tuple[str, bytes]],
     "genesis": Genesis,
+    "founder file": FounderFile,
+    "light block": LightBlock,
+    "fork": Fork,
+    "snapshot manifest": Manifest,
+    "snapshot piece": Piece,
     **{ENTRY[collection]: kind for collection, kind in ENTRY_TYPES.items()},
 }
 """By the target's name. Types inside others are reached through them."""

@@ -111,6 +111,7 @@ UNIONS = {
     "FromHub",
     "FromIssuer",
     "Internal",
+    "Piece",
     "Request",
     "ToIssuer",
     "list[tuple[str, bytes]]",
@@ -122,7 +123,10 @@ UNIONS = {
 def decoded_types(source: str) -> set[str]:
     """The types that a module passes to `decode`, as they are written there."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and len(node.args) == 2]
-    return {ast.unparse(call.args[1]) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "decode"}
+    kinds = (
+        ast.unparse(call.args[1]) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "decode"
+    )
+    return {kind.removeprefix("snapshot.") for kind in kinds}
 
 
 def test_every_type_that_is_decoded_somewhere_is_a_target() -> None:

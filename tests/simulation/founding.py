@@ -176,7 +176,7 @@ def make_files(folder: Path) -> dict[str, object]:
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
-    genesis = make_genesis(keys, validator, PEOPLE, SEEDED_START)
+    genesis = make_genesis(keys, [validator.public], cast.parameters(PEOPLE), SEEDED_START)
     parameters = replace(
         genesis.parameters, least_panel=min(map(len, PANELS)), least_batch=LEAST_BATCH, suspension=1000
     )
