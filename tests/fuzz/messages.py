@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from enum import Enum
@@ -12,8 +13,8 @@ from msgspec import Meta, Struct
 
 from edgehold.wire.codec import encode
 
-RATIOS = ("0", "311/1000", "1/5", "7")
-"""Texts for the one form of text that messages prescribe."""
+TEXTS = ("0", "311/1000", "1/5", "7", "0123456789abcdef0123456789abcdef01234567", "node.example.org:26656")
+"""Texts for the forms of text that messages prescribe."""
 
 LONGEST = 40
 """Bytes, characters or items, unless the type asks for more."""
@@ -70,8 +71,9 @@ def _scalar(kind: Any, dice: Random, limits: dict[str, Any]) -> Any:
     if kind is bytes:
         return dice.randbytes(_length(dice, limits, LONGEST))
     if kind is str:
-        length = _length(dice, limits, LONGEST)
-        return dice.choice(RATIOS) if "pattern" in limits else "".join(dice.choices("abc 0/:µ", k=length))
+        if (form := limits.get("pattern")) is not None:
+            return dice.choice([text for text in TEXTS if re.search(form, text)])
+        return "".join(dice.choices("abc 0/:µ", k=_length(dice, limits, LONGEST)))
     raise TypeError(f"no example of {kind}")
 
 
