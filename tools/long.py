@@ -39,7 +39,7 @@ CAMPAIGNS = {
 }
 """Folders of tests with campaigns, and their headings."""
 
-BENCHES = ("ledger", "sandbox", "aggregation", "demo")
+BENCHES = ("ledger", "consortium", "sandbox", "aggregation", "demo")
 
 OTHERS = "others"
 """All other tests."""
