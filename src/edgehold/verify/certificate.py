@@ -22,7 +22,7 @@ from edgehold.crypto.names import (
 )
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
-from edgehold.ledger.genesis import found_network
+from edgehold.ledger.genesis import found_network, founding_accreditors
 from edgehold.ledger.rules.programs import is_well_bounded
 from edgehold.ledger.shares import ALLOWANCE, is_possible
 from edgehold.ledger.state import is_live
@@ -155,7 +155,7 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     check_order(order, configuration)
     check_program(certificate.program, configuration)
     check_panels(certificate)
-    check_services(certificate, found_network(genesis).accreditors)
+    check_services(certificate, (*founding_accreditors(genesis), found_network(genesis).members))
     return [
         f"task {task_id(configuration).hex()[:16]} of order {configuration.order.hex()[:16]} stands in the state that "
         f"header {certificate.state_header.header.height} signs",
