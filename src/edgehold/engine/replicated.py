@@ -302,6 +302,10 @@ class Replica:
         """The version of the rules that the block follows after the one that was executed last."""
         return self._pending.executed.next_rules if self._pending else self._machine.rules(self._view)
 
+    def require_rules(self) -> None:
+        """Raises `UnknownRules` if the block after the last one that was committed follows rules that are not here."""
+        self._machine.require_rules(self._view)
+
     def commit(self) -> None:
         """Keep the block that was executed last: state, answers, header hash and height in one durable transaction.
 

@@ -11,7 +11,7 @@ from typing import Any
 from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.replicated import Block, Refused, Replica
 from edgehold.engine.snapshots import manifest_digest
-from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed
+from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed, UnknownRules
 from edgehold.server.abci.frames import frame
 from edgehold.server.abci.genesis import require_genesis
 from edgehold.server.abci.messages import types_pb2 as abci
@@ -201,10 +201,18 @@ class Application:
         """Answered when the block is on disk; says below which height CometBFT may forget blocks."""
         replica = self._replica
         replica.commit()
+        self._warn_of_unknown_rules()
         if self._snapshot_every and replica.height % self._snapshot_every == 0:
             replica.take_snapshot()
         first = replica.height - self._keep_blocks + 1 if self._keep_blocks else 0
         return abci.ResponseCommit(retain_height=max(first, 0))
+
+    def _warn_of_unknown_rules(self) -> None:
+        """Who reads the log shall know why no block comes, also where another node is the first that stops."""
+        try:
+            self._replica.require_rules()
+        except UnknownRules as error:
+            _LOG.warning("%s UnknownRules: %s; %s", error.code, error, error.remedy)
 
     # ── the snapshot connection ───────────────────────────────────────────────────────────────────────────────────
 
