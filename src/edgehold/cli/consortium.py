@@ -61,7 +61,7 @@ def create(
     \b
     Examples:
       edgehold network create alpha/founder.cbor beta/founder.cbor gamma/founder.cbor \\
-        --chain care --set block_interval_ms=2000
+        --chain care --set block_interval_ms=2000 --voting rotation=1
       edgehold network create alpha/founder.cbor --chain trial --set least_panel=20 --out trial --json
     """
     claims = [read_founder_file(file) for file in files]
