@@ -44,7 +44,7 @@ CAMPAIGNS = {
 }
 """Folders of tests with campaigns, their headings, and into how many slices they are cut."""
 
-BENCHES = ("ledger", "sandbox", "aggregation", "demo")
+BENCHES = ("ledger", "consortium", "sandbox", "aggregation", "demo")
 
 OTHERS = "others"
 """All other tests."""

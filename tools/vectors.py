@@ -57,6 +57,11 @@ KEYS = {
     Collection.EVIDENCE: "evidence",
     Collection.PARAMETERS: "nothing",
     Collection.AGGREGATORS: "nothing",
+    Collection.SEATS: "nothing",
+    Collection.OFFICES: "nothing",
+    Collection.RULES: "nothing",
+    Collection.PROPOSAL: "proposal",
+    Collection.AGENDA: "nothing",
 }
 
 
@@ -318,6 +323,7 @@ def make_document(examples: list[dict[str, Any]]) -> str:
         "| program | H(`program`, PublishProgram) |",
         "| order | H(`order`, [customer, PlaceOrder]) |",
         "| task | H(`task`, TaskConfiguration) |",
+        "| proposal | H(`proposal`, [proposer, Propose]) |",
         "| evidence | H(`evidence`, [accused, task, tag, slot key or nothing]) |",
         "| envelope | H(`envelope`, Envelope): by this a transaction is remembered until it expires |",
         "",
@@ -326,6 +332,7 @@ def make_document(examples: list[dict[str, Any]]) -> str:
         "| signature | over |",
         "| --- | --- |",
         "| `OpenAccount.possession` | H(`open-account`, network ‖ sponsor ‖ key) |",
+        "| both signatures of a candidate, `RotateKey.possession` | H(`validator-key`, network ‖ operator ‖ key) |",
         "| both signatures of a batch | H(`batch-statement`, BatchStatement) |",
         "| an upload receipt | H(`upload-receipt`, UploadReceipt) |",
         "| a permit | H(`permit`, Permit) |",
@@ -389,6 +396,8 @@ def vector_of(case: Any) -> dict[str, Any]:
     receipt, writes = execute(State(read, whole.height, header_hash, whole.network), case.tx)
     body = case.tx.rstrip(b"\x00") if len(case.tx) > MAX_TRANSACTION else case.tx
     vector: dict[str, Any] = {"says": case.says, "height": whole.height}
+    if whole.network != small_world.World().state.network:
+        vector |= {"network": whole.network.id.hex(), "voting": show(whole.network.voting)}
     try:
         vector["asks"] = describe_envelope(open_envelope(case.tx, whole.network.id).envelope)
     except Malformed:
@@ -422,8 +431,7 @@ def make_rule_vectors() -> dict[str, dict[str, Any]]:
     network = small_world.World().state.network
     fixed = {
         "network": network.id.hex(),
-        "accreditors": [accreditor.hex() for accreditor in network.accreditors],
-        "governor": network.governor.hex(),
+        "voting": show(network.voting),
     }
     return {
         rule.__name__: {

@@ -236,13 +236,6 @@ class NotAccreditor(Refusal):
     remedy = "Ask one of the accreditors in the genesis file."
 
 
-class NotGovernor(Refusal):
-    """Only the governor named in genesis may change the parameters."""
-
-    number = 222
-    remedy = "Ask the governor in the genesis file."
-
-
 class NotAttested(Refusal):
     """No accreditor's live attestation makes this claim about the account."""
 
@@ -712,6 +705,146 @@ class BadGenesis(Refusal):
     remedy = "Correct the document; every party needs the same one."
 
 
+class NotMember(Refusal):
+    """Only operators of validators are members: they propose, vote and change their validator's key."""
+
+    number = 310
+    remedy = "Send it from the account of a validator's operator; `edgehold gov show` lists them."
+
+
+class UnknownProposal(Refusal):
+    """The ledger has no proposal with this id."""
+
+    number = 311
+    remedy = "List the open ones with `edgehold gov show`."
+
+
+class ProposalExists(Refusal):
+    """This member proposed the same, with the same end, before."""
+
+    number = 312
+    remedy = "Vote for it, or propose it with another end."
+
+
+class ProposalExpired(Refusal):
+    """The proposal's last height has passed; it was not decided."""
+
+    number = 313
+    remedy = "Propose it again, if it is still wanted."
+
+
+class ProposalDone(Refusal):
+    """The proposal was decided and carried out."""
+
+    number = 314
+    remedy = "Nothing is to be done: enough others said yes."
+
+
+class AlreadyVoted(Refusal):
+    """This member has said yes or no to the proposal; a vote counts once and is not changed."""
+
+    number = 315
+    remedy = "Nothing is to be done; who changed its mind proposes anew."
+
+
+class BadProposalEnd(Refusal):
+    """A proposal ends later than now, and not later than genesis allows."""
+
+    number = 316
+    remedy = "Name an end within the limit that genesis sets (`voting.longest`)."
+
+
+class AgendaFull(Refusal):
+    """As many proposals are open as may be at once."""
+
+    number = 317
+    remedy = "Decide on some, or wait until some have expired."
+
+
+class NothingChanges(Refusal):
+    """What is proposed is so already."""
+
+    number = 318
+    remedy = "Look at `edgehold gov show`: nothing has to be decided."
+
+
+class LoneValidator(Refusal):
+    """A ledger with one validator has one operator, and no others who could follow a change of it."""
+
+    number = 319
+    remedy = "Found a network of several validators; `edgehold network create` makes its document."
+
+
+class ValidatorsJustChanged(Refusal):
+    """The validators changed within the last two heights: one change at a time takes effect."""
+
+    number = 320
+    remedy = "Send the same again two heights later."
+
+
+class TooMuchPower(Refusal):
+    """More than a third of the voting power would be other than before at once."""
+
+    number = 321
+    remedy = "Change it in several steps; each may add a third of the power that there is, or take a third away."
+
+
+class TooManyValidators(Refusal):
+    """There are as many validators as there may be."""
+
+    number = 322
+    remedy = "Run a node that follows: it verifies everything, and has no vote."
+
+
+class KeyTaken(Refusal):
+    """The key votes for a validator already, or the operator has a validator already."""
+
+    number = 323
+    remedy = "Make a fresh consensus key; one operator has one validator."
+
+
+class UnknownValidator(Refusal):
+    """The account operates no validator."""
+
+    number = 324
+    remedy = "Name the operator of a validator; `edgehold gov show` lists them."
+
+
+class RotatedRecently(Refusal):
+    """A validator's key is not changed again so soon."""
+
+    number = 325
+    remedy = "Wait until the height that the refusal names; the members can take its power away at once."
+
+
+class OfficesFull(Refusal):
+    """There are as many accreditors as there may be."""
+
+    number = 326
+    remedy = "Decide first which of them is to leave."
+
+
+class LastAccreditor(Refusal):
+    """Without an accreditor nobody could be attested any more."""
+
+    number = 327
+    remedy = "Admit another accreditor first."
+
+
+class RulesTooSoon(Refusal):
+    """A version of the rules begins at a height that leaves members too little time to install it."""
+
+    number = 328
+    remedy = "Name a height at least as far ahead as genesis says (`voting.notice`)."
+
+
+class RulesGoBack(Refusal):
+    """Rules that were left are not returned to: what later ones wrote could not be read."""
+
+    number = 329
+    remedy = "Name the version in force, to call a switch off, or a later one."
+
+
 # ── the keeper of the ledger ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -789,6 +922,13 @@ class InvalidBlock(EngineError):
     remedy = (
         "Compare this program's version with the other validators'; a height may have passed at which rules changed."
     )
+
+
+class UnknownRules(EngineError):
+    """The next block follows a version of the rules that this program does not have: it stops before it."""
+
+    number = 415
+    remedy = "Install the program that has this version, and start again: nothing is lost."
 
 
 class WrongGenesis(EngineError):

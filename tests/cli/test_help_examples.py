@@ -67,7 +67,7 @@ def filled(example: str, edgehold: Edgehold) -> list[str]:
     return [ids.get(word, word) for word in shlex.split(example)]
 
 
-ELSEWHERE = {"demo", "node", "network", "up", "down"}
+ELSEWHERE = {"demo", "gov", "node", "network", "up", "down"}
 """Commands whose examples start processes: they run in `system/test_node_help.py`; the demo's is the story here."""
 
 

@@ -150,6 +150,7 @@ class PlayedLedger:
         chosen = list(self._consensus.ask(prepare_proposal=proposal).txs)
         previous, previous_transactions = self._blocks[-1] if self._blocks else (None, [])
         signed = make_block(
+            rules=1,
             key=self._key,
             chain=self.genesis.chain,
             validators=order_validators(self.genesis.validators),

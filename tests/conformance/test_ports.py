@@ -96,8 +96,8 @@ def issuer(folder: Path) -> Issuer:
         founders=(Founder("founder", key.public, Role.ORGANISATION, 0),),
         accreditors=(0,),
         treasurer=0,
-        governor=0,
         validators=(Validator(validator.public, 1),),
+        operators=(0,),
         parameters=parameters,
     )
     ledger = EmbeddedLedger(None, genesis, validator, SteppingClock(START, 10**9), SeededRandomness(1, "ledger"))

@@ -10,10 +10,12 @@ from pathlib import Path
 from edgehold.engine.blocks import MAX_BLOCK
 from edgehold.engine.replicated import Replica
 from edgehold.ledger.draw import DRAWS, KEPT_HEADERS, LONGEST_JOIN
+from edgehold.ledger.rules.governance import _with_seats
 from edgehold.ledger.rules.programs import MOST_BITS
 from edgehold.sandbox.limits import MOST_LIMITS
 from edgehold.verify.certificate import CERTIFICATE_LIMIT, verify_certificate
 from edgehold.wire.codec import MAX_MESSAGE
+from edgehold.wire.governance import MOST_ACCREDITORS, MOST_OPEN, MOST_VALIDATORS
 from edgehold.wire.report import MAX_JOB, MAX_PANELS, PERMIT_EXTENSION
 from edgehold.wire.snapshot import MAX_PIECE_ITEMS, PIECE
 from edgehold.wire.task import MAX_SEALED_SHARE
@@ -63,6 +65,13 @@ def test_the_rules_of_a_vote_are_those_of_the_code() -> None:
         assert rule in PAGE
 
 
+def test_the_bounds_of_validators_are_those_of_the_code() -> None:
+    rules = re.findall(r"^\d\. .+$", inspect.getdoc(_with_seats) or "", re.MULTILINE)
+    assert len(rules) == 4
+    for rule in rules:
+        assert rule in PAGE
+
+
 def test_the_limits_are_those_of_the_code() -> None:
     numbers = (MAX_TRANSACTION, MAX_MESSAGE, LONGEST_JOIN, MOST_BITS, MAX_SEALED_SHARE, CERTIFICATE_LIMIT, KEPT_HEADERS)
     for number in numbers:
@@ -74,4 +83,5 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert (MOST_LIMITS.fuel, MOST_LIMITS.memory_bytes, MOST_LIMITS.deadline_ms) == (10**11, 512 << 20, 10_000)
     assert f"at most {MAX_JOB}\nreports" in PAGE
     assert f"0x{PERMIT_EXTENSION:04X}" in PAGE
-    assert sorted(RESERVED_TAGS) == [5, 6, 53, 54, 55, 56, 57, 58, 61, 62]
+    assert f"validators; accreditors; open proposals | {MOST_VALIDATORS}; {MOST_ACCREDITORS}; {MOST_OPEN}" in PAGE
+    assert sorted(RESERVED_TAGS) == [5, 6, 53, 54, 55, 56, 57, 58]

@@ -25,6 +25,7 @@ FIRST_BLOCK = [(b"transaction", Receipt(number=0, height=1, made=None, facts="")
 def block(previous: SignedHeader | None = None, **changed: Any) -> SignedHeader:
     arguments: dict[str, Any] = {
         "key": KEY,
+        "rules": 1,
         "chain": "chain",
         "validators": VALIDATORS,
         "height": previous.header.height + 1 if previous else 1,

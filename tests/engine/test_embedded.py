@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -35,6 +35,7 @@ from edgehold.errors import (
     QueueFull,
     StateMismatch,
     StorageFailed,
+    UnknownRules,
     WrongLedger,
 )
 from edgehold.verify.header import hash_header, order_validators, verify_header, verify_next_header
@@ -69,6 +70,16 @@ class KeyValueMachine:
 
     def initial_state(self) -> Mapping[bytes, bytes]:
         return {b"member" + MEMBER.public: b"", b"genesis": b"value"}
+
+    def rules(self, view: View) -> int:
+        return 1
+
+    def require_rules(self, view: View) -> None:
+        if view.read(b"stop before it") is not None:
+            raise UnknownRules(f"block {view.height}")
+
+    def validators(self, view: View) -> Sequence[Validator]:
+        return GENESIS.validators
 
     def open(self, transaction: bytes) -> Request:
         message = open1(transaction)
@@ -113,8 +124,8 @@ def genesis_of(*validators: SigningKey) -> Genesis:
         founders=(Founder("founder", MEMBER.public, Role.ORGANISATION, 1000),),
         accreditors=(0,),
         treasurer=0,
-        governor=0,
         validators=tuple(Validator(key.public, 1) for key in validators),
+        operators=(0,),
         parameters=Parameters(100, 10, 1000, 1, 2000, 1, 10, 1000, 0, 500, 500_000, 10),
     )
 
@@ -711,3 +722,12 @@ def test_every_error_of_the_engine_says_what_to_do() -> None:
     assert all(400 <= kind.number < 450 and kind.remedy for kind in kinds)
     assert len({kind.number for kind in kinds}) == len(kinds)
     assert LedgerBusy.exit_code == 7
+
+
+def test_the_engine_stops_before_rules_that_it_does_not_have(open_ledger: Open, tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    ledger.submit(write({b"stop before it": b""}))
+    with pytest.raises(EngineHalted, match="UnknownRules"):
+        ledger.advance()
+    ledger.close()
+    assert open_ledger(tmp_path).height() == 1

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from edgehold.crypto.cose import open1
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import verify_presence
-from edgehold.crypto.names import account_id, network_id, payload_digest
+from edgehold.crypto.names import account_id, network_id, payload_digest, proposal_id, validator_key_message
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness
@@ -31,14 +32,28 @@ from edgehold.errors import (
     StateMismatch,
     StateNotKept,
     StorageFailed,
+    UnknownRules,
     WrongLedger,
 )
 from edgehold.wire import snapshot
 from edgehold.wire.account import Account, Role, Transfer
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.entry import Collection, entry_key
-from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
+from edgehold.wire.governance import (
+    Change,
+    Founder,
+    Genesis,
+    Parameters,
+    Propose,
+    RotateKey,
+    SetPower,
+    SwitchRules,
+    Validator,
+    Vote,
+    Voting,
+)
 from edgehold.wire.ids import Digest
+from edgehold.wire.tx import Body
 
 KEYS = [SigningKey(bytes([seed]) * 32) for seed in range(2, 12)]
 ACCOUNTS = [account_id(Role.ORGANISATION, key.public) for key in KEYS]
@@ -48,8 +63,8 @@ GENESIS = Genesis(
     founders=tuple(Founder(f"founder {at}", key.public, Role.ORGANISATION, 1000) for at, key in enumerate(KEYS)),
     accreditors=(0,),
     treasurer=0,
-    governor=1,
     validators=(Validator(KEYS[0].public, 1),),
+    operators=(1,),
     parameters=Parameters(100, 10, 1000, 1, 100, 1, 10, 50, 0, 500, 500_000, 10),
 )
 Open = Callable[[Path], Replica]
@@ -401,3 +416,73 @@ def test_a_signature_is_verified_once_from_the_door_to_the_block(
     assert replica.objection(sent) is None
     receipts, _ = replica.finalize(block(1, *sent))
     assert [receipt.number for receipt in receipts] == [0] * 5
+
+
+# ── validators and rules that change ──────────────────────────────────────────────────────────────────────────────
+
+TOGETHER = replace(
+    GENESIS,
+    validators=tuple(Validator(SigningKey(bytes([100 + at]) * 32).public, 10) for at in range(4)),
+    operators=(0, 1, 2, 3),
+    voting=Voting(longest=20, notice=3, rotation=1),
+)
+
+
+def signed(sender: int, body: Body, genesis: Genesis = TOGETHER) -> bytes:
+    return sign_transaction(KEYS[sender], network_id(genesis), ACCOUNTS[sender], 40, body)
+
+
+def decided(replica: Replica, change: Change) -> list[bytes]:
+    """What three of four members send so that a change is carried out in one block."""
+    proposed = Propose(change=change, until=replica.height + 15)
+    ballot = Vote(proposal=proposal_id(ACCOUNTS[0], proposed), yes=True)
+    return [signed(0, proposed), signed(1, ballot), signed(2, ballot)]
+
+
+def finalized(replica: Replica, *transactions: bytes) -> list[int]:
+    receipts, _ = replica.finalize(block(replica.height + 1, *transactions))
+    return [receipt.number for receipt in receipts]
+
+
+def test_a_block_says_whose_power_it_changes(tmp_path: Path, opened: Open) -> None:
+    replica = opened(tmp_path, TOGETHER)
+    move(replica)
+    old, fresh = TOGETHER.validators[3].key, SigningKey(bytes([110]) * 32)
+    assert replica.changed_powers == {}
+    possession = fresh.sign(validator_key_message(network_id(TOGETHER), ACCOUNTS[3], fresh.public))
+    assert finalized(replica, signed(3, RotateKey(fresh.public, possession))) == [0]
+    assert replica.changed_powers == {old: 0, fresh.public: 10}
+    replica.commit()
+    assert replica.changed_powers == {}
+    move(replica)
+    leaves = SetPower(operator=ACCOUNTS[3], power=0)
+    assert finalized(replica, *decided(replica, leaves)) == [0, 0, 0]
+    assert replica.changed_powers == {fresh.public: 0}
+    assert finalized(replica) == []
+    assert replica.changed_powers == {}
+
+
+def test_a_replica_stops_before_the_first_block_of_rules_that_it_does_not_have(tmp_path: Path, opened: Open) -> None:
+    replica = opened(tmp_path, TOGETHER)
+    assert finalized(replica, *decided(replica, SwitchRules(version=2, height=4))) == [0, 0, 0]
+    assert replica.rules == 1
+    replica.commit()
+    assert replica.rules == 1
+    move(replica)
+    assert replica.rules == 1
+    replica.finalize(block(3))
+    assert replica.rules == 2
+    replica.commit()
+    assert replica.rules == 2
+    for _ in range(2):
+        for act in (
+            lambda one: one.finalize(block(4)),
+            lambda one: one.prepare([], 1000),
+            lambda one: one.objection([]),
+        ):
+            with pytest.raises(UnknownRules, match="block 4 follows version 2"):
+                act(replica)
+        assert replica.height == 3
+        replica.close()
+        replica = opened(tmp_path, TOGETHER)
+        assert replica.rules == 2

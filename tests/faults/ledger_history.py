@@ -38,8 +38,8 @@ GENESIS = Genesis(
     ),
     accreditors=(0,),
     treasurer=0,
-    governor=0,
     validators=(Validator(KEYS[0].public, 1),),
+    operators=(0,),
     parameters=Parameters(100, 10, 1000, 1, 100, 1, 10, 1000, 0, 500, 500_000, 10),
 )
 

@@ -90,12 +90,12 @@ GENESIS = Genesis(
     time=START,
     founders=tuple(
         Founder(name=name, key=key_of(name).public, role=Role.ORGANISATION, credits=1_000_000 * (name == "treasurer"))
-        for name in ("accreditor", "other accreditor", "treasurer", "governor")
+        for name in ("accreditor", "other accreditor", "treasurer", "operator")
     ),
     accreditors=(0, 1),
     treasurer=2,
-    governor=3,
     validators=(Validator(key=key_of("validator").public, power=1),),
+    operators=(3,),
     parameters=PARAMETERS,
 )
 

@@ -10,7 +10,7 @@ from small_world import (
     ACCREDITOR,
     CUSTOMER,
     ENROLLED,
-    GOVERNOR,
+    GENESIS,
     HELPER,
     HISTOGRAM,
     HUB,
@@ -23,6 +23,7 @@ from small_world import (
     PANEL,
     PARAMETERS,
     PROGRAM,
+    REGISTRY,
     SCHEDULE,
     TREASURER,
     Actor,
@@ -31,6 +32,7 @@ from small_world import (
     absence,
     attestation,
     begin,
+    candidate,
     credential,
     digest,
     join_of,
@@ -39,6 +41,7 @@ from small_world import (
     possession,
     report_of,
     request_of,
+    rotation,
     sign_statement,
     slot_signing_key,
     story_until,
@@ -48,13 +51,16 @@ from edgehold.crypto.cose import sign1
 from edgehold.crypto.names import sealed_share_digest
 from edgehold.errors import (
     AccountExists,
+    AgendaFull,
     AlreadyProven,
     AlreadyRevoked,
+    AlreadyVoted,
     AttestationInPast,
     AttestationWithdrawn,
     BadBatchSignature,
     BadCredential,
     BadParameters,
+    BadProposalEnd,
     BadSignature,
     BadUploadReceipt,
     BatchBelowFloor,
@@ -70,7 +76,10 @@ from edgehold.errors import (
     JoinTooEarly,
     JoinTooLate,
     JoinTooLong,
+    KeyTaken,
+    LastAccreditor,
     LeafNotAccepted,
+    LoneValidator,
     Malformed,
     MeasurementUnfit,
     NobodyEligible,
@@ -83,15 +92,17 @@ from edgehold.errors import (
     NotCustomer,
     NotDrawn,
     NotDropped,
-    NotGovernor,
+    NothingChanges,
     NothingDue,
     NothingToTransfer,
     NotIssuer,
     NotLeader,
+    NotMember,
     NotRequested,
     NotRevoked,
     NotSorted,
     NotThePostedShare,
+    OfficesFull,
     OrderExists,
     OrderRequested,
     OrderSettled,
@@ -106,10 +117,16 @@ from edgehold.errors import (
     PhaseNotBegun,
     PhaseOver,
     ProgramExists,
+    ProposalDone,
+    ProposalExists,
+    ProposalExpired,
     PurposeUnfit,
     QuotaReached,
     RequestTooLate,
     RootTooSoon,
+    RotatedRecently,
+    RulesGoBack,
+    RulesTooSoon,
     SealKeyUnusable,
     SelfDealing,
     ShareNotCarried,
@@ -118,25 +135,47 @@ from edgehold.errors import (
     SlotsExhausted,
     TaskSettled,
     TooManyReports,
+    TooManyValidators,
+    TooMuchPower,
     UnknownAccount,
     UnknownAttestation,
     UnknownOrder,
     UnknownPanel,
     UnknownProgram,
+    UnknownProposal,
     UnknownTask,
+    UnknownValidator,
+    ValidatorsJustChanged,
     WrongNetwork,
     WrongPrivateKey,
     WrongRole,
     WrongSealedDigest,
 )
 from edgehold.ledger.draw import LONGEST_JOIN
+from edgehold.ledger.genesis import initial_state
 from edgehold.ledger.rules.governance import LARGEST_PANEL
-from edgehold.ledger.state import get_task
+from edgehold.ledger.state import find_proposal, get_task
 from edgehold.wire.account import Claim, Role, Transfer, WithdrawAttestation
 from edgehold.wire.codec import encode
 from edgehold.wire.data import Kind
-from edgehold.wire.governance import SetParameters
-from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, SealKey, TaskId
+from edgehold.wire.governance import (
+    MOST_ACCREDITORS,
+    MOST_OPEN,
+    MOST_VALIDATORS,
+    AdmitValidator,
+    AppointTreasurer,
+    Change,
+    Founder,
+    Office,
+    Propose,
+    SetOffice,
+    SetParameters,
+    SetPower,
+    SwitchRules,
+    Validator,
+    Vote,
+)
+from edgehold.wire.ids import NetworkId, OrderId, PanelId, ProgramId, ProposalId, SealKey, TaskId
 from edgehold.wire.order import WithdrawOrder
 from edgehold.wire.panel import ClosePanel
 from edgehold.wire.program import Capability, MeasurementKind, MeasurementType, ReviewProgram
@@ -878,15 +917,253 @@ def report_ignored(book: Book) -> None:
     book.slot_no(AlreadyProven, "one accusation a slot key", world, 0, ignored)
 
 
-def set_parameters(book: Book) -> None:
+# ── governance ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+NEWCOMER = Actor("newcomer")
+OTHER_RULES = SetParameters(parameters=replace(PARAMETERS, least_batch=4))
+
+
+def settled_world() -> World:
+    """The world at a height at which its validators may change."""
     world = make_world()
-    change = SetParameters(parameters=replace(PARAMETERS, least_batch=4))
-    book.yes("the governor sets parameters", world, GOVERNOR, change)
-    book.no(NotGovernor, "nobody else does", world, TREASURER, change)
+    world.height = 10
+    return world
+
+
+def lone_world() -> World:
+    """A network that one validator keeps, whose operator decides alone."""
+    genesis = replace(GENESIS, validators=GENESIS.validators[:1], operators=(0,))
+    return World(initial_state(genesis), 10, genesis=genesis)
+
+
+def crowd_of(count: int) -> list[Actor]:
+    return [Actor(f"operator {number}") for number in range(count)]
+
+
+def crowded_world(count: int) -> World:
+    """A network of so many founders, each of whom accredits if there is room and operates a validator."""
+    crowd = crowd_of(count)
+    genesis = replace(
+        GENESIS,
+        founders=tuple(Founder(actor.name, actor.key.public, Role.ORGANISATION, 0) for actor in crowd),
+        accreditors=tuple(range(MOST_ACCREDITORS)),
+        validators=tuple(Validator(Actor(f"validator of {actor.name}").key.public, 10) for actor in crowd),
+        operators=tuple(range(count)),
+        treasurer=0,
+    )
+    return World(initial_state(genesis), 10, genesis=genesis)
+
+
+def propose(book: Book) -> None:
+    world = settled_world()
+    proposed = Propose(change=OTHER_RULES, until=world.height + 20)
+    book.yes("a member proposes, until the last height that genesis allows", world, ACCREDITOR, proposed)
+    book.yes("a proposal may end with the next height", world, ACCREDITOR, replace(proposed, until=world.height + 1))
+    book.no(NotMember, "only operators of validators propose", world, LEADER, proposed)
+    book.no(BadProposalEnd, "a proposal ends later than now", world, ACCREDITOR, replace(proposed, until=world.height))
+    book.no(BadProposalEnd, "a proposal open for too long", world, ACCREDITOR, replace(proposed, until=31))
+    alone = lone_world()
+    book.yes("who operates the only validator decides alone", alone, ACCREDITOR, proposed)
+    proposal = world.propose(OTHER_RULES)
+    book.no(ProposalExists, "the same is proposed once", world, ACCREDITOR, proposed)
+    book.yes("another member may propose the same", world, OTHER_ACCREDITOR, proposed)
+    world.height = 11
+    for number in range(MOST_OPEN - 1):
+        world.propose(SetParameters(parameters=replace(PARAMETERS, hub_quota=100 + number)))
+    late = Propose(change=OTHER_RULES, until=40)
+    book.no(AgendaFull, "as many as may be open at once", world, REGISTRY, replace(late, until=31))
+    world.height = 31
+    book.yes("expired ones make room", world, REGISTRY, late)
+    assert find_proposal(world.state, proposal) is not None
+
+
+def vote(book: Book) -> None:
+    world = settled_world()
+    ballot = Vote(proposal=world.propose(OTHER_RULES), yes=True)
+    book.yes("a member says yes", world, OTHER_ACCREDITOR, ballot)
+    book.yes("a member says no", world, OTHER_ACCREDITOR, replace(ballot, yes=False))
+    book.no(NotMember, "only operators of validators vote", world, LEADER, ballot)
+    book.no(UnknownProposal, "what nobody proposed", world, OTHER_ACCREDITOR, Vote(ProposalId(NOBODY), True))
+    book.no(AlreadyVoted, "who proposed has said yes", world, ACCREDITOR, replace(ballot, yes=False))
+    denied = world.copy()
+    denied.do(OTHER_ACCREDITOR, replace(ballot, yes=False))
+    book.no(AlreadyVoted, "no is said once and for all", denied, OTHER_ACCREDITOR, ballot)
+    late = world.copy()
+    late.height = 30
+    book.yes("the last height at which it is open", late, OTHER_ACCREDITOR, ballot)
+    late.height = 31
+    book.no(ProposalExpired, "a height later", late, OTHER_ACCREDITOR, ballot)
+    world.do(OTHER_ACCREDITOR, ballot)
+    book.yes("three of four decide on parameters", world, REGISTRY, ballot)
+    gone = world.copy()
+    gone.decide(SetPower(operator=OTHER_ACCREDITOR.id, power=0))
+    book.yes("a vote of who left counts no more: two of three is too few", gone, REGISTRY, ballot)
+    gone.do(REGISTRY, ballot)
+    book.yes("all three who are left decide", gone, TREASURER, ballot)
+    world.do(REGISTRY, ballot)
+    book.no(ProposalDone, "it is decided once", world, TREASURER, ballot)
+    stale = settled_world()
+    first, second = (stale.propose(SetPower(operator=REGISTRY.id, power=power)) for power in (11, 12))
+    for proposal in (first, second):
+        stale.do(OTHER_ACCREDITOR, Vote(proposal=proposal, yes=True))
+    stale.do(TREASURER, Vote(proposal=first, yes=True))
+    decisive = Vote(proposal=second, yes=True)
+    book.no(ValidatorsJustChanged, "a vote that decides what cannot be carried out now", stale, TREASURER, decisive)
+    book.yes("a vote against it counts", stale, TREASURER, replace(decisive, yes=False))
+    stale.height += 2
+    book.yes("the same vote when it can", stale, TREASURER, decisive)
+
+
+def decision(book: Book, says: str, world: World, change: Change) -> None:
+    """The vote that carries a change out."""
+    told = world.copy()
+    decisive = Vote(proposal=told.propose(change), yes=True)
+    told.do(OTHER_ACCREDITOR, decisive)
+    book.yes(says, told, TREASURER, decisive)
+
+
+def refusal(book: Book, error: type[EdgeholdError], says: str, world: World, change: Change) -> None:
+    """A proposal of what cannot be."""
+    member = ACCREDITOR if world.genesis.founders[0].name == ACCREDITOR.name else Actor(world.genesis.founders[0].name)
+    book.no(error, says, world, member, Propose(change=change, until=world.height + 20))
+
+
+def set_parameters(book: Book) -> None:
+    world = settled_world()
+    decision(book, "members set parameters", world, OTHER_RULES)
+    refusal(book, NothingChanges, "those in force", world, SetParameters(parameters=PARAMETERS))
     contradiction = SetParameters(parameters=replace(PARAMETERS, least_panel=101))
-    book.no(BadParameters, "parameters that contradict each other", world, GOVERNOR, contradiction)
+    refusal(book, BadParameters, "parameters that contradict each other", world, contradiction)
     beyond = SetParameters(parameters=replace(PARAMETERS, most_panel=LARGEST_PANEL + 1))
-    book.no(BadParameters, "panels beyond all counts", world, GOVERNOR, beyond)
+    refusal(book, BadParameters, "panels beyond all counts", world, beyond)
+
+
+def change_validators(book: Book) -> None:
+    world = settled_world()
+    network = world.state.network.id
+    stranger = AdmitValidator(candidate=candidate(NEWCOMER), power=10)
+    decision(book, "a newcomer, whose account is opened", world, stranger)
+    known = AdmitValidator(candidate=candidate(LEADER), power=13)
+    decision(book, "an organisation that has an account, with a third of the power", world, known)
+    refusal(book, TooMuchPower, "more than a third comes at once", world, replace(known, power=14))
+    member = AdmitValidator(candidate=candidate(REGISTRY, Actor("second validator").key), power=1)
+    refusal(book, KeyTaken, "an operator has one validator", world, member)
+    taken = AdmitValidator(candidate=candidate(LEADER, Actor("validator of registry").key), power=1)
+    refusal(book, KeyTaken, "a key votes for one validator", world, taken)
+    own = candidate(LEADER)
+    for what, forged in (
+        ("the operator", replace(own, account_signature=own.possession)),
+        ("the consensus key", replace(own, possession=own.account_signature)),
+        ("neither key, in this network", candidate(LEADER, network=NetworkId(NOBODY))),
+    ):
+        refusal(book, NoPossession, f"{what} did not agree", world, replace(known, candidate=forged))
+    decision(book, "a validator gets more power", world, SetPower(operator=REGISTRY.id, power=23))
+    refusal(book, TooMuchPower, "too much more at once", world, SetPower(operator=REGISTRY.id, power=24))
+    decision(book, "a validator leaves", world, SetPower(operator=REGISTRY.id, power=0))
+    refusal(book, NothingChanges, "the power that it has", world, SetPower(operator=REGISTRY.id, power=10))
+    refusal(book, UnknownValidator, "power for who operates none", world, SetPower(operator=LEADER.id, power=1))
+    early = world.copy()
+    early.decide(SetPower(operator=REGISTRY.id, power=11))
+    early.height += 1
+    refusal(book, ValidatorsJustChanged, "one change takes effect at a time", early, stranger)
+    early.height += 1
+    decision(book, "two heights later the next", early, stranger)
+    heavy = world.copy()
+    for power in (23, 40, 61):
+        heavy.decide(SetPower(operator=REGISTRY.id, power=power))
+        heavy.height += 2
+    refusal(book, TooMuchPower, "more than a third goes at once", heavy, SetPower(operator=REGISTRY.id, power=30))
+    lone = AdmitValidator(candidate=candidate(LEADER, network=lone_world().state.network.id), power=1)
+    refusal(book, LoneValidator, "one validator stays alone", lone_world(), lone)
+    refusal(book, LoneValidator, "the last does not leave", lone_world(), SetPower(operator=ACCREDITOR.id, power=0))
+    full = crowded_world(MOST_VALIDATORS)
+    one_more = AdmitValidator(candidate=candidate(LEADER, network=full.state.network.id), power=1)
+    refusal(book, TooManyValidators, "as many as there may be", full, one_more)
+    assert network != full.state.network.id
+
+
+def rotate_key(book: Book) -> None:
+    world = settled_world()
+    fresh = Actor("fresh key").key
+    rotate = rotation(REGISTRY, fresh)
+    book.yes("an operator changes its validator's key", world, REGISTRY, rotate)
+    book.no(NotMember, "who operates no validator has none", world, LEADER, rotation(LEADER, fresh))
+    book.no(NoPossession, "the key agreed to another operator", world, TREASURER, rotate)
+    taken = rotation(REGISTRY, Actor("validator of treasurer").key)
+    book.no(KeyTaken, "a key that votes already", world, REGISTRY, taken)
+    book.no(KeyTaken, "its own key", world, REGISTRY, rotation(REGISTRY, Actor("validator of registry").key))
+    young = make_world()
+    young.height = 4
+    book.no(RotatedRecently, "a key stays for some heights", young, REGISTRY, rotate)
+    young.height = 5
+    book.yes("until the height that the refusal named", young, REGISTRY, rotate)
+    world.do(REGISTRY, rotate)
+    other = rotation(TREASURER, Actor("other fresh key").key)
+    book.no(ValidatorsJustChanged, "another's key, two heights apart", world, TREASURER, other)
+    world.height += 2
+    book.yes("another's key", world, TREASURER, other)
+    book.no(RotatedRecently, "the same again", world, REGISTRY, rotation(REGISTRY, Actor("third key").key))
+    heavy = settled_world()
+    heavy.decide(SetPower(operator=REGISTRY.id, power=23))
+    heavy.height += 2
+    book.no(TooMuchPower, "a validator with more than a third", heavy, REGISTRY, rotate)
+
+
+def set_office(book: Book) -> None:
+    world = settled_world()
+    world.do(ISSUER, possession(HUB, ISSUER))
+    accredits = SetOffice(office=Office.ACCREDITOR, account=LEADER.id, holds=True)
+    decision(book, "an organisation becomes an accreditor", world, accredits)
+    leaves = replace(accredits, account=OTHER_ACCREDITOR.id, holds=False)
+    decision(book, "an accreditor leaves, and what it attested with it", world, leaves)
+    refusal(book, NothingChanges, "an accreditor already", world, replace(leaves, holds=True))
+    refusal(book, NothingChanges, "no accreditor anyway", world, replace(accredits, holds=False))
+    refusal(book, UnknownAccount, "offices are organisations'", world, replace(accredits, account=STRANGER.id))
+    refusal(book, WrongRole, "no hub accredits", world, replace(accredits, account=HUB.id))
+    last = lone_world()
+    last.do(ACCREDITOR, Propose(change=leaves, until=30))
+    refusal(book, LastAccreditor, "the last one stays", last, replace(leaves, account=ACCREDITOR.id))
+    full = crowded_world(MOST_ACCREDITORS + 1)
+    one_more = replace(accredits, account=crowd_of(MOST_ACCREDITORS + 1)[-1].id)
+    refusal(book, OfficesFull, "as many as there may be", full, one_more)
+    issues = SetOffice(office=Office.ISSUER, account=OTHER_LEADER.id, holds=True)
+    decision(book, "the members attest an issuer", world, issues)
+    decision(book, "also one that an accreditor attests", world, replace(issues, account=ISSUER.id))
+    refusal(book, NothingChanges, "no issuer anyway", world, replace(issues, holds=False))
+    refusal(book, WrongRole, "no hub issues", world, replace(issues, account=HUB.id))
+    by_members = world.copy()
+    by_members.decide(replace(issues, account=ISSUER.id))
+    by_members.height += 1
+    refusal(book, NothingChanges, "an issuer already", by_members, replace(issues, account=ISSUER.id))
+    decision(book, "nobody's word holds any more", by_members, replace(issues, account=ISSUER.id, holds=False))
+
+
+def appoint_treasurer(book: Book) -> None:
+    world = settled_world()
+    world.do(ISSUER, possession(HUB, ISSUER))
+    decision(book, "the credits go to another treasurer", world, AppointTreasurer(account=REGISTRY.id))
+    refusal(book, NothingChanges, "the treasurer already", world, AppointTreasurer(account=TREASURER.id))
+    refusal(book, UnknownAccount, "a treasurer has an account", world, AppointTreasurer(account=STRANGER.id))
+    refusal(book, WrongRole, "no hub holds credits", world, AppointTreasurer(account=HUB.id))
+
+
+def switch_rules(book: Book) -> None:
+    world = settled_world()
+    second = SwitchRules(version=2, height=22)
+    decision(book, "blocks from a height on follow another version", world, second)
+    refusal(book, RulesTooSoon, "members need time", world, replace(second, height=19))
+    refusal(book, NothingChanges, "the version in force", world, replace(second, version=1))
+    pending = world.copy()
+    pending.decide(second)
+    pending.height += 1
+    refusal(book, NothingChanges, "what is decided on", pending, second)
+    decision(book, "a switch is put off", pending, replace(second, height=25))
+    decision(book, "a switch is called off", pending, replace(second, version=1))
+    pending.height = 22
+    decision(book, "from the second version to a third", pending, SwitchRules(version=3, height=32))
+    refusal(book, NothingChanges, "the second is in force", pending, SwitchRules(version=2, height=30))
+    refusal(book, RulesGoBack, "no way back", pending, SwitchRules(version=1, height=30))
 
 
 RULES: tuple[Callable[[Book], None], ...] = (
@@ -914,7 +1191,14 @@ RULES: tuple[Callable[[Book], None], ...] = (
     report_conflict,
     report_dropped,
     report_ignored,
+    propose,
+    vote,
     set_parameters,
+    change_validators,
+    rotate_key,
+    set_office,
+    appoint_treasurer,
+    switch_rules,
 )
 
 

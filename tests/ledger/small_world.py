@@ -1,4 +1,5 @@
-"""A small network to try rules on: two accreditors, two leaders, two helpers, a customer, an issuer, one panel.
+"""A small network to try rules on: two accreditors (members, as two more), two leaders, two helpers, a customer, an issuer,
+one panel.
 
 Everything follows from names and small numbers; every entry is made by real transactions.
 """
@@ -24,6 +25,7 @@ from edgehold.crypto.names import (
     receipt_message,
     sealed_share_digest,
     statement_message,
+    validator_key_message,
 )
 from edgehold.crypto.seal import SealKeyPair, seal
 from edgehold.crypto.signatures import SigningKey
@@ -37,13 +39,26 @@ from edgehold.wire.account import Attest, Claim, OpenAccount, Role, Transfer
 from edgehold.wire.batch import Absence, BatchStatement, LeafOpening, Permit, ReportLeaf, SignedBatch, UploadReceipt
 from edgehold.wire.codec import encode
 from edgehold.wire.data import Grade, Kind
-from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
+from edgehold.wire.governance import (
+    Candidate,
+    Change,
+    Founder,
+    Genesis,
+    Parameters,
+    Propose,
+    RotateKey,
+    Validator,
+    Vote,
+    Voting,
+)
 from edgehold.wire.ids import (
     AccountId,
     Digest,
+    NetworkId,
     OrderId,
     PanelId,
     ProgramId,
+    ProposalId,
     ReportId,
     SealKey,
     Signature,
@@ -111,14 +126,16 @@ class Actor:
         return account_id(self.role, self.key.public)
 
 
-ACCREDITOR, OTHER_ACCREDITOR, TREASURER, GOVERNOR = (
-    Actor(name) for name in ("accreditor", "other accreditor", "treasurer", "governor")
+ACCREDITOR, OTHER_ACCREDITOR, TREASURER, REGISTRY = (
+    Actor(name) for name in ("accreditor", "other accreditor", "treasurer", "registry")
 )
 LEADER, OTHER_LEADER, HELPER, OTHER_HELPER, CUSTOMER, OTHER_CUSTOMER, ISSUER = (
     Actor(name) for name in ("leader", "other leader", "helper", "other helper", "customer", "other customer", "issuer")
 )
 HUB = Actor("hub", Role.HUB)
-FOUNDERS = (ACCREDITOR, OTHER_ACCREDITOR, TREASURER, GOVERNOR)
+FOUNDERS = (ACCREDITOR, OTHER_ACCREDITOR, TREASURER, REGISTRY)
+MEMBERS = FOUNDERS
+"""Each operates a validator; three of the four decide."""
 FUNDS = 1_000_000
 
 GENESIS = Genesis(
@@ -130,9 +147,10 @@ GENESIS = Genesis(
     ),
     accreditors=(0, 1),
     treasurer=2,
-    governor=3,
-    validators=(Validator(key=Actor("validator").key.public, power=1),),
+    validators=tuple(Validator(key=Actor(f"validator of {actor.name}").key.public, power=10) for actor in FOUNDERS),
+    operators=(0, 1, 2, 3),
     parameters=PARAMETERS,
+    voting=Voting(longest=20, notice=10, rotation=5),
 )
 
 ORDER_SEED = digest("order key")
@@ -151,10 +169,11 @@ class World:
     height: int = 1
     forgotten: int = 0
     randomness: Counting = field(default_factory=Counting)
+    genesis: Genesis = GENESIS
 
     def copy(self) -> World:
         """The same world, to go on in another way."""
-        return World(dict(self.entries), self.height, self.forgotten)
+        return World(dict(self.entries), self.height, self.forgotten, genesis=self.genesis)
 
     @property
     def state(self) -> State:
@@ -163,7 +182,7 @@ class World:
             read=self.entries.get,
             height=self.height,
             header_hash=lambda height: digest(f"header {height}") if self.forgotten < height < self.height else None,
-            network=found_network(GENESIS),
+            network=found_network(self.genesis),
         )
 
     def sign(self, sender: Actor, body: Body, *, expires: int | None = None) -> bytes:
@@ -196,6 +215,16 @@ class World:
         if receipt.number:
             raise Refused(f"{receipt.number}: {receipt.facts}")
         return receipt.made or Digest(bytes(32))
+
+    def propose(self, change: Change, proposer: Actor = ACCREDITOR) -> ProposalId:
+        """A member proposes what has to be possible."""
+        return ProposalId(self.do(proposer, Propose(change=change, until=self.height + 20)))
+
+    def decide(self, change: Change) -> None:
+        """Three members want it."""
+        proposal = self.propose(change)
+        for member in (OTHER_ACCREDITOR, TREASURER):
+            self.do(member, Vote(proposal=proposal, yes=True))
 
 
 # ── the cast ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,6 +270,24 @@ def make_world() -> World:
     for customer in (CUSTOMER, OTHER_CUSTOMER):
         world.do(TREASURER, Transfer(to=customer.id, credits=10_000))
     return world
+
+
+def candidate(actor: Actor, key: SigningKey | None = None, network: NetworkId | None = None) -> Candidate:
+    """What an organisation shows that would operate a validator."""
+    consensus = key or Actor(f"validator of {actor.name}").key
+    message = validator_key_message(network or found_network(GENESIS).id, actor.id, consensus.public)
+    return Candidate(
+        account_key=actor.key.public,
+        key=consensus.public,
+        account_signature=actor.key.sign(message),
+        possession=consensus.sign(message),
+    )
+
+
+def rotation(actor: Actor, key: SigningKey) -> RotateKey:
+    """What an operator sends for another consensus key."""
+    message = validator_key_message(found_network(GENESIS).id, actor.id, key.public)
+    return RotateKey(key=key.public, possession=key.sign(message))
 
 
 # ── panel and program ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from small_world import (
     ACCREDITOR,
     CUSTOMER,
-    GOVERNOR,
     ISSUER,
     LEADER,
     PARAMETERS,
@@ -207,13 +206,13 @@ def test_a_configuration_keeps_what_was_true_at_join() -> None:
     story = story_until("join")
     before = get_configuration(story.world.state, story.task)
     story.world.do(ACCREDITOR, attestation(LEADER, Claim.ETHICS))
-    story.world.do(GOVERNOR, SetParameters(parameters=replace(PARAMETERS, helper_share=500)))
+    story.world.decide(SetParameters(parameters=replace(PARAMETERS, helper_share=500)))
     assert get_configuration(story.world.state, story.task) == before
 
 
 def test_new_parameters_count_for_every_later_transaction() -> None:
     story = story_until("post")
-    story.world.do(GOVERNOR, SetParameters(parameters=replace(PARAMETERS, helper_share=500)))
+    story.world.decide(SetParameters(parameters=replace(PARAMETERS, helper_share=500)))
     story.world.do(CUSTOMER, AcceptResult(task=story.task))
     assert credits(story) == (9000, 500, 500)
 

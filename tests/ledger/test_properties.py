@@ -16,7 +16,6 @@ from small_world import (
     ENROLLED,
     FUNDS,
     GENESIS,
-    GOVERNOR,
     HELPER,
     ISSUER,
     LEADER,
@@ -25,6 +24,7 @@ from small_world import (
     OTHER_HELPER,
     OTHER_LEADER,
     PANEL,
+    REGISTRY,
     TREASURER,
     Actor,
     Story,
@@ -103,7 +103,7 @@ def credits_of(world: World) -> int:
     return sum(account.credits for account in accounts) + sum(order.escrow for order in orders)
 
 
-ACTORS = [CUSTOMER, OTHER_CUSTOMER, LEADER, OTHER_LEADER, HELPER, OTHER_HELPER, ISSUER, TREASURER, GOVERNOR, ACCREDITOR]
+ACTORS = [CUSTOMER, OTHER_CUSTOMER, LEADER, OTHER_LEADER, HELPER, OTHER_HELPER, ISSUER, TREASURER, REGISTRY, ACCREDITOR]
 BEGINNING = begin()
 BEGINNING.panel = PanelId(BEGINNING.world.do(ISSUER, replace(PANEL, slots=200)))
 BEGINNING.world.do(ISSUER, ClosePanel(panel=BEGINNING.panel, enrolled=ENROLLED))

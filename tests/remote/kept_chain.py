@@ -25,16 +25,16 @@ from edgehold.wire.ids import Digest
 from edgehold.wire.query import ENTRY, RECEIPT, EntryAnswer, PlacedReceipt, ReceiptAnswer
 from edgehold.wire.tx import Receipt
 
-FOUNDERS = [key_of(30), key_of(31)]
-ACCOUNTS = [account_id(Role.ORGANISATION, key.public) for key in FOUNDERS]
+FOUNDERS = [key_of(30), key_of(31), key_of(32), key_of(33)]
+ACCOUNTS = [account_id(Role.ORGANISATION, key.public) for key in FOUNDERS[:2]]
 GENESIS = Genesis(
     chain="kept-chain",
     time=START,
     founders=tuple(Founder(f"founder {n}", key.public, Role.ORGANISATION, 1000) for n, key in enumerate(FOUNDERS)),
     accreditors=(0,),
     treasurer=0,
-    governor=1,
     validators=FOUR.validators,
+    operators=(0, 1, 2, 3),
     parameters=Parameters(
         period=1000,
         root_interval=10,

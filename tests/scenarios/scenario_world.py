@@ -34,6 +34,7 @@ from edgehold.demo.founding import (
 from edgehold.demo.parties import Dice, Direct, make_key
 from edgehold.demo.world import (
     SEEDED_START,
+    Operated,
     Resident,
     World,
     make_genesis,
@@ -349,7 +350,8 @@ def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
-    genesis = make_genesis(keys, [validator.public], cast.parameters(sum(grown)), SEEDED_START)
+    operated = [Operated(cast.TREASURER, keys[cast.TREASURER].public, validator.public)]
+    genesis = make_genesis(keys, operated, cast.parameters(sum(grown)), SEEDED_START)
     least = min(len(FIRST_PANEL), len(SECOND_PANEL))
     write_genesis_files(
         folder, replace(genesis, parameters=replace(genesis.parameters, least_panel=least, least_batch=3))

@@ -53,13 +53,12 @@ def made(folder: Path, name: str, number: int) -> Home:
     return make_home(folder / name, settings, SeededRandomness(number, name))
 
 
-def document_of(claims: list[FounderClaim], accreditors: tuple[str, ...] = NAMES, governor: str = "alpha") -> Genesis:
+def document_of(claims: list[FounderClaim], accreditors: tuple[str, ...] = NAMES, treasurer: str = "beta") -> Genesis:
     return make_document(
         claims,
         chain="care",
         time=1_800_000_000_123_456_789,
-        treasurer="beta",
-        governor=governor,
+        treasurer=treasurer,
         accreditors=accreditors,
         parameters=IN_EARNEST,
     )
@@ -123,7 +122,7 @@ def test_a_home_accepts_only_what_has_its_own_keys_and_address(homes: list[Home]
     }
     for name, listed in forged.items():
         accreditors = tuple(claim.name for claim in listed)
-        write_document(tmp_path / name, document_of(listed, accreditors, governor="beta"), listed)
+        write_document(tmp_path / name, document_of(listed, accreditors, treasurer=listed[-1].name), listed)
         with pytest.raises(NotAFounder):
             accept_document(homes[0], tmp_path / name)
     assert not homes[0].genesis.exists()

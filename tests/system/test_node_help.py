@@ -23,7 +23,7 @@ from edgehold.server.loopback import free_ports, wait_for_height
 
 pytestmark = pytest.mark.system
 
-GROUPS = ("node", "network", "up", "down")
+GROUPS = ("node", "network", "gov", "up", "down")
 OPTIONS = ("address", "rpc", "health")
 ORDER = (
     "node init --home alpha",
@@ -36,6 +36,12 @@ ORDER = (
     "node status",
     "node init --home delta",
     "BLOCKS",
+    "gov propose parameters",
+    "gov show",
+    "gov vote",
+    "gov candidate",
+    "gov propose",
+    "gov rotate",
     "STOP",
     "node verify",
     "node snapshot",
@@ -77,6 +83,7 @@ class Validator:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports: dict[str, str] = {}
+        self.proposal = "PROPOSAL"
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
 
     def words(self, example: str) -> list[str]:
@@ -87,7 +94,8 @@ class Validator:
 
         peers = self.folder / "network" / "peers.txt"
         peer = peers.read_text().split()[0] if peers.exists() else "PEER"
-        return shlex.split(re.sub(r"127\.0\.0\.1:(\d+)", free, example).replace("PEER", peer))
+        filled = re.sub(r"127\.0\.0\.1:(\d+)", free, example).replace("PEER", peer).replace("PROPOSAL", self.proposal)
+        return shlex.split(filled)
 
     def run(self, example: str) -> None:
         words = self.words(example)
@@ -98,7 +106,7 @@ class Validator:
             return
         said = self.edgehold(*words)
         if "--json" in words:
-            json.loads(said)
+            self.proposal = json.loads(said).get("proposal", self.proposal)
         else:
             assert all(len(line) <= WIDTH for line in said.splitlines()), said
 

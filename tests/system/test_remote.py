@@ -36,8 +36,8 @@ GENESIS = Genesis(
     founders=tuple(Founder(f"founder {n}", key.public, Role.ORGANISATION, 1000) for n, key in enumerate(KEYS[:2])),
     accreditors=(0,),
     treasurer=0,
-    governor=1,
     validators=(Validator(SigningKey(SEED).public, 10),),
+    operators=(1,),
     parameters=Parameters(100, 10, 1000, 1, 100, 1, 10, 1000, 0, 500, 500_000, 10),
 )
 FIRST = entry_key(Collection.ACCOUNT, ACCOUNTS[0])

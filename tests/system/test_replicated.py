@@ -38,8 +38,8 @@ GENESIS = Genesis(
     founders=tuple(Founder(f"founder {place}", key.public, Role.ORGANISATION, 100) for place, key in enumerate(KEYS)),
     accreditors=(0,),
     treasurer=0,
-    governor=1,
     validators=(Validator(SigningKey(SEED).public, 10),),
+    operators=(1,),
     parameters=Parameters(100, 10, 1000, 1, 100, 1, 10, 1000, 0, 500, 500_000, 10),
 )
 VALIDATORS = order_validators(GENESIS.validators)

@@ -113,8 +113,8 @@ GENESIS = Genesis(
     ),
     accreditors=(0, 1),
     treasurer=2,
-    governor=2,
     validators=(Validator(key=key_of("validator").public, power=1),),
+    operators=(2,),
     parameters=Parameters(
         period=1000,
         root_interval=10,

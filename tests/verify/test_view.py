@@ -17,7 +17,7 @@ from edgehold.errors import BadHeader, BadProof, HeaderMoved
 from edgehold.ledger.state import find_account, find_panel
 from edgehold.verify.header import hash_header
 from edgehold.verify.view import ProofCache, proved_state
-from edgehold.wire.governance import SetParameters
+from edgehold.wire.governance import Propose, SetParameters
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, PanelId
 from edgehold.wire.proof import MapProof
@@ -86,7 +86,8 @@ def test_what_was_proved_is_not_asked_again_until_the_header_changes(node: Node)
 
 def new_parameters() -> bytes:
     """A transaction that changes the state."""
-    body = SetParameters(replace(GENESIS.parameters, hub_quota=4))
+    change = SetParameters(replace(GENESIS.parameters, hub_quota=4))
+    body = Propose(change=change, until=50)
     return sign_transaction(key_of("treasurer"), network_id(GENESIS), account_of("treasurer"), 50, body)
 
 

@@ -80,8 +80,8 @@ GENESIS = Genesis(
     ),
     accreditors=(0,),
     treasurer=0,
-    governor=0,
     validators=(Validator(VALIDATOR.public, 1),),
+    operators=(0,),
     parameters=Parameters(
         period=2**40,
         root_interval=1,  # so that a hub may post its root in every block

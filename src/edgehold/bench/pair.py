@@ -219,12 +219,12 @@ def genesis(persons: int) -> Genesis:
         time=START,
         founders=tuple(
             Founder(name=name, key=key_of(name).public, role=Role.ORGANISATION, credits=10**6 * (name == "treasurer"))
-            for name in ("north", "south", "treasurer", "governor")
+            for name in ("north", "south", "treasurer", "operator")
         ),
         accreditors=(0, 1),
         treasurer=2,
-        governor=3,
         validators=(Validator(key=key_of("validator").public, power=1),),
+        operators=(3,),
         parameters=Parameters(
             period=10_000,
             root_interval=1000,

@@ -33,6 +33,7 @@ COMMANDS = {
     "plan": ("edgehold.cli.plan", "plan"),
     "order": ("edgehold.cli.order", "order"),
     "node": ("edgehold.cli.node", "node"),
+    "gov": ("edgehold.cli.gov", "gov"),
     "network": ("edgehold.cli.consortium", "network"),
     "up": ("edgehold.cli.consortium", "up"),
     "down": ("edgehold.cli.consortium", "down"),

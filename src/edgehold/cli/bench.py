@@ -17,6 +17,7 @@ BENCHES = {
     "ledger": "blocks, latency, proofs and the Merkle map of the embedded ledger",
     "sandbox": "programs in the sandbox beside the same in native Python",
     "aggregation": "report verification beside the crate alone, whole reports at both aggregators",
+    "consortium": "four validators beside CometBFT's own kvstore, and the light client",
     "demo": "one hub's part, and the demo at 400 and 2,000 hubs",
 }
 

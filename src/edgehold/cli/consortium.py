@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -17,6 +17,7 @@ from edgehold.ledger.genesis import read_genesis
 from edgehold.server.founding import (
     DOCUMENT,
     IN_EARNEST,
+    USUAL_VOTING,
     accept_document,
     make_document,
     read_founder_file,
@@ -26,7 +27,7 @@ from edgehold.server.home import open_home
 from edgehold.server.loopback import bring_up, found_homes, homes_in, make_homes, take_down
 from edgehold.system import SystemClock, SystemRandomness
 from edgehold.wire.founding import FounderClaim
-from edgehold.wire.governance import Genesis, Parameters
+from edgehold.wire.governance import Genesis, Parameters, Voting
 
 
 @click.group(short_help="Found a network that several organisations keep.")
@@ -38,18 +39,20 @@ def network() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--chain", required=True, help="The network's name: letters, digits, hyphens.")
 @click.option("--treasurer", help="Founder that gives credits; the first by name if not said.")
-@click.option("--governor", help="Founder that changes parameters; the first by name if not said.")
 @click.option("--accreditor", "accreditors", multiple=True, help="Founder that attests others; all if none is named.")
 @click.option("--set", "values", multiple=True, metavar="NAME=NUMBER", help="A parameter that is not the usual one.")
+@click.option(
+    "--voting", "votes", multiple=True, metavar="NAME=NUMBER", help="How members decide, where it is not the usual way."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("network"), show_default=True)
 @json_option
 def create(
     files: Sequence[Path],
     chain: str,
     treasurer: str | None,
-    governor: str | None,
     accreditors: Sequence[str],
     values: Sequence[str],
+    votes: Sequence[str],
     out: Path,
     as_json: bool,
 ) -> None:
@@ -58,7 +61,7 @@ def create(
     \b
     Examples:
       edgehold network create alpha/founder.cbor beta/founder.cbor gamma/founder.cbor \\
-        --chain care --set block_interval_ms=2000
+        --chain care --set block_interval_ms=2000 --voting rotation=1
       edgehold network create alpha/founder.cbor --chain trial --set least_panel=20 --out trial --json
     """
     claims = [read_founder_file(file) for file in files]
@@ -68,9 +71,9 @@ def create(
         chain=chain,
         time=SystemClock().now(),
         treasurer=treasurer or first,
-        governor=governor or first,
         accreditors=accreditors or [claim.name for claim in claims],
-        parameters=with_values(IN_EARNEST, values),
+        parameters=with_values(IN_EARNEST, values, "--set"),
+        voting=with_values(USUAL_VOTING, votes, "--voting"),
     )
     if (out / DOCUMENT).exists():
         raise FolderInUse(f"{out} has a founding document")
@@ -78,18 +81,21 @@ def create(
     emit(as_json, facts_of(genesis), [*lines_of(genesis), "", f"Send {out} to every founder."])
 
 
-def with_values(parameters: Parameters, values: Sequence[str]) -> Parameters:
-    """Parameters with some set otherwise; raises `UsageError`."""
-    numbers = msgspec.structs.asdict(parameters)
+T = TypeVar("T", Parameters, Voting)
+
+
+def with_values(usual: T, values: Sequence[str], option: str) -> T:
+    """Numbers of which some are set otherwise; raises `UsageError`."""
+    numbers = msgspec.structs.asdict(usual)
     for value in values:
         name, _, number = value.partition("=")
         if name not in numbers or not number.isdecimal():
-            raise UsageError(f"--set {value}: a parameter is set as NAME=NUMBER; there are {', '.join(numbers)}")
+            raise UsageError(f"{option} {value}: a number is set as NAME=NUMBER; there are {', '.join(numbers)}")
         numbers[name] = int(number)
     try:
-        return msgspec.convert(list(numbers.values()), Parameters)
+        return msgspec.convert(list(numbers.values()), type(usual))
     except msgspec.ValidationError as error:
-        raise UsageError(f"--set: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
 
 
 @network.command(short_help="What a founding document says.")
@@ -136,9 +142,10 @@ def facts_of(genesis: Genesis) -> dict[str, Any]:
         "founders": {founder.name: account_id(founder.role, founder.key).hex() for founder in genesis.founders},
         "accreditors": [names[place] for place in genesis.accreditors],
         "treasurer": names[genesis.treasurer],
-        "governor": names[genesis.governor],
+        "operators": [names[place] for place in genesis.operators],
         "validators": {validator.key.hex(): validator.power for validator in genesis.validators},
         "parameters": msgspec.structs.asdict(genesis.parameters),
+        "voting": msgspec.structs.asdict(genesis.voting),
     }
 
 
@@ -153,7 +160,7 @@ def lines_of(genesis: Genesis) -> list[str]:
                 [
                     *["accreditor"] * (name in facts["accreditors"]),
                     *["treasurer"] * (name == facts["treasurer"]),
-                    *["governor"] * (name == facts["governor"]),
+                    *["member"] * (name in facts["operators"]),
                 ]
             ),
         ]
@@ -167,6 +174,9 @@ def lines_of(genesis: Genesis) -> list[str]:
         *table(rows, ["founder", "account", "offices"]),
         "",
         *(f"{name:<18} {value:>9}" for name, value in facts["parameters"].items()),
+        "",
+        "votes (per mille of the members, and heights):",
+        *(f"{name:<18} {value:>9}" for name, value in facts["voting"].items()),
     ]
 
 
@@ -221,7 +231,6 @@ def genesis_of(claims: Sequence[FounderClaim], block_interval: int) -> Genesis:
         chain="edgehold-local",
         time=SystemClock().now(),
         treasurer=first,
-        governor=first,
         accreditors=[claim.name for claim in claims],
         parameters=msgspec.structs.replace(IN_EARNEST, block_interval_ms=block_interval),
     )

@@ -135,7 +135,7 @@ def ledger_facts(opened: WorldLedger) -> dict[str, Any]:
         "height": opened.height(),
         "entries": opened.entries() if isinstance(opened, EmbeddedLedger) else None,
         "root": header.header.app_hash.hex() if header else None,
-        "validators": len(opened.genesis.validators),
+        "validators": len(state_of(opened).seats.seats),
         "period": state_of(opened).period,
         "parameters": as_json_values(state_of(opened).parameters),
     }
@@ -199,7 +199,8 @@ def entries_of(opened: WorldLedger, names: Names, what: str) -> list[tuple[Colle
         value = opened.read(key)
         if value is not None:
             found.append((collection, key, value))
-    for attestor in state_of(opened).network.accreditors:
+    state = state_of(opened)
+    for attestor in (*state.offices.accreditors, state.network.members):
         for claim in Claim:
             key = entry_key(Collection.ATTESTATION, name, attestor, claim.value.encode())
             value = opened.read(key)

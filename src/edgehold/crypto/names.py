@@ -9,7 +9,7 @@ from edgehold.wire.account import Attestation, Role
 from edgehold.wire.batch import BatchStatement, Permit, UploadReceipt
 from edgehold.wire.codec import encode
 from edgehold.wire.founding import FounderClaim
-from edgehold.wire.governance import Genesis
+from edgehold.wire.governance import Genesis, Propose
 from edgehold.wire.ids import (
     AccountId,
     Digest,
@@ -17,6 +17,7 @@ from edgehold.wire.ids import (
     OrderId,
     PanelId,
     ProgramId,
+    ProposalId,
     PublicKey,
     TaskId,
 )
@@ -57,6 +58,11 @@ def task_id(configuration: TaskConfiguration) -> TaskId:
     return TaskId(tagged_hash("task", encode(configuration)))
 
 
+def proposal_id(proposer: AccountId, proposed: Propose) -> ProposalId:
+    """What a member proposes; the same again, with another end, is another proposal."""
+    return ProposalId(tagged_hash("proposal", encode([proposer, proposed])))
+
+
 def evidence_id(accused: AccountId, task: TaskId, tag: int, witness: bytes) -> Digest:
     """One proven event: `witness` is the slot key of a person's accusation, else empty."""
     return tagged_hash("evidence", encode([accused, task, tag, witness]))
@@ -78,6 +84,11 @@ def payload_digest(payload: bytes) -> Digest:
 def possession_message(network: NetworkId, sponsor: AccountId, key: PublicKey) -> Digest:
     """What a new account's key signs: that this sponsor may open it in this network."""
     return tagged_hash("open-account", network + sponsor + key)
+
+
+def validator_key_message(network: NetworkId, operator: AccountId, key: PublicKey) -> Digest:
+    """What a consensus key signs: that it votes for this operator's validator in this network."""
+    return tagged_hash("validator-key", network + operator + key)
 
 
 def founder_message(claim: FounderClaim) -> Digest:

@@ -22,6 +22,7 @@ from edgehold.demo.world import (
     CONSORTIUM,
     SEEDED_START,
     TODAY,
+    Operated,
     Resident,
     World,
     make_genesis,
@@ -82,12 +83,14 @@ def found(
     if validators:
         parameters = cast.passing(cast.parameters(sum(grown)))
         claims = make_homes(folder, validators, parameters.block_interval_ms, SystemRandomness())
-        genesis = make_genesis(keys, [claim.consensus_key for claim in claims], parameters, time)
+        operated = [Operated(claim.name, claim.account_key, claim.consensus_key) for claim in claims]
+        genesis = make_genesis(keys, operated, parameters, time)
         found_homes(folder, genesis)
         bring_up(folder)
     else:
         validator = make_key(folder / "ledger", dice.of("validator"))
-        genesis = make_genesis(keys, [validator.public], cast.parameters(sum(grown)), time)
+        operated = [Operated(cast.TREASURER, keys[cast.TREASURER].public, validator.public)]
+        genesis = make_genesis(keys, operated, cast.parameters(sum(grown)), time)
     write_genesis_files(folder, genesis)
     titles = {one.name: one.title for one in cast.ORGANISATIONS}
     facts: dict[str, Any] = {

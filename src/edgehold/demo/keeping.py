@@ -20,7 +20,7 @@ from edgehold.remote.node import Node
 from edgehold.remote.nodes import Nodes
 from edgehold.remote.rpc import Rpc
 from edgehold.remote.trust import Trust, TrustStore
-from edgehold.server.home import read_settings
+from edgehold.server.home import Home, network_of_home, read_settings
 from edgehold.server.loopback import homes_in
 from edgehold.server.pair import running
 from edgehold.verify.view import ProofCache
@@ -100,6 +100,20 @@ def follow_validators(folder: Path, genesis: Genesis, clock: Clock, randomness: 
     nodes = Nodes([Node(Rpc(address)) for address in addresses])
     store = TrustStore(folder / "ledger" / "trusted.sqlite", network_id(genesis))
     return FollowedLedger(nodes, genesis, store, clock, randomness)
+
+
+def follow_home(home: Home, clock: Clock, randomness: Randomness) -> FollowedLedger:
+    """The network of a node's home, asked over the node's RPC; what is trusted is kept in the home.
+
+    Raises `NodeNotReady` if the node does not run, `NodeNotFounded`.
+    """
+    genesis = network_of_home(home)
+    if running(home) is None:
+        raise NodeNotReady(f"the node in {home.folder} does not run: edgehold node start --home {home.folder}")
+    nodes = Nodes([Node(Rpc(f"http://{read_settings(home).rpc}"))])
+    return FollowedLedger(
+        nodes, genesis, TrustStore(home.folder / "trusted.sqlite", network_id(genesis)), clock, randomness
+    )
 
 
 def proofs_of(ledger: WorldLedger) -> ProofCache:

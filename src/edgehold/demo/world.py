@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import zstandard
 
@@ -43,7 +43,7 @@ from edgehold.service.node import ServiceNode
 from edgehold.shipped import COHORT_FILE
 from edgehold.system import SystemClock
 from edgehold.wire.account import Role
-from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
+from edgehold.wire.governance import Founder, Genesis, Parameters, Validator, Voting
 from edgehold.wire.ids import AccountId, Digest, PanelId, PublicKey
 from edgehold.wire.tx import Body, Receipt
 
@@ -57,6 +57,13 @@ CONSORTIUM = "consortium"
 """In a world's facts: four validators keep the ledger, not this process."""
 
 CREDITS = 1_000_000_000
+
+POWER = 10
+"""Of each validator; as in `server.founding`."""
+
+VOTING = Voting(longest=1000, notice=20, rotation=20)
+"""As short as the demo's heights."""
+
 THREADS = 2
 AT_A_TIME = 16
 
@@ -315,28 +322,34 @@ def write_genesis_files(folder: Path, genesis: Genesis) -> None:
     write_file(folder / "genesis.json", show_genesis(genesis) + "\n", mode=PUBLIC)
 
 
+class Operated(NamedTuple):
+    """A validator: who operates it, with which account key, and the consensus key."""
+
+    operator: str
+    account_key: PublicKey
+    key: PublicKey
+
+
 def make_genesis(
-    keys: Mapping[str, SigningKey], validators: Sequence[PublicKey], parameters: Parameters, time: int
+    keys: Mapping[str, SigningKey], operated: Sequence[Operated], parameters: Parameters, time: int
 ) -> Genesis:
     """The document that founds the demo's network."""
-    names = [*cast.ACCREDITORS, cast.TREASURER]
+    founders = {name: keys[name].public for name in (*cast.ACCREDITORS, cast.TREASURER)}
+    founders |= {one.operator: one.account_key for one in operated}
+    names = list(founders)
     return Genesis(
         chain="edgehold-demo",
         time=time,
         founders=tuple(
-            Founder(
-                name=name,
-                key=keys[name].public,
-                role=Role.ORGANISATION,
-                credits=CREDITS if name == cast.TREASURER else 0,
-            )
-            for name in names
+            Founder(name=name, key=key, role=Role.ORGANISATION, credits=CREDITS if name == cast.TREASURER else 0)
+            for name, key in founders.items()
         ),
         accreditors=tuple(range(len(cast.ACCREDITORS))),
-        treasurer=len(names) - 1,
-        governor=len(names) - 1,
-        validators=tuple(Validator(key=key, power=1) for key in validators),
+        treasurer=names.index(cast.TREASURER),
+        validators=tuple(Validator(key=one.key, power=POWER) for one in operated),
+        operators=tuple(names.index(one.operator) for one in operated),
         parameters=parameters,
+        voting=VOTING,
     )
 
 

@@ -37,7 +37,7 @@ from edgehold.wire.tx import Receipt
 BLOCK_VERSION = 11
 """CometBFT's number for this format of blocks."""
 APP_VERSION = 1
-"""Ours, for the rules and the map."""
+"""Ours, for the rules and the map: the one that every ledger begins with."""
 
 MAX_BLOCK = 1 << 20
 """Bytes of all transactions of a block."""
@@ -51,6 +51,7 @@ _NO_EVIDENCE = hash_results([])
 def make_block(
     *,
     key: SigningKey,
+    rules: int,
     chain: str,
     validators: ValidatorSet,
     height: Height,
@@ -66,7 +67,7 @@ def make_block(
     """
     header = Header(
         block_version=BLOCK_VERSION,
-        app_version=APP_VERSION,
+        app_version=rules,
         chain=chain,
         height=height,
         time=time,

@@ -101,6 +101,7 @@ class Chain:
         transactions = [(request.transaction, receipt) for request, receipt in executed.answered]
         signed = make_block(
             key=self._key,
+            rules=self._machine.rules(view),
             chain=self._genesis.chain,
             validators=self._validators,
             height=height + 1,

@@ -5,7 +5,7 @@ Engines order transactions, keep the state and prove it; they know nothing of or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,9 +14,9 @@ from msgspec import Struct
 from edgehold.errors import BadCredential, UnknownAccount, UnknownTask
 from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.genesis import found_network, initial_state
-from edgehold.ledger.state import State, get_configuration
-from edgehold.ledger.transition import SignedEnvelope, judge, open_envelope, signer_of
-from edgehold.wire.governance import Genesis
+from edgehold.ledger.state import State, get_configuration, rules_version
+from edgehold.ledger.transition import SignedEnvelope, judge, open_envelope, require_known_rules, signer_of
+from edgehold.wire.governance import Genesis, Validator
 from edgehold.wire.ids import Digest, Height, PublicKey, Signature, SlotKey, TaskId
 from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
 from edgehold.wire.tx import SLOT_SIGNED, Receipt
@@ -53,6 +53,18 @@ class StateMachine(Protocol):
         """The entries at height 0."""
         ...
 
+    def rules(self, view: View) -> int:
+        """The version of the rules that the block being made follows: what headers call the application's version."""
+        ...
+
+    def require_rules(self, view: View) -> None:
+        """Raises `UnknownRules` if the block being made follows rules that are not here."""
+        ...
+
+    def validators(self, view: View) -> Sequence[Validator]:
+        """Who signs blocks, as this state says; CometBFT lets them two heights after a change."""
+        ...
+
     def open(self, transaction: bytes) -> Request:
         """Read a transaction; raises `Malformed`, `WrongNetwork`."""
         ...
@@ -81,6 +93,18 @@ class LedgerMachine:
     def initial_state(self) -> Mapping[bytes, bytes]:
         """The entries at height 0; raises `BadGenesis`."""
         return initial_state(self._genesis)
+
+    def rules(self, view: View) -> int:
+        """What the state says of this height."""
+        return rules_version(self._state(view).rules, view.height)
+
+    def require_rules(self, view: View) -> None:
+        """Raises `UnknownRules` unless this program has the rules of this height."""
+        require_known_rules(self._state(view))
+
+    def validators(self, view: View) -> Sequence[Validator]:
+        """The seats of the state."""
+        return [Validator(key=seat.key, power=seat.power) for seat in self._state(view).seats.seats]
 
     def open(self, transaction: bytes) -> Request:
         """Read a transaction; raises `Malformed`, `WrongNetwork`."""

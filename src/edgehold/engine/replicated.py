@@ -13,7 +13,7 @@ that fails: the caller must stop, since a replica that halts forks nothing.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -51,7 +51,7 @@ from edgehold.errors import (
 from edgehold.ledger.draw import KEPT_HEADERS
 from edgehold.ports import Randomness
 from edgehold.wire.governance import Genesis
-from edgehold.wire.ids import Digest, Height, NetworkId
+from edgehold.wire.ids import Digest, Height, NetworkId, PublicKey
 from edgehold.wire.proof import MapProof
 from edgehold.wire.query import PlacedReceipt
 from edgehold.wire.tx import Receipt
@@ -279,7 +279,8 @@ class Replica:
     def finalize(self, block: Block) -> tuple[list[Receipt], Digest]:
         """What a decided block comes to: its receipts, and the root of the state after it. Nothing is written.
 
-        Raises `OutOfStep`, and `InvalidBlock` if no honest validator would have voted for it.
+        Raises `OutOfStep`, `InvalidBlock` if no honest validator would have voted for it, and `UnknownRules` before
+        the first block of rules that this program does not have.
         """
         if block.height != self.height + 1:
             raise OutOfStep(f"block {block.height} does not follow height {self.height}")
@@ -290,6 +291,20 @@ class Replica:
         root = self._entries.root_with(staged)
         self._pending = _Pending(Passed(block.height, block.header, block.time, root), executed, staged)
         return [receipt for _, receipt in executed.answered], root
+
+    @property
+    def changed_powers(self) -> Mapping[PublicKey, int]:
+        """What the block that was executed last changes of the validators' power, by their keys; 0 for one that left."""
+        return self._pending.executed.powers if self._pending else {}
+
+    @property
+    def rules(self) -> int:
+        """The version of the rules that the block follows after the one that was executed last."""
+        return self._pending.executed.next_rules if self._pending else self._machine.rules(self._view)
+
+    def require_rules(self) -> None:
+        """Raises `UnknownRules` if the block after the last one that was committed follows rules that are not here."""
+        self._machine.require_rules(self._view)
 
     def commit(self) -> None:
         """Keep the block that was executed last: state, answers, header hash and height in one durable transaction.

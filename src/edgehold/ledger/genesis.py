@@ -12,7 +12,7 @@ from edgehold.ledger.state import Changes, Network, flatten
 from edgehold.ledger.words import show
 from edgehold.wire.account import Account, Role
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.governance import Founder, Genesis
+from edgehold.wire.governance import Agenda, Founder, Genesis, Offices, Rules, RulesFrom, Seat, Seats
 from edgehold.wire.ids import AccountId
 
 MAX_CREDITS = 2**53
@@ -45,7 +45,7 @@ def check_genesis(genesis: Genesis) -> None:
 
     1. Founders differ in name and in account, and hold no more credits together than an account can hold.
     2. Accreditors are listed ascending, each once; every office is held by a founder that is an organisation.
-    3. Validators differ.
+    3. Validators differ, and each has an operator of its own, a founder that is an organisation.
     4. The parameters do not contradict each other.
     """
     founders = genesis.founders
@@ -56,10 +56,12 @@ def check_genesis(genesis: Genesis) -> None:
         raise BadGenesis(f"{credits} credits are more than {MAX_CREDITS}")
     if list(genesis.accreditors) != sorted(set(genesis.accreditors)):
         raise BadGenesis("accreditors do not ascend, or one is named twice")
-    for office in (*genesis.accreditors, genesis.treasurer, genesis.governor):
+    for office in (*genesis.accreditors, genesis.treasurer, *genesis.operators):
         if office >= len(founders) or founders[office].role is not Role.ORGANISATION:
             raise BadGenesis(f"founder {office} of {len(founders)} is no organisation that could hold an office")
     _require_distinct("validators' keys", [validator.key for validator in genesis.validators])
+    if len(genesis.operators) != len(genesis.validators) or len(set(genesis.operators)) != len(genesis.operators):
+        raise BadGenesis(f"{len(genesis.validators)} validators do not have an operator of their own each")
     try:
         require_consistent(genesis.parameters)
     except BadParameters as error:
@@ -68,13 +70,12 @@ def check_genesis(genesis: Genesis) -> None:
 
 def found_network(genesis: Genesis) -> Network:
     """What the document fixes for ever."""
-    accounts = [_account_of(founder) for founder in genesis.founders]
-    return Network(
-        id=network_id(genesis),
-        accreditors=tuple(accounts[accreditor] for accreditor in genesis.accreditors),
-        treasurer=accounts[genesis.treasurer],
-        governor=accounts[genesis.governor],
-    )
+    return Network(id=network_id(genesis), voting=genesis.voting)
+
+
+def founding_accreditors(genesis: Genesis) -> tuple[AccountId, ...]:
+    """Who accredits from the beginning."""
+    return _founding_offices(genesis).accreditors
 
 
 def initial_state(genesis: Genesis) -> dict[bytes, bytes]:
@@ -84,6 +85,10 @@ def initial_state(genesis: Genesis) -> dict[bytes, bytes]:
         accounts={_account_of(founder): _founding_account(founder) for founder in genesis.founders},
         parameters={(): genesis.parameters},
         aggregators={(): ()},
+        seats={(): _founding_seats(genesis)},
+        offices={(): _founding_offices(genesis)},
+        rules={(): Rules(current=RulesFrom(version=1, height=0), following=None)},
+        agenda={(): Agenda(open=())},
     )
     return {key: value for key, value in flatten(changes).items() if value is not None}
 
@@ -102,6 +107,22 @@ def _founding_account(founder: Founder) -> Account:
         opened_at=0,
         quota_period=0,
         hubs_sponsored=0,
+    )
+
+
+def _founding_seats(genesis: Genesis) -> Seats:
+    seats = (
+        Seat(operator=_account_of(genesis.founders[operator]), key=validator.key, power=validator.power, key_since=0)
+        for validator, operator in zip(genesis.validators, genesis.operators, strict=True)
+    )
+    return Seats(seats=tuple(sorted(seats, key=lambda seat: seat.operator)), changed_at=0)
+
+
+def _founding_offices(genesis: Genesis) -> Offices:
+    accounts = [_account_of(founder) for founder in genesis.founders]
+    return Offices(
+        accreditors=tuple(sorted(accounts[accreditor] for accreditor in genesis.accreditors)),
+        treasurer=accounts[genesis.treasurer],
     )
 
 

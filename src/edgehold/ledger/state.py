@@ -19,6 +19,7 @@ from edgehold.errors import (
     UnknownOrder,
     UnknownPanel,
     UnknownProgram,
+    UnknownProposal,
     UnknownTask,
     WrongRole,
 )
@@ -26,8 +27,8 @@ from edgehold.wire.account import Account, Attestation, Claim, Role
 from edgehold.wire.codec import decode_stored, encode
 from edgehold.wire.credibility import Standing
 from edgehold.wire.entry import Collection, entry_key
-from edgehold.wire.governance import Parameters
-from edgehold.wire.ids import AccountId, Digest, NetworkId, OrderId, PanelId, ProgramId, SlotKey, TaskId
+from edgehold.wire.governance import Agenda, Offices, Parameters, Proposal, Rules, Seats, Voting
+from edgehold.wire.ids import AccountId, Digest, NetworkId, OrderId, PanelId, ProgramId, ProposalId, SlotKey, TaskId
 from edgehold.wire.order import Order
 from edgehold.wire.panel import Panel
 from edgehold.wire.program import Program, Review
@@ -52,18 +53,26 @@ ENTRY_TYPES: Mapping[Collection, Any] = {
     Collection.EVIDENCE: Evidence,
     Collection.PARAMETERS: Parameters,
     Collection.AGGREGATORS: tuple[AccountId, ...],
+    Collection.SEATS: Seats,
+    Collection.OFFICES: Offices,
+    Collection.RULES: Rules,
+    Collection.PROPOSAL: Proposal,
+    Collection.AGENDA: Agenda,
 }
 """What lies in each collection."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """What genesis fixes for ever: the network's id and the accounts with an office."""
+    """What genesis fixes for ever: the network's id, and how its members vote."""
 
     id: NetworkId
-    accreditors: tuple[AccountId, ...]
-    treasurer: AccountId
-    governor: AccountId
+    voting: Voting
+
+    @property
+    def members(self) -> AccountId:
+        """The members together, where they attest something: nobody's account."""
+        return AccountId(Digest(self.id))
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,26 @@ class State:
     def parameters(self) -> Parameters:
         """The numbers in force."""
         return _get(self, Parameters, Collection.PARAMETERS)
+
+    @property
+    def seats(self) -> Seats:
+        """Who signs blocks."""
+        return _get(self, Seats, Collection.SEATS)
+
+    @property
+    def offices(self) -> Offices:
+        """Who accredits, and who gives credits."""
+        return _get(self, Offices, Collection.OFFICES)
+
+    @property
+    def rules(self) -> Rules:
+        """Which version of the rules blocks follow."""
+        return _get(self, Rules, Collection.RULES)
+
+    @property
+    def agenda(self) -> Agenda:
+        """What can be voted on."""
+        return _get(self, Agenda, Collection.AGENDA)
 
     @property
     def period(self) -> int:
@@ -128,16 +157,18 @@ def is_live(attestation: Attestation, height: int) -> bool:
 def live_attestations(state: State, subject: AccountId, *claims: Claim) -> list[Attestation]:
     """What holds of an account now, sorted by attestor and claim; of the named claims, or of all."""
     wanted = sorted(claims or Claim, key=lambda claim: claim.value)
+    members = state.network.members
     found = (
         find_attestation(state, subject, attestor, claim)
-        for attestor in sorted(state.network.accreditors)
+        for attestor in sorted({*state.offices.accreditors, members})
         for claim in wanted
+        if attestor != members or claim is Claim.ISSUER  # of anything else members attest nothing
     )
     return [attestation for attestation in found if attestation and is_live(attestation, state.height)]
 
 
 def require_claim(state: State, subject: AccountId, claim: Claim) -> None:
-    """Raises `NotAttested` unless some accreditor's live attestation makes this claim."""
+    """Raises `NotAttested` unless a live attestation by an accreditor, or the members, makes this claim."""
     if not live_attestations(state, subject, claim):
         raise NotAttested(f"no live attestation says {claim.value} of {subject.hex()} at height {state.height}")
 
@@ -237,6 +268,25 @@ def get_aggregators(state: State) -> tuple[AccountId, ...]:
     return _get(state, tuple[AccountId, ...], Collection.AGGREGATORS)
 
 
+def find_proposal(state: State, proposal: ProposalId) -> Proposal | None:
+    """What a member proposed, if it is there."""
+    return _find(state, Proposal, Collection.PROPOSAL, proposal)
+
+
+def get_proposal(state: State, proposal: ProposalId) -> Proposal:
+    """What a member proposed; raises `UnknownProposal`."""
+    found = find_proposal(state, proposal)
+    if found is None:
+        raise UnknownProposal(f"no proposal {proposal.hex()}")
+    return found
+
+
+def rules_version(rules: Rules, height: int) -> int:
+    """The version of the rules that a block of this height follows, as far as it is decided."""
+    following = rules.following
+    return following.version if following and following.height <= height else rules.current.version
+
+
 def _find(state: State, kind: type[T], collection: Collection, *ids: bytes) -> T | None:
     data = state.read(entry_key(collection, *ids))
     return None if data is None else cast(T, _decoded(data, cast(Hashable, kind)))
@@ -279,6 +329,11 @@ class Changes(Struct, frozen=True):
     evidence: Mapping[Digest, Evidence | None] = {}
     parameters: Mapping[tuple[()], Parameters | None] = {}
     aggregators: Mapping[tuple[()], tuple[AccountId, ...] | None] = {}
+    seats: Mapping[tuple[()], Seats | None] = {}
+    offices: Mapping[tuple[()], Offices | None] = {}
+    rules: Mapping[tuple[()], Rules | None] = {}
+    proposals: Mapping[ProposalId, Proposal | None] = {}
+    agenda: Mapping[tuple[()], Agenda | None] = {}
     made: Digest | None = None
 
 
@@ -298,6 +353,11 @@ _COLLECTIONS: Mapping[str, Collection] = {
     "evidence": Collection.EVIDENCE,
     "parameters": Collection.PARAMETERS,
     "aggregators": Collection.AGGREGATORS,
+    "seats": Collection.SEATS,
+    "offices": Collection.OFFICES,
+    "rules": Collection.RULES,
+    "proposals": Collection.PROPOSAL,
+    "agenda": Collection.AGENDA,
 }
 
 

@@ -13,11 +13,20 @@ from msgspec import Struct
 from edgehold.crypto.cose import open1, signed_bytes
 from edgehold.crypto.names import payload_digest
 from edgehold.crypto.signatures import verify
-from edgehold.errors import BadSignature, EdgeholdError, Expired, ExpiresTooFar, Malformed, Refusal, WrongNetwork
+from edgehold.errors import (
+    BadSignature,
+    EdgeholdError,
+    Expired,
+    ExpiresTooFar,
+    Malformed,
+    Refusal,
+    UnknownRules,
+    WrongNetwork,
+)
 from edgehold.ledger.rules.accounts import attest, open_account, transfer, withdraw_attestation
 from edgehold.ledger.rules.data import commit_root
 from edgehold.ledger.rules.evidence import report_conflict, report_dropped, report_ignored
-from edgehold.ledger.rules.governance import set_parameters
+from edgehold.ledger.rules.governance import propose, rotate_key, vote
 from edgehold.ledger.rules.orders import place_order, settle_order, withdraw_order
 from edgehold.ledger.rules.panels import close_panel, declare_panel
 from edgehold.ledger.rules.programs import publish_program, review_program
@@ -31,10 +40,10 @@ from edgehold.ledger.rules.tasks import (
     revoke,
     settle_task,
 )
-from edgehold.ledger.state import Changes, State, flatten, get_account
+from edgehold.ledger.state import Changes, State, flatten, get_account, rules_version
 from edgehold.wire.account import Attest, OpenAccount, Transfer, WithdrawAttestation
 from edgehold.wire.codec import decode
-from edgehold.wire.governance import SetParameters
+from edgehold.wire.governance import Propose, RotateKey, Vote
 from edgehold.wire.ids import AccountId, Digest, NetworkId, PublicKey, Signature, SlotKey
 from edgehold.wire.order import PlaceOrder, WithdrawOrder
 from edgehold.wire.panel import ClosePanel, DeclarePanel
@@ -55,6 +64,9 @@ from edgehold.wire.task import (
     SettleTask,
 )
 from edgehold.wire.tx import MAX_TRANSACTION, SLOT_SIGNED, Envelope, Receipt
+
+KNOWN_RULES = frozenset({1})
+"""Versions of the rules that this program has. A version is another `apply`, chosen by `state.rules` and height."""
 
 MAX_FACTS = 400
 """Characters of a refusal's message that a receipt carries."""
@@ -94,6 +106,14 @@ def open_envelope(tx: bytes, network: NetworkId) -> SignedEnvelope:
         message=signed_bytes(message.payload, network),
         signature=message.signature,
     )
+
+
+def require_known_rules(state: State) -> None:
+    """Raises `UnknownRules` if the block of this state follows rules that this program does not have."""
+    version = rules_version(state.rules, state.height)
+    if version not in KNOWN_RULES:
+        known = ", ".join(str(one) for one in sorted(KNOWN_RULES))
+        raise UnknownRules(f"block {state.height} follows version {version} of the rules; this program has {known}")
 
 
 def signer_of(state: State, envelope: Envelope) -> PublicKey:
@@ -201,7 +221,11 @@ def apply(state: State, envelope: Envelope) -> Changes:
             return report_dropped(state, slot_key, body)
         case ReportIgnored() as body:
             return report_ignored(state, slot_key, body)
-        case SetParameters() as body:
-            return set_parameters(state, sender, body)
+        case Propose() as body:
+            return propose(state, sender, body)
+        case Vote() as body:
+            return vote(state, sender, body)
+        case RotateKey() as body:
+            return rotate_key(state, sender, body)
         case _ as unreachable:
             assert_never(unreachable)

@@ -15,10 +15,16 @@ from edgehold.verify.header import SECOND
 from edgehold.wire.account import Role
 from edgehold.wire.codec import decode
 from edgehold.wire.founding import FounderClaim, FounderFile
-from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
+from edgehold.wire.governance import Founder, Genesis, Parameters, Validator, Voting
 
 CREDITS = 1_000_000_000
 """What the treasurer begins with; customers get theirs from it."""
+
+USUAL_VOTING = Voting()
+"""More than two thirds of the members decide on everything."""
+
+POWER = 10
+"""Of each founding validator: more than 1, so that powers can change by thirds of it."""
 
 IN_EARNEST = Parameters(
     period=262_800,  # 91 days and a quarter at 30 s
@@ -60,17 +66,17 @@ def make_document(
     chain: str,
     time: int,
     treasurer: str,
-    governor: str,
     accreditors: Sequence[str],
     parameters: Parameters,
+    voting: Voting = USUAL_VOTING,
 ) -> Genesis:
-    """The genesis document of these founders, whatever their order; every validator has the same power.
+    """The genesis document of these founders, whatever their order; each operates a validator of the same power.
 
     Raises `BadFounderFile` if an office is held by nobody; `BadGenesis` comes when it is written.
     """
     founders = sorted(claims, key=lambda claim: claim.name)
     places = {claim.name: place for place, claim in enumerate(founders)}
-    unknown = {treasurer, governor, *accreditors} - set(places)
+    unknown = {treasurer, *accreditors} - set(places)
     if unknown:
         raise BadFounderFile(f"no founder is called {', '.join(sorted(unknown))}; there are {', '.join(places)}")
     return Genesis(
@@ -87,9 +93,10 @@ def make_document(
         ),
         accreditors=tuple(sorted(places[name] for name in set(accreditors))),
         treasurer=places[treasurer],
-        governor=places[governor],
-        validators=tuple(Validator(key=claim.consensus_key, power=1) for claim in founders),
+        validators=tuple(Validator(key=claim.consensus_key, power=POWER) for claim in founders),
+        operators=tuple(range(len(founders))),
         parameters=parameters,
+        voting=voting,
     )
 
 

@@ -8,6 +8,7 @@ account/key                      the founder's account on the ledger; the node i
 founder.cbor                     what others need of this founder; nothing in it is secret
 data/                            CometBFT's blocks, its state, and what the consensus key signed last
 replica/                         the state of the ledger
+trusted.sqlite                   what `edgehold gov` knows of headers
 app.sock, node.lock              while the node runs
 """
 

@@ -40,6 +40,9 @@ RESTARTS, WITHIN = 5, 120.0
 PAUSE = 1.0
 """Seconds before it is started again."""
 
+DRAIN = 0.5
+"""Seconds for the last lines of processes that have ended."""
+
 LOOK = 0.05
 LOCK_TRIES = 20
 
@@ -216,6 +219,8 @@ class _Supervisor:
             if process is not None and process.returncode is None:
                 await _end(process)
             self._vitals.processes.pop(name, None)
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=DRAIN)  # what a process said last is why it ended
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)

@@ -22,7 +22,7 @@ from edgehold.crypto.names import (
 )
 from edgehold.crypto.signatures import verify as verify_signature
 from edgehold.errors import BadCertificate, CryptoError, Malformed
-from edgehold.ledger.genesis import found_network
+from edgehold.ledger.genesis import found_network, founding_accreditors
 from edgehold.ledger.rules.programs import is_well_bounded
 from edgehold.ledger.shares import ALLOWANCE, is_possible
 from edgehold.ledger.state import is_live
@@ -116,7 +116,7 @@ def verify_certificate(data: bytes, genesis: Genesis, detached: bytes | None = N
     except CryptoError as error:
         raise BadCertificate(str(error)) from error
     checks.append(Check(group=ARITHMETIC, says=result_words(values)))
-    return make_verdict(certificate, values, checks)
+    return make_verdict(certificate, values, checks, later_accreditors(certificate, genesis))
 
 
 # ── 1 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +155,7 @@ def check_entries(certificate: Certificate, genesis: Genesis) -> list[str]:
     check_order(order, configuration)
     check_program(certificate.program, configuration)
     check_panels(certificate)
-    check_services(certificate, found_network(genesis).accreditors)
+    check_services(certificate)
     return [
         f"task {task_id(configuration).hex()[:16]} of order {configuration.order.hex()[:16]} stands in the state that "
         f"header {certificate.state_header.header.height} signs",
@@ -242,13 +242,13 @@ def check_panel(certified: CertifiedPanel, panel: TaskPanel) -> None:
     check_path(panel.keys_root, certified.modulus, panel.slot, panel.slots, list(certified.path))
 
 
-def check_services(certificate: Certificate, accreditors: Sequence[AccountId]) -> None:
+def check_services(certificate: Certificate) -> None:
     """Leader, helper and customer are three; an accreditor who attests nothing of the leader vouches for the helper."""
     configuration, leader, helper = certificate.configuration, certificate.leader, certificate.helper
     parties = {configuration.customer, configuration.leader.account, configuration.helper.account}
     require(len(parties) == 3, "leader, helper and customer are not three")
     for certified, party in ((leader, configuration.leader), (helper, configuration.helper)):
-        check_attestations(certified, party, configuration.opened_at, accreditors)
+        check_attestations(certified, party, configuration.opened_at)
     leaders = {attestation.attestor for attestation in leader.attestations}
     require(
         any(one.claim is Claim.INDEPENDENT and one.attestor not in leaders for one in helper.attestations),
@@ -256,18 +256,16 @@ def check_services(certificate: Certificate, accreditors: Sequence[AccountId]) -
     )
 
 
-def check_attestations(
-    certified: CertifiedParty, party: TaskParty, opened_at: int, accreditors: Sequence[AccountId]
-) -> None:
-    """The attestations are those the configuration commits to, by genesis accreditors, live when the helper joined."""
+def check_attestations(certified: CertifiedParty, party: TaskParty, opened_at: int) -> None:
+    """The attestations are those the configuration commits to, and were live when the helper joined.
+
+    Who may attest is the members' decision, which as many of them take as sign headers: the verdict names attestors
+    whom genesis does not.
+    """
     same("attestations", attestations_digest(certified.attestations), party.attestations)
     places = [place_of(attestation) for attestation in certified.attestations]
     require(places == sorted(set(places)), "the attestations do not ascend by attestor and claim")
     for attestation in certified.attestations:
-        require(
-            attestation.attestor in accreditors,
-            f"{attestation.attestor.hex()} attests, and genesis does not name it as an accreditor",
-        )
         require(
             is_live(attestation, opened_at),
             f"an attestation by {attestation.attestor.hex()} did not hold at height {opened_at}",
@@ -397,7 +395,9 @@ def travel_inside(configuration: TaskConfiguration) -> bool:
 # ── what it says ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_verdict(certificate: Certificate, values: list[int], checks: list[Check]) -> Verdict:
+def make_verdict(
+    certificate: Certificate, values: list[int], checks: list[Check], later: Sequence[AccountId]
+) -> Verdict:
     """Add what the checks do not show, so that nobody takes the certificate for more than it is."""
     configuration, statement = certificate.configuration, closed_batch(certificate).statement
     rho = privacy_loss(configuration)
@@ -420,6 +420,10 @@ def make_verdict(certificate: Certificate, values: list[int], checks: list[Check
     ]
     if certificate.changes:
         believed.append((NEVER_SHOWN, "that none of the sets of validators that were replaced signed another history"))
+    believed += [
+        (NEVER_SHOWN, f"that the members made {one.hex()[:16]}, whom genesis does not name, an accreditor: they say so")
+        for one in later
+    ]
     return Verdict(
         task=task_id(configuration),
         configuration=configuration,
@@ -434,6 +438,13 @@ def make_verdict(certificate: Certificate, values: list[int], checks: list[Check
         operators=signers(certificate),
         checks=checks + [Check(group=group, says=says) for group, says in believed],
     )
+
+
+def later_accreditors(certificate: Certificate, genesis: Genesis) -> list[AccountId]:
+    """Who attested something of the services, and is no accreditor of genesis nor the members together."""
+    known = {*founding_accreditors(genesis), found_network(genesis).members}
+    attested = (*certificate.leader.attestations, *certificate.helper.attestations)
+    return sorted({one.attestor for one in attested} - known)
 
 
 def closed_batch(certificate: Certificate) -> Batch:

@@ -23,6 +23,11 @@ class Collection(IntEnum):
     EVIDENCE = 13  # evidence id: of accused, task, tag and slot key, so that nothing counts twice
     PARAMETERS = 14  # nothing
     AGGREGATORS = 15  # nothing: the sorted accounts ever attested as independent aggregators
+    SEATS = 16  # nothing: the validators
+    OFFICES = 17  # nothing
+    RULES = 18  # nothing: versions of the rules
+    PROPOSAL = 19  # proposal
+    AGENDA = 20  # nothing: the open proposals
 
 
 def entry_key(collection: Collection, *ids: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias, cast
 from msgspec import Meta, Struct
 
 from edgehold.wire.account import Attest, OpenAccount, Transfer, WithdrawAttestation
-from edgehold.wire.governance import SetParameters
+from edgehold.wire.governance import Propose, RotateKey, Vote
 from edgehold.wire.ids import Digest, Height, NetworkId
 from edgehold.wire.order import PlaceOrder, WithdrawOrder
 from edgehold.wire.panel import ClosePanel, DeclarePanel
@@ -52,7 +52,9 @@ Body: TypeAlias = (
     | ReportConflict
     | ReportDropped
     | ReportIgnored
-    | SetParameters
+    | Propose
+    | Vote
+    | RotateKey
 )
 
 SLOT_SIGNED = (Revoke, ReportDropped, ReportIgnored)
@@ -73,8 +75,6 @@ RESERVED_TAGS = {
     56: "place a bond",
     57: "release a bond",
     58: "reinstate a suspended service",
-    61: "propose, vote",
-    62: "change the validators",
 }
 """Tags that later rules will use; today every one of them is `Malformed`."""
 

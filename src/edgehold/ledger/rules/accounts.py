@@ -125,6 +125,6 @@ def transfer(state: State, sender: AccountId, tx: Transfer) -> Changes:
 
 
 def require_accreditor(state: State, sender: AccountId) -> None:
-    """Raises `NotAccreditor` unless genesis names this account as one."""
-    if sender not in state.network.accreditors:
+    """Raises `NotAccreditor` unless the account holds this office."""
+    if sender not in state.offices.accreditors:
         raise NotAccreditor(f"{sender.hex()} is no accreditor of this network")

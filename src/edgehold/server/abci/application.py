@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from edgehold.engine.blocks import APP_VERSION, encode_receipt
+from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.replicated import Block, Refused, Replica
 from edgehold.engine.snapshots import manifest_digest
-from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed
+from edgehold.errors import BadSnapshot, EdgeholdError, EngineError, Malformed, UnknownRules
 from edgehold.server.abci.frames import frame
 from edgehold.server.abci.genesis import require_genesis
 from edgehold.server.abci.messages import types_pb2 as abci
@@ -108,7 +108,7 @@ class Application:
         replica = self._replica
         return abci.ResponseInfo(
             data="edgehold",
-            app_version=APP_VERSION,
+            app_version=replica.rules,
             last_block_height=replica.height,
             last_block_app_hash=replica.root if replica.height else b"",
         )
@@ -174,8 +174,14 @@ class Application:
         return response(status=response.REJECT if request.vote_extension else response.ACCEPT)
 
     def finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
-        """What a decided block comes to: code and data of each result are number and bytes of its receipt."""
-        receipts, root = self._replica.finalize(
+        """What a decided block comes to: code and data of each result are number and bytes of its receipt.
+
+        The powers of validators that it changes count from the height after the next on, another version of the rules
+        from the next.
+        """
+        replica = self._replica
+        rules = replica.rules
+        receipts, root = replica.finalize(
             Block(
                 height=request.height,
                 header=Digest(request.hash),
@@ -184,16 +190,29 @@ class Application:
             )
         )
         results = [abci.ExecTxResult(code=receipt.number, data=encode_receipt(receipt)) for receipt in receipts]
-        return abci.ResponseFinalizeBlock(tx_results=results, app_hash=root)
+        response = abci.ResponseFinalizeBlock(tx_results=results, app_hash=root)
+        for key, power in replica.changed_powers.items():
+            response.validator_updates.add(power=power).pub_key.ed25519 = key
+        if replica.rules != rules:
+            response.consensus_param_updates.version.app = replica.rules
+        return response
 
     def commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
         """Answered when the block is on disk; says below which height CometBFT may forget blocks."""
         replica = self._replica
         replica.commit()
+        self._warn_of_unknown_rules()
         if self._snapshot_every and replica.height % self._snapshot_every == 0:
             replica.take_snapshot()
         first = replica.height - self._keep_blocks + 1 if self._keep_blocks else 0
         return abci.ResponseCommit(retain_height=max(first, 0))
+
+    def _warn_of_unknown_rules(self) -> None:
+        """Who reads the log shall know why no block comes, also where another node is the first that stops."""
+        try:
+            self._replica.require_rules()
+        except UnknownRules as error:
+            _LOG.warning("%s UnknownRules: %s; %s", error.code, error, error.remedy)
 
     # ── the snapshot connection ───────────────────────────────────────────────────────────────────────────────────
 
