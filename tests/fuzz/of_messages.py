@@ -35,7 +35,7 @@ from edgehold.wire.credibility import Prior, Standing
 from edgehold.wire.enrolment import FromIssuer, ToIssuer
 from edgehold.wire.entry import Collection, entry_key
 from edgehold.wire.founding import FounderFile
-from edgehold.wire.governance import Genesis
+from edgehold.wire.governance import Candidate, Genesis
 from edgehold.wire.header import SignedHeader
 from edgehold.wire.ids import Digest, NetworkId
 from edgehold.wire.light import Fork, LightBlock
@@ -83,6 +83,7 @@ KINDS: dict[str, Any] = {
     "table files": list[tuple[str, bytes]],
     "genesis": Genesis,
     "founder file": FounderFile,
+    "candidate": Candidate,
     "light block": LightBlock,
     "fork": Fork,
     "snapshot manifest": Manifest,

@@ -27,7 +27,15 @@ from edgehold.demo.founding import (
     settle_people,
 )
 from edgehold.demo.parties import Dice, Direct, load_key, make_key, organisation_account
-from edgehold.demo.world import SEEDED_START, World, make_genesis, make_organisations, read_cohort, write_genesis_files
+from edgehold.demo.world import (
+    SEEDED_START,
+    Operated,
+    World,
+    make_genesis,
+    make_organisations,
+    read_cohort,
+    write_genesis_files,
+)
 from edgehold.engine.chain import Replay
 from edgehold.engine.machine import LedgerMachine
 from edgehold.errors import DeadlineExceeded
@@ -176,7 +184,8 @@ def make_files(folder: Path) -> dict[str, object]:
     keys = make_organisations(folder, dice)
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
-    genesis = make_genesis(keys, [validator.public], cast.parameters(PEOPLE), SEEDED_START)
+    operated = [Operated(cast.TREASURER, keys[cast.TREASURER].public, validator.public)]
+    genesis = make_genesis(keys, operated, cast.parameters(PEOPLE), SEEDED_START)
     parameters = replace(
         genesis.parameters, least_panel=min(map(len, PANELS)), least_batch=LEAST_BATCH, suspension=1000
     )

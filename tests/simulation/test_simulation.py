@@ -22,7 +22,7 @@ from universe import Violation
 from edgehold.hub.journal import Journal
 from edgehold.ledger import payment
 from edgehold.ledger.rules import tasks
-from edgehold.ledger.state import Changes, State
+from edgehold.ledger.state import Changes, State, get_account
 from edgehold.policy.budget import Spent
 from edgehold.service.node import ServiceNode
 from edgehold.service.storage import StoredTask
@@ -148,10 +148,9 @@ def test_a_rule_that_pays_too_much_is_found(
 ) -> None:
     def pay(state: State, task: Task, per_mille: int) -> Changes:
         changes = payment.pay(state, task, per_mille)
-        party, account = next(iter(changes.accounts.items()))
-        return replace(
-            changes, accounts={**changes.accounts, party: structs.replace(account, credits=account.credits + 1)}
-        )
+        leader = changes.accounts.get(task.leader) or get_account(state, task.leader)
+        richer = structs.replace(leader, credits=leader.credits + 1)
+        return structs.replace(changes, accounts={**changes.accounts, task.leader: richer})
 
     monkeypatch.setattr(tasks, "pay", pay)
     assert is_found(history_of, "credits came or went")
