@@ -53,6 +53,7 @@ def validator(tmp_path: Path) -> Iterator[OneValidator]:
     one = OneValidator(tmp_path, GENESIS, SEED)
     try:
         one.start()
+        wait_for(lambda: one.height() >= 2, "a block that is younger than the founding document")
         yield one
     finally:
         one.stop()
