@@ -251,12 +251,13 @@ class FourValidators:
         assert len(set(envelopes)) == len(envelopes), "a transaction is there twice"
         assert self.load.acknowledged <= set(envelopes), "an acknowledged transaction is lost"
         paid = sum(self.load.sent[envelope] for envelope in envelopes)
-        assert {self.credits_left(place) for place in among} == {CREDITS - paid}
+        assert {self.credits_left(place, height) for place in among} == {CREDITS - paid}
         return len(envelopes)
 
-    def credits_left(self, place: int) -> int:
-        """What the treasurer holds, as a node says."""
-        said = self.validators[place].node.query(ENTRY, entry_key(Collection.ACCOUNT, self.load.payer))
+    def credits_left(self, place: int, height: int) -> int:
+        """What the treasurer holds after a block, as a node says."""
+        said = self.validators[place].node.query(ENTRY, entry_key(Collection.ACCOUNT, self.load.payer), height)
+        assert said.code == 0, said.facts
         value = decode(said.value, EntryAnswer).value
         assert value is not None
         return decode(value, Account).credits
