@@ -210,7 +210,7 @@ def status(home: Path, seconds: float | None, as_json: bool) -> None:
     """
     opened = open_home(home)
     if seconds is not None:
-        wait_for_height(opened, 1, seconds)
+        wait_for_height(opened, 2, seconds)  # the first block is as old as the founding document
     pid = running(opened)
     if pid is None:
         raise NodeNotReady(f"the node in {home} does not run")
