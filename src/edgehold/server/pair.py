@@ -119,6 +119,7 @@ class _Supervisor:
         self._told = asyncio.Event()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._pumps: list[asyncio.Task[None]] = []
+        self._announcing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -156,7 +157,7 @@ class _Supervisor:
             if (ended := await self._first_end(told, LOOK)) is not None or told.done():
                 return ended
         await self._spawn(COMETBFT, str(self._program), "start", "--home", folder)
-        self._pumps.append(asyncio.ensure_future(self._announce()))
+        self._announcing = asyncio.ensure_future(self._announce())
         return None
 
     async def _watch(self, told: asyncio.Task[Any]) -> str | None:
@@ -219,13 +220,14 @@ class _Supervisor:
             if process is not None and process.returncode is None:
                 await _end(process)
             self._vitals.processes.pop(name, None)
+        self._home.socket.unlink(missing_ok=True)
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=DRAIN)  # what a process said last is why it ended
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        beside = [*self._pumps, *([self._announcing] if self._announcing else [])]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         self._pumps.clear()
-        self._home.socket.unlink(missing_ok=True)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
