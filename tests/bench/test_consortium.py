@@ -9,7 +9,7 @@ import pytest
 from edgehold.bench.consortium import Observer, measure, write_load
 from edgehold.bench.following import follow, make_chain, skip
 from edgehold.bench.measure import Work
-from edgehold.bench.traffic import SIZES, Traffic, key_values
+from edgehold.bench.traffic import PANEL, SIZES, Traffic, key_values
 from edgehold.bench.validators import Kind, Network
 from edgehold.errors import BadHeader
 
@@ -24,6 +24,8 @@ def test_every_figure_is_found(tmp_path: Path) -> None:
         "burst of 400 × 250 B: the limit",
         "burst of 400 × 1 kB",
         "burst of 400 × 1 kB: the limit",
+        "burst of 400 × 184 B",
+        "burst of 400 × 184 B: the limit",
         "latency at 1,000/s, median",
         "latency at 1,000/s, 95 of 100",
         "latency at 2,000/s, median",
@@ -34,6 +36,8 @@ def test_every_figure_is_found(tmp_path: Path) -> None:
         "processor time of its CometBFT, burst of 250 B",
         "processor time of an application, burst of 1 kB",
         "processor time of its CometBFT, burst of 1 kB",
+        "processor time of an application, burst of 184 B",
+        "processor time of its CometBFT, burst of 184 B",
         "disk a node, 250 B",
         "light client: a header step",
         "light client: a state proof",
@@ -47,7 +51,7 @@ def test_every_figure_is_found(tmp_path: Path) -> None:
 def test_refused_transactions_are_no_figure(tmp_path: Path) -> None:
     traffic = Traffic(2)
     opening, *_ = traffic.founding()
-    unattested = traffic.of_size(SIZES[0], 4, "no issuers")
+    unattested = traffic.of_size(PANEL, 4, "no issuers")
     with Network(tmp_path, Kind.OURS).running() as network:
         observer = Observer(network, must_take_effect=True)
         assert observer.offer(write_load(tmp_path / "opening", opening), rate=0).per_second > 0

@@ -22,7 +22,7 @@ from typing import IO, cast
 from edgehold.bench.following import Shown, measure_light, shown_by
 from edgehold.bench.ledger import middle_and_tail
 from edgehold.bench.measure import Row, Work, make_row
-from edgehold.bench.traffic import SIZES, VALIDATORS, Traffic, key_values
+from edgehold.bench.traffic import ORDER, PANEL, TRANSFER, VALIDATORS, Traffic, key_values
 from edgehold.bench.validators import LOOK, PATIENCE, Kind, Network
 
 RATES = (1000, 2000)
@@ -64,7 +64,7 @@ class Round:
 
     outcomes: dict[str, Outcome]
     disk: float
-    """Bytes on a node's disk a transaction of the smaller size."""
+    """Bytes on a node's disk a transaction of 250 B."""
     shown: Shown | None
     """What a light client is shown by one of our nodes."""
 
@@ -90,12 +90,11 @@ def measure(work: Work) -> list[Row]:
 
 
 def points_of(work: Work) -> list[Point]:
-    """What is offered in a round; the smaller size first, so that the disk is looked at between the two."""
-    small, large = SIZES
+    """What is offered in a round; those of 250 B first, so that the disk is looked at after them."""
     seconds = 0.2 if work.quick else 4
     burst = 400 if work.quick else 20_000
-    rates = [Point(small, rate, int(rate * seconds)) for rate in RATES]
-    return [*rates, Point(small, 0, burst), Point(large, 0, burst)]
+    rates = [Point(PANEL, rate, int(rate * seconds)) for rate in RATES]
+    return [*rates, *(Point(size, 0, burst) for size in (PANEL, ORDER, TRANSFER))]
 
 
 # ── one network ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +122,7 @@ def _loads(kind: Kind, traffic: Traffic, points: Sequence[Point], folder: Path) 
     make: Callable[[int, int, str], list[bytes]] = traffic.of_size if kind is Kind.OURS else key_values
     stages = traffic.founding()
     if kind is not Kind.OURS:
-        stages = [key_values(SIZES[0], len(stage), f"stage {place}") for place, stage in enumerate(stages)]
+        stages = [key_values(PANEL, len(stage), f"stage {place}") for place, stage in enumerate(stages)]
     return Loads(
         founding=[write_load(folder / f"founding {place}", stage) for place, stage in enumerate(stages)],
         points={
@@ -150,7 +149,7 @@ def run_round(folder: Path, kind: Kind, loads: Loads, points: Sequence[Point]) -
         for point in points:
             outcomes[point.name] = observer.offer(loads.points[point.name], point.rate)
             network.agree(observer.height)
-            if point.size == SIZES[0]:
+            if point.size == PANEL:
                 sent = sum(one.count for one in points[: len(outcomes)])
                 disk = (network.disk_bytes() - before) / len(VALIDATORS) / sent
         shown = shown_by(network) if kind is Kind.OURS else None
@@ -251,7 +250,7 @@ def _rows(points: Sequence[Point], found: dict[Kind, list[Round]]) -> list[Row]:
         where = f"at {point.rate:,}/s" if point.rate else f"burst of {_bytes(point.size)}"
         add(f"processor time of an application, {where}", "µs/tx", _at(point, lambda outcome: outcome.application))
         add(f"processor time of its CometBFT, {where}", "µs/tx", _at(point, lambda outcome: outcome.cometbft))
-    add(f"disk a node, {_bytes(SIZES[0])}", "B/tx", lambda one: one.disk)
+    add(f"disk a node, {_bytes(PANEL)}", "B/tx", lambda one: one.disk)
     return rows
 
 
@@ -260,4 +259,4 @@ def _at(point: Point, value: Callable[[Outcome], float]) -> Callable[[Round], fl
 
 
 def _bytes(size: int) -> str:
-    return "1 kB" if size == 1000 else f"{size} B"
+    return "1 kB" if size == ORDER else f"{size} B"

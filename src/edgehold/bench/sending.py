@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 
-BURST = 200
-"""Transactions of a request in a burst."""
+BURST = 100
+"""Transactions of a request in a burst; nodes take no more at once."""
 
 REQUESTS = 20
 """Requests a second and node at a rate, so that the load leaves the processors to the nodes."""

@@ -1,7 +1,8 @@
 """Transactions of a wanted size for the bench of the consortium: real ones under the rules, and key=value for kvstore.
 
-Of 250 B: an issuer declares a panel. Of 1 kB: a customer places an order. Each is signed by one of many organisations
-in turn, takes effect, and leaves an entry; a name, or the diseases of a purpose, are as long as the size wants it.
+Of 184 B: an organisation pays another. Of 250 B: an issuer declares a panel. Of 1 kB: a customer places an order. Each
+is signed by one of many organisations in turn and takes effect; a name, or the diseases of a purpose, are as long as the
+size wants it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from edgehold.crypto.names import account_id, network_id, panel_id, possession_m
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.crypto.signatures import SigningKey
 from edgehold.crypto.transactions import sign_transaction
-from edgehold.wire.account import Attest, Claim, OpenAccount, Role
+from edgehold.wire.account import Attest, Claim, OpenAccount, Role, Transfer
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
 from edgehold.wire.ids import AccountId, Digest
@@ -23,8 +24,8 @@ from edgehold.wire.program import MeasurementKind, MeasurementType, PublishProgr
 from edgehold.wire.purpose import Permission, Purpose
 from edgehold.wire.tx import Body
 
-SIZES = (250, 1000)
-"""Bytes of a transaction."""
+TRANSFER, PANEL, ORDER = SIZES = (184, 250, 1000)
+"""Bytes of a transaction; a transfer is never longer."""
 
 VALIDATORS = [bytes([number]) * 32 for number in range(1, 5)]
 """The seeds of the consensus keys; everybody knows them: nothing here is worth anything."""
@@ -32,6 +33,10 @@ VALIDATORS = [bytes([number]) * 32 for number in range(1, 5)]
 FOUNDERS = [SigningKey(bytes([number]) * 32) for number in range(11, 15)]
 ACCREDITOR, OFFICE = FOUNDERS[:2]
 EXPIRES = 1000
+CREDITS = 10**9
+OWN_CREDITS = 10_000
+"""What each organisation gets from the treasurer, who is a founder."""
+
 FAR = 2**40
 LONGEST = 64
 """Characters of a short text."""
@@ -40,7 +45,7 @@ GENESIS = Genesis(
     chain="bench",
     time=1_600_000_000 * 10**9,
     founders=tuple(
-        Founder(f"founder {number}", key.public, Role.ORGANISATION, 0) for number, key in enumerate(FOUNDERS)
+        Founder(f"founder {number}", key.public, Role.ORGANISATION, CREDITS) for number, key in enumerate(FOUNDERS)
     ),
     accreditors=(0,),
     treasurer=0,
@@ -101,19 +106,27 @@ class Traffic:
             [
                 self._sign(OFFICE, office, self._panel),
                 *(attest(account, Claim.ISSUER) for account in self._accounts),
+                *(self._sign(ACCREDITOR, accreditor, Transfer(account, OWN_CREDITS)) for account in self._accounts),
             ],
             [self._sign(OFFICE, office, ClosePanel(panel_id(office, self._panel), enrolled=1000))],
         ]
 
     def of_size(self, size: int, count: int, name: str) -> list[bytes]:
         """So many transactions of exactly this size; those of other names are others."""
-        make = self._panel_of if size < 500 else self._order_of
-        padding = _fitting(size, lambda length: len(self._signed(make, f"{name} 0", 0, length)))
-        return [self._signed(make, f"{name} {number}", number, padding) for number in range(count)]
+        if size == TRANSFER:
+            return [self._signed(number, self._transfer(number)) for number in range(count)]
+        make = self._panel_of if size == PANEL else self._order_of
+        padding = _fitting(size, lambda length: len(self._signed(0, make(f"{name} 0", length))))
+        return [self._signed(number, make(f"{name} {number}", padding)) for number in range(count)]
 
-    def _signed(self, make: Callable[[str, int], Body], name: str, number: int, padding: int) -> bytes:
+    def _signed(self, number: int, body: Body) -> bytes:
         place = number % len(self._keys)
-        return self._sign(self._keys[place], self._accounts[place], make(name, padding))
+        return self._sign(self._keys[place], self._accounts[place], body)
+
+    def _transfer(self, number: int) -> Body:
+        """To the next organisation, and of another amount each time that an organisation pays."""
+        turn, place = divmod(number + 1, len(self._accounts))
+        return Transfer(to=self._accounts[place], credits=1 + turn)
 
     def _panel_of(self, name: str, padding: int) -> Body:
         return self._declared(next(_texts(name, padding)), 1, _digest(name))

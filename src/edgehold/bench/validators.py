@@ -129,7 +129,7 @@ class Network:
 
     def processor(self) -> Processor:
         """What the processes have used so far."""
-        return Processor(sum(map(_seconds, self._nodes)), sum(map(_seconds, self._applications)))
+        return Processor(sum(map(processor_seconds, self._nodes)), sum(map(processor_seconds, self._applications)))
 
     def disk_bytes(self) -> int:
         """What lies on the disk of all nodes, in blocks that are taken."""
@@ -209,7 +209,7 @@ def _spawn(home: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  ours
 
 
-def _seconds(process: subprocess.Popen[bytes]) -> float:
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
     """Processor time of a process, its own and the kernel's for it."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
