@@ -27,7 +27,7 @@ from edgehold.server.replay import roll_back
 if TYPE_CHECKING:
     from conftest import Figures
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 LAST = COUNT - 1
 """The validator to which it happens."""
