@@ -27,7 +27,7 @@ from edgehold.ports import Ledger, Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.verify.view import ProofCache
 from edgehold.wire.account import OpenAccount, Role
-from edgehold.wire.codec import decode, encode
+from edgehold.wire.codec import decode, decode_json, encode
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.enrolment import (
     AccountAsked,
@@ -216,7 +216,7 @@ class _Bundle(Struct):
 def read_patient(record: bytes) -> tuple[str, date]:
     """Id and birth date of the one person of a FHIR bundle; raises `NotFhir` if there is not exactly one with both."""
     try:
-        entries = msgspec.json.decode(record, type=_Bundle).entry
+        entries = decode_json(record, _Bundle).entry
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotFhir(f"the record is not a bundle of resources: {type(error).__name__}") from error
     patients = [entry.resource for entry in entries if entry.resource.resource_type == "Patient"]

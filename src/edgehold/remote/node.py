@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from edgehold.errors import BadNodeAnswer, Malformed, NodeSaysNo, QueueFull, StateNotKept
 from edgehold.remote.rpc import Rpc
 from edgehold.verify.header import ABSENT_TIME, SECOND
+from edgehold.wire.codec import convert
 from edgehold.wire.governance import Validator
 from edgehold.wire.header import (
     Address,
@@ -344,7 +345,7 @@ def _block_id(said: _BlockId) -> BlockId:
 
 def _checked(message: T) -> T:
     """The same message, if its fields keep within their limits; raises `ValueError`."""
-    return msgspec.convert(msgspec.to_builtins(message, builtin_types=(bytes,)), type=type(message))
+    return convert(msgspec.to_builtins(message, builtin_types=(bytes,)), type(message))
 
 
 def _hex(text: str) -> Digest:

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from edgehold.errors import BadNodeAnswer, NodeSaysNo, NodeUnreachable, UsageError
+from edgehold.wire.codec import decode_json
 
 T = TypeVar("T")
 
@@ -77,9 +78,9 @@ class Rpc:
         asked = {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
         body = self._exchange(msgspec.json.encode(asked), method)
         try:
-            reply = msgspec.json.decode(body, type=_Reply)
+            reply = decode_json(body, _Reply)
             if reply.error is None and reply.id == number and reply.jsonrpc == "2.0":
-                return msgspec.json.decode(reply.result, type=kind)
+                return decode_json(reply.result, kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadNodeAnswer(f"{self.address} does not answer {method} as asked: {error}") from error
         if reply.error is None:

@@ -95,17 +95,28 @@ def convert(value: Any, kind: type[T]) -> T: ...
 @overload
 def convert(value: Any, kind: UnionType) -> Any: ...
 def convert(value: Any, kind: Any) -> Any:
-    """As `msgspec.convert`, but two threads may read their first value of a type at once.
+    """As `msgspec.convert`, but two threads may read their first value of a type at once."""
+    _learn(kind)
+    return msgspec.convert(value, kind)
+
+
+def decode_json(data: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """As `msgspec.json.decode`, but two threads may read their first value of a type at once."""
+    _learn(kind)
+    return msgspec.json.decode(data, type=kind)
+
+
+def _learn(kind: Any) -> None:
+    """Let one thread alone read the first value of a type.
 
     What the library learns of a struct it keeps with the class before it is complete: a second thread that uses it then
-    ends the process. So the first value of each type is read alone.
+    ends the process.
     """
     if kind not in _known:
         with _learning:
             with suppress(msgspec.ValidationError):
                 msgspec.convert(None, kind)
             _known.add(kind)
-    return msgspec.convert(value, kind)
 
 
 def _count_items(data: bytes) -> None:
