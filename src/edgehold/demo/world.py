@@ -39,6 +39,7 @@ from edgehold.ports import Clock, Randomness
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.program import Program, load_program
+from edgehold.server.founding import CREDITS, POWER
 from edgehold.service.node import ServiceNode
 from edgehold.shipped import COHORT_FILE
 from edgehold.system import SystemClock
@@ -55,11 +56,6 @@ SEEDED_START = 1_795_000_000_000_000_000
 
 CONSORTIUM = "consortium"
 """In a world's facts: four validators keep the ledger, not this process."""
-
-CREDITS = 1_000_000_000
-
-POWER = 10
-"""Of each validator; as in `server.founding`."""
 
 VOTING = Voting(longest=1000, notice=20, rotation=20)
 """As short as the demo's heights."""
