@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import of_messages
+import of_nodes
 import of_parties
 import of_proofs
 import of_records
 import planted
 from target import Target
 
-DECODERS: dict[str, Target] = {
-    **of_messages.TARGETS,
-    **of_proofs.TARGETS,
-    **of_records.TARGETS,
-    **of_parties.TARGETS,
-}
+KINDS_OF_READERS = (of_messages, of_proofs, of_records, of_parties, of_nodes)
+
+DECODERS: dict[str, Target] = {name: target for kind in KINDS_OF_READERS for name, target in kind.TARGETS.items()}
 
 TARGETS: dict[str, Target] = {**DECODERS, **planted.TARGETS}
 """With those that show that the harness finds what it should."""

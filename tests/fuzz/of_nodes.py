@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,9 @@ from bombs import CBOR, JSON
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 from mutation import BY_BYTES, BY_FIELDS
-from target import BY_TOKENS, Reader, Target, require
-
-sys.path.append(str(Path(__file__).parents[1] / "remote"))
-
 from served_node import ServedNode
 from signed_chain import SignedChain, grown
+from target import BY_TOKENS, Reader, Target, require
 
 from edgehold.bench.traffic import GENESIS, Traffic
 from edgehold.demo.seeded import SeededRandomness
@@ -255,5 +251,5 @@ TARGETS: dict[str, Target] = {
     "light block": Target(light_block, (BadHeader, Malformed, TooFarAhead), BY_FIELDS, CBOR),
     "fork": Target(fork, (BadHeader, Malformed, TooFarAhead), BY_FIELDS, CBOR),
     "snapshot": Target(snapshot, (BadSnapshot, Malformed), BY_FIELDS, CBOR),
-    "manifest": Target(manifest, (BadSnapshot, Malformed), BY_FIELDS, CBOR),
+    "offered snapshot": Target(manifest, (BadSnapshot, Malformed), BY_FIELDS, CBOR),
 }

@@ -28,7 +28,7 @@ from random import Random
 from typing import Any, NoReturn
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), *(str(HERE.parent / folder) for folder in ("mutants", "service", "verify", "hub"))]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / folder) for folder in ("mutants", "service", "verify", "hub", "remote"))]
 
 CPU_SECONDS = 1.0
 """Processor time of one input. The clock on the wall would measure what else runs on the machine."""

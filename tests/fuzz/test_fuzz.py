@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from decoders import DECODERS
+from decoders import DECODERS, KINDS_OF_READERS
 from of_messages import KINDS
 
 if TYPE_CHECKING:
@@ -134,3 +134,7 @@ def test_every_type_that_is_decoded_somewhere_is_a_target() -> None:
     found = set().union(*(decoded_types(path.read_text()) for path in modules)) - GENERIC
     assert len(found) > 25
     assert found <= UNIONS | {getattr(kind, "__name__", "") for kind in KINDS.values()}, "decoded, and not fuzzed"
+
+
+def test_no_target_takes_the_name_of_another() -> None:
+    assert len(DECODERS) == sum(len(kind.TARGETS) for kind in KINDS_OF_READERS)
