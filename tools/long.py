@@ -40,9 +40,10 @@ CAMPAIGNS = {
     "fuzz": ("tests/fuzz", "Fuzzed decoders", 10),
     "mutants": ("tests/mutants", "Mutants and mixes", 5),
     "privacy": ("tests/privacy", "Privacy", 5),
+    "consortium": ("tests/system/test_consortium_faults.py", "Validators that die, are cut off or lie", 1),
     "scenarios": ("tests/scenarios", "Scenarios with all their seeds", 1),
 }
-"""Folders of tests with campaigns, their headings, and into how many slices they are cut."""
+"""Where tests with campaigns are, their headings, and into how many slices they are cut."""
 
 BENCHES = ("ledger", "consortium", "sandbox", "aggregation", "demo")
 
