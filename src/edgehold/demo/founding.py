@@ -173,12 +173,11 @@ def settle_people(world: World, tick: Callable[[], None]) -> Received:
             invitations.append(signed.invitation)
             yield Handed(number=number, adult=adult, record=bundle, signature=signed.signature)
 
-    with tempfile.TemporaryDirectory(dir=world.folder) as mailbox:
-        for resident, imported in world.in_parallel(lambda handed: move_in(world, Path(mailbox), handed), hand_out()):
-            world.residents.append(resident)
-            received += imported.bytes_received
-            kept += imported.bytes_kept
-            tick()
+    for resident, imported in world.in_parallel(lambda handed: move_in(world, handed), hand_out()):
+        world.residents.append(resident)
+        received += imported.bytes_received
+        kept += imported.bytes_kept
+        tick()
     open_hub_accounts(world, invitations)
     for place, resident in enumerate(world.adults):
         resident.hub.set_policy(cast.policy_of(place, world.genesis.parameters.least_batch))
@@ -196,19 +195,18 @@ class Handed:
     signature: bytes
 
 
-def move_in(world: World, mailbox: Path, handed: Handed) -> tuple[Resident, Imported]:
+def move_in(world: World, handed: Handed) -> tuple[Resident, Imported]:
     """One person makes a hub and imports the record with its signature."""
-    record = mailbox / f"{handed.number}.json"
-    beside = record.with_name(record.name + ".jws")
-    record.write_bytes(handed.record)
-    beside.write_bytes(handed.signature)
     folder = world.hub_folder(handed.number)
     keys = create_keys(folder, world.dice.of(f"keys of hub {handed.number}"), minor=not handed.adult)
     hub = Hub.create(folder, keys, world.surroundings(handed.number))
-    imported = hub.import_file(record)
+    # A folder of its own: an interrupted demo ends while others of the pool still move in.
+    with tempfile.TemporaryDirectory(dir=world.folder) as mailbox:
+        record = Path(mailbox) / f"{handed.number}.json"
+        record.write_bytes(handed.record)
+        record.with_name(record.name + ".jws").write_bytes(handed.signature)
+        imported = hub.import_file(record)
     hub.close()
-    record.unlink()
-    beside.unlink()
     return Resident(number=handed.number, adult=handed.adult, hub=hub), imported
 
 
