@@ -225,7 +225,7 @@ class History:
         if self.blocks > self.regime.calm_after and not self.is_calm:
             self._calm()
         if self.blocks > self._last():
-            raise Violation(f"after {PATIENCE} blocks without a fault something still waits: {self.watch.waiting()}")
+            raise Violation(f"after {PATIENCE} blocks without a fault something still waits: {[*self.watch.waiting()]}")
         self.ledger.act("makes a block", lambda: self.ledger.party.advance())
         self._look_on(self.watch.block)
         if not self.is_calm:

@@ -6,6 +6,7 @@ comes back, a block is made, or a history ends, it must still be true.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from founding import Founded
@@ -70,6 +71,7 @@ class Watch:
         self._orders: dict[OrderId, int] = {}
         self._sent_orders: set[OrderId] = set()
         """Also those whose customer died before it knew."""
+        self._configured: set[TaskId] = set()
         self.last_height = history.founded.height + 40
         network = history.network
         network.on_departure = self._departs
@@ -176,16 +178,25 @@ class Watch:
         for one in range(max(self._headers, default=self._founded.height - 1) + 1, height + 1):
             self._headers[one] = hash_header(ledger.party.header(one).header)
             self._history.universe.note("block", one, self._headers[one].hex())
-        self._check_credits()
+        self._check_orders()
 
-    def _check_credits(self) -> None:
+    def _check_orders(self) -> None:
+        """No credit came or went; and until when does a task accept reports?"""
         total = sum(
             account.credits
             for name in self._founded.keys
             if (account := self._read(Account, Collection.ACCOUNT, self._founded.account(name))) is not None
         )
-        orders = (self._read(Order, Collection.ORDER, order) for order in sorted(self._sent_orders))
-        total += sum(order.escrow for order in orders if order is not None)
+        for identifier in sorted(self._sent_orders):
+            order = self._read(Order, Collection.ORDER, identifier)
+            if order is None:
+                continue
+            total += order.escrow
+            if order.task is not None and order.task not in self._configured:
+                self._configured.add(order.task)
+                configuration = self._read(TaskConfiguration, Collection.CONFIGURATION, order.task)
+                assert configuration is not None
+                self.last_height = max(self.last_height, configuration.accept_until)
         if self._credits is None:
             self._credits = total
         self._require(total == self._credits, f"credits came or went: {total}, before {self._credits}")
@@ -247,38 +258,34 @@ class Watch:
 
     def is_settled(self) -> bool:
         """Whether nothing waits any more."""
-        return not self.waiting()
+        return next(self.waiting(), None) is None
 
-    def waiting(self) -> list[str]:
+    def waiting(self) -> Iterator[str]:
         """What still waits, in words."""
-        history, found = self._history, []
+        history = self._history
         if not history.ledger.is_up:
-            return ["the ledger is down"]
+            yield "the ledger is down"
+            return
         for order, customer in self._orders.items():
             entry = self._read(Order, Collection.ORDER, order)
             machine = history.customers[customer]
-            if entry is not None and entry.task is not None:
-                configuration = self._read(TaskConfiguration, Collection.CONFIGURATION, entry.task)
-                assert configuration is not None
-                self.last_height = max(self.last_height, configuration.accept_until)
-                if self._task(entry.task).outcome is None:
-                    found.append(f"task {entry.task.hex()[:8]} has no end")
+            if entry is not None and entry.task is not None and self._task(entry.task).outcome is None:
+                yield f"task {entry.task.hex()[:8]} has no end"
             if customer not in history.regime.customers and (
                 not machine.is_up or machine.party.order(order).status.is_open
             ):
-                found.append(f"order {order.hex()[:8]} waits")
+                yield f"order {order.hex()[:8]} waits"
         for machine in history.hubs.values():
-            if machine.is_up and machine.party.bad is None:
-                found += [f"{machine.name} has a run" for _ in machine.party.hub._journal.runs(*UNFINISHED)]
-            elif not machine.is_up:
-                found.append(f"{machine.name} is down")
-        return found
+            if not machine.is_up:
+                yield f"{machine.name} is down"
+            elif machine.party.bad is None:
+                yield from (f"{machine.name} has a run" for _ in machine.party.hub._journal.runs(*UNFINISHED))
 
     def end(self) -> None:
         """Everything has come to its end: was it a right one?"""
         history = self._history
         self._check_ledger()
-        self._check_credits()
+        self._check_orders()
         for name, machine in history.services.items():
             machine.start()
             if machine.is_up:
