@@ -4,8 +4,8 @@
 //! not be canonical, `s` must be below the group order, and the equation is multiplied by the cofactor. So the combined
 //! equation of a batch holds exactly if each single one does, but for a chance of 2^-128 over its coefficients.
 
-use ed25519_consensus::batch::{Item, Verifier};
-use ed25519_consensus::{Signature, VerificationKey, VerificationKeyBytes};
+use ed25519_zebra::batch::{Item, Verifier};
+use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use rand_chacha::ChaCha20Rng;

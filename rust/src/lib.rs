@@ -1,7 +1,7 @@
 //! The native module of Edgehold, seen from Python as `edgehold._native`.
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
-//! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes the ledger's map. Every function
+//! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map. Every function
 //! is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
@@ -57,6 +57,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vdaf::Prio3>()?;
     module.add_class::<blind::BlindSigner>()?;
     module.add_class::<merkle::MerkleTree>()?;
+    module.add_class::<merkle::StagedNodes>()?;
+    module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::ed25519_verify, module)?)?;

@@ -1,4 +1,4 @@
-//! The tree of the ledger's Merkle map above its buckets: binary, of fixed depth, all nodes in memory.
+//! Merkle trees over SHA-256: the root of an ordered list, and the tree of the ledger's map above its buckets.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -16,6 +16,42 @@ const UNWRITTEN: Node = [0; 32];
 /// More levels would not fit into memory.
 const MOST_LEVELS: usize = 24;
 
+/// What stands for an ordered list of leaves (RFC 9162, section 2.1): a leaf is hashed behind a 0, two nodes behind a 1, and one
+/// without a sibling moves up as it is.
+#[pyfunction]
+pub fn list_root(leaves: Vec<PyBackedBytes>) -> Node {
+    let mut level: Vec<Node> = leaves.iter().map(|leaf| leaf_node(leaf)).collect();
+    while level.len() > 1 {
+        level = level
+            .chunks(2)
+            .map(|pair| match pair {
+                [left, right] => inner_node(left, right),
+                _ => pair[0],
+            })
+            .collect();
+    }
+    level.pop().unwrap_or_else(|| Sha256::digest([]).into())
+}
+
+fn leaf_node(leaf: &[u8]) -> Node {
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(leaf)
+        .finalize()
+        .into()
+}
+
+fn inner_node(left: &Node, right: &Node) -> Node {
+    Sha256::new()
+        .chain_update([1])
+        .chain_update(left)
+        .chain_update(right)
+        .finalize()
+        .into()
+}
+
+/// The tree of the ledger's map above its buckets: binary, of fixed depth, all nodes in memory.
+///
 /// Node `i` has the children `2i` and `2i + 1`, the root is 1. An empty subtree is kept as zeros, so that the system gives memory
 /// only where something was written.
 #[pyclass]
@@ -26,6 +62,25 @@ pub struct MerkleTree {
     /// What stood in the places that were written, for each of the last `kept` writes, the latest first.
     past: VecDeque<HashMap<usize, Node>>,
     kept: usize,
+    /// How often the tree was written.
+    writes: u64,
+}
+
+/// A write that was worked out and not yet made: the nodes that it changes, in a tree that was written so often.
+#[pyclass(frozen)]
+pub struct StagedNodes {
+    changed: HashMap<usize, Node>,
+    writes: u64,
+    root: Node,
+}
+
+#[pymethods]
+impl StagedNodes {
+    /// What would stand for the whole tree.
+    #[getter]
+    fn root(&self) -> Node {
+        self.root
+    }
 }
 
 impl MerkleTree {
@@ -72,11 +127,8 @@ impl MerkleTree {
                     Some(&node) => node,
                     None => self.node(place, level),
                 };
-                let mut state = Sha256::new();
-                state.update([1]);
-                state.update(child(2 * place));
-                state.update(child(2 * place + 1));
-                changed.insert(*place, state.finalize().into());
+                let node = inner_node(&child(2 * place), &child(2 * place + 1));
+                changed.insert(*place, node);
             }
         }
         Ok(changed)
@@ -102,6 +154,7 @@ impl MerkleTree {
             nodes,
             past: VecDeque::new(),
             kept: 0,
+            writes: 0,
         })
     }
 
@@ -111,11 +164,31 @@ impl MerkleTree {
         self.past.truncate(kept);
     }
 
-    /// Put digests in the place of leaves, and hash anew what lies above them.
-    fn put(&mut self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<()> {
+    /// Work out what changes with these digests in the place of leaves; nothing changes yet.
+    fn stage(&self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<StagedNodes> {
         let changed = self.changed(&leaves).map_err(refused)?;
-        let mut before = HashMap::with_capacity(if self.kept > 0 { changed.len() } else { 0 });
-        for (place, node) in changed {
+        let root = changed.get(&1).copied().unwrap_or_else(|| self.root());
+        Ok(StagedNodes {
+            changed,
+            writes: self.writes,
+            root,
+        })
+    }
+
+    /// Make a write that was worked out on the tree as it is now.
+    fn apply(&mut self, staged: &StagedNodes) -> PyResult<()> {
+        if staged.writes != self.writes {
+            return Err(refused(format!(
+                "worked out after {} writes, made after {}",
+                staged.writes, self.writes
+            )));
+        }
+        let mut before = HashMap::with_capacity(if self.kept > 0 {
+            staged.changed.len()
+        } else {
+            0
+        });
+        for (&place, &node) in &staged.changed {
             let old = mem::replace(&mut self.nodes[place], node);
             if self.kept > 0 {
                 before.insert(place, old);
@@ -125,13 +198,8 @@ impl MerkleTree {
             self.past.push_front(before);
             self.past.truncate(self.kept);
         }
+        self.writes += 1;
         Ok(())
-    }
-
-    /// The root that the tree would have with these digests in the place of leaves.
-    fn root_with(&self, leaves: Vec<(usize, PyBackedBytes)>) -> PyResult<Node> {
-        let changed = self.changed(&leaves).map_err(refused)?;
-        Ok(changed.get(&1).copied().unwrap_or_else(|| self.root()))
     }
 
     /// What stands for the whole tree.

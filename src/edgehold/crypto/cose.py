@@ -13,11 +13,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from edgehold.errors import Malformed
-from edgehold.wire.codec import MAX_MESSAGE, encode
+from edgehold.wire.codec import MAX_MESSAGE, encode_bytes
 from edgehold.wire.ids import Signature
 
 _PROTECTED = bytes.fromhex("a10127")  # {1: -8}, alg: EdDSA
 _HEAD = bytes.fromhex("d28443") + _PROTECTED + b"\xa0"  # tag 18, array of 4, protected header, empty map
+_SIGNED_HEAD = b"\x84\x6aSignature1\x43" + _PROTECTED  # array of 4, text of 10, protected header
 _SIGNATURE = bytes.fromhex("5840")  # byte string of 64
 
 
@@ -38,7 +39,7 @@ class Sign1(Struct, frozen=True):
 
 def signed_bytes(payload: bytes, aad: bytes) -> bytes:
     """The `Sig_structure` over which the signature is made; `aad` is the external data, here always a network id."""
-    return encode(["Signature1", _PROTECTED, aad, payload])
+    return _SIGNED_HEAD + encode_bytes(aad) + encode_bytes(payload)
 
 
 def sign1(key: Signer, payload: bytes, aad: bytes) -> bytes:
@@ -61,4 +62,4 @@ _WIDTHS = {0x58: 2, 0x59: 3, 0x5A: 5}
 
 
 def _write(payload: bytes, signature: Signature) -> bytes:
-    return _HEAD + encode(payload) + _SIGNATURE + signature
+    return _HEAD + encode_bytes(payload) + _SIGNATURE + signature

@@ -4,7 +4,7 @@ A **list** has the shape of RFC 9162, section 2.1 (RFC 6962, CometBFT): a leaf i
 SHA-256(0x01 ‖ left ‖ right); a node without a sibling moves up as it is; the root of nothing is SHA-256 of nothing.
 
 The **map** is a binary tree of fixed depth over 2¹⁸ buckets. A bucket holds the entries H(key) ‖ H(value) whose key
-hashes share their first 18 bits, in ascending order. A bucket of up to 64 entries is SHA-256(0x00 ‖ entries); a larger
+hashes share their first 18 bits, in ascending order. A bucket of up to 12 entries is SHA-256(0x00 ‖ entries); a larger
 one is SHA-256(0x02 ‖ number of entries as 8 bytes ‖ root of the list of entries). A bucket and its 18 siblings show
 what a key holds, or that nothing is there. The entries themselves are kept in a `Table`, ordered by H(key).
 """
@@ -43,7 +43,7 @@ BUCKETS = 1 << BUCKET_BITS
 
 def tree_root(leaves: Sequence[bytes]) -> Digest:
     """The root of an ordered list of byte strings."""
-    return _levels(leaves)[-1][0] if leaves else Digest(sha256(b"").digest())
+    return Digest(_native.list_root(leaves))
 
 
 def tree_path(leaves: Sequence[bytes], index: int) -> list[Digest]:
@@ -183,13 +183,18 @@ def bucket_of(key_hash: bytes) -> int:
 
 @dataclass(frozen=True)
 class Staged:
-    """Writes that were worked out and not yet made: in the order of the table, and the buckets as they will hash."""
+    """Writes that were worked out and not yet made: in the order of the table, and the tree's nodes as they will be."""
 
     writes: Mapping[bytes, bytes | None]
     entries: list[TableEntry]
     removed: list[Digest]
-    leaves: list[tuple[int, Digest]]
+    nodes: _native.StagedNodes
     before: Mapping[int, list[MapEntry]]  # the buckets that the writes are in, as they are
+
+    @property
+    def root(self) -> Digest:
+        """What would stand for the whole content."""
+        return Digest(self.nodes.root)
 
 
 class MerkleMap:
@@ -202,7 +207,7 @@ class MerkleMap:
     def __init__(self, table: Table, kept: int = 0) -> None:
         self._table = table
         self._tree = _native.MerkleTree(EMPTY)
-        self._tree.put([(number, hash_bucket(entries)) for number, entries in table.occupied()])
+        self._tree.apply(self._tree.stage([(number, hash_bucket(entries)) for number, entries in table.occupied()]))
         self._tree.keep(kept)
         self._past: deque[Mapping[int, list[MapEntry]]] = deque(maxlen=kept)
 
@@ -228,17 +233,13 @@ class MerkleMap:
         before: dict[int, list[MapEntry]] = {number: [] for number in sorted(lines)}
         before.update(self._table.buckets(before))
         leaves = [(number, hash_bucket(_merged(before[number], changed))) for number, changed in lines.items()]
-        return Staged(writes=writes, entries=entries, removed=removed, leaves=leaves, before=before)
-
-    def root_with(self, staged: Staged) -> Digest:
-        """The root that the map would have with staged writes."""
-        return Digest(self._tree.root_with(staged.leaves))
+        return Staged(writes, entries, removed, self._tree.stage(leaves), before)
 
     def apply(self, staged: Staged) -> None:
-        """Make writes that were staged against the map as it is now."""
+        """Make writes that were staged against the map as it is now; raises `ValueError` if it changed since."""
         self._table.put(staged.entries)
         self._table.delete(staged.removed)
-        self._tree.put(staged.leaves)
+        self._tree.apply(staged.nodes)
         self._past.appendleft(staged.before)
 
     def prove(self, key: bytes, back: int = 0) -> MapProof:

@@ -58,10 +58,6 @@ class Entries:
         """Work out what the writes of a block would change; nothing changes yet."""
         return self._map.stage(writes)
 
-    def root_with(self, staged: Staged) -> Digest:
-        """The root that there would be with staged writes."""
-        return self._map.root_with(staged)
-
     def apply(self, staged: Staged) -> None:
         """Make writes that were staged on the entries as they are now, inside a transaction of the storage."""
         if self._past.maxlen:

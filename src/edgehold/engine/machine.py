@@ -18,8 +18,8 @@ from edgehold.ledger.state import State, get_configuration, rules_version
 from edgehold.ledger.transition import SignedEnvelope, judge, open_envelope, require_known_rules, signer_of
 from edgehold.wire.governance import Genesis, Validator
 from edgehold.wire.ids import Digest, Height, PublicKey, Signature, SlotKey, TaskId
-from edgehold.wire.task import ReportDropped, ReportIgnored, Revoke
-from edgehold.wire.tx import SLOT_SIGNED, Receipt
+from edgehold.wire.task import ReportDropped
+from edgehold.wire.tx import Receipt, SlotSigned, is_slot_signed
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ class LedgerMachine:
         Anybody can make a key; without this everybody could fill the log with what no panel's person said.
         """
         opened: SignedEnvelope = request.content
-        state, envelope = self._state(view), opened.envelope
+        state, envelope, body = self._state(view), opened.envelope, opened.envelope.body
         try:
-            if isinstance(envelope.body, SLOT_SIGNED):
-                configuration = get_configuration(state, task_of(envelope.body))
-                verify_credential(configuration, envelope.body.credential, SlotKey(PublicKey(envelope.sender)))
+            if is_slot_signed(body):
+                configuration = get_configuration(state, task_of(body))
+                verify_credential(configuration, body.credential, SlotKey(PublicKey(envelope.sender)))
             return signer_of(state, envelope)
         except (UnknownAccount, UnknownTask, BadCredential):
             return None
@@ -144,6 +144,6 @@ class LedgerMachine:
         return self._seen[1]
 
 
-def task_of(body: Revoke | ReportDropped | ReportIgnored) -> TaskId:
+def task_of(body: SlotSigned) -> TaskId:
     """The task that a body signed by a slot key is about."""
     return body.receipt.task if isinstance(body, ReportDropped) else body.task

@@ -62,7 +62,7 @@ FILE = "replica.sqlite"
 SNAPSHOTS = "snapshots"
 """The folder of snapshots in the replica's folder."""
 
-FORMAT = b"edgehold replica 1"
+FORMAT = b"edgehold replica 2"
 
 KEPT_STATES = 4
 """Blocks back whose states can still be asked for: the newest header that somebody knows signs one of these."""
@@ -143,7 +143,7 @@ class Replica:
         passed = self._heights.all()
         if not passed:
             staged = self._entries.stage(self._machine.initial_state())
-            passed = [Passed(0, b"", self.genesis.time, self._entries.root_with(staged))]
+            passed = [Passed(0, b"", self.genesis.time, staged.root)]
             with self._storage.transaction():
                 self._entries.apply(staged)
                 self._heights.append(passed[0])
@@ -288,9 +288,8 @@ class Replica:
             raise InvalidBlock(f"block {block.height}: EH{refused.number}: {refused.facts}")
         executed = self._executed[tuple(block.transactions)]
         staged = self._entries.stage(executed.writes)
-        root = self._entries.root_with(staged)
-        self._pending = _Pending(Passed(block.height, block.header, block.time, root), executed, staged)
-        return [receipt for _, receipt in executed.answered], root
+        self._pending = _Pending(Passed(block.height, block.header, block.time, staged.root), executed, staged)
+        return [receipt for _, receipt in executed.answered], staged.root
 
     @property
     def changed_powers(self) -> Mapping[PublicKey, int]:

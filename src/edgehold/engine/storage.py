@@ -26,7 +26,7 @@ from edgehold.wire.proof import BUCKET_BITS, MapEntry
 from edgehold.wire.query import PlacedReceipt
 from edgehold.wire.tx import Receipt
 
-FORMAT = b"edgehold ledger 3"
+FORMAT = b"edgehold ledger 4"
 
 EPOCH = 16
 """Heights of expiry whose answers lie together. What comes together expires about together: so a block's answers touch

@@ -5,7 +5,7 @@ Only this module knows under which flat key an entry lies and how its bytes look
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -156,20 +156,23 @@ def is_live(attestation: Attestation, height: int) -> bool:
 
 def live_attestations(state: State, subject: AccountId, *claims: Claim) -> list[Attestation]:
     """What holds of an account now, sorted by attestor and claim; of the named claims, or of all."""
-    wanted = sorted(claims or Claim, key=lambda claim: claim.value)
+    return list(_live(state, subject, sorted(claims or Claim, key=lambda claim: claim.value)))
+
+
+def _live(state: State, subject: AccountId, claims: Iterable[Claim]) -> Iterator[Attestation]:
     members = state.network.members
-    found = (
-        find_attestation(state, subject, attestor, claim)
-        for attestor in sorted({*state.offices.accreditors, members})
-        for claim in wanted
-        if attestor != members or claim is Claim.ISSUER  # of anything else members attest nothing
-    )
-    return [attestation for attestation in found if attestation and is_live(attestation, state.height)]
+    for attestor in sorted({*state.offices.accreditors, members}):
+        for claim in claims:
+            if attestor == members and claim is not Claim.ISSUER:
+                continue  # of anything else members attest nothing
+            attestation = find_attestation(state, subject, attestor, claim)
+            if attestation and is_live(attestation, state.height):
+                yield attestation
 
 
 def require_claim(state: State, subject: AccountId, claim: Claim) -> None:
     """Raises `NotAttested` unless a live attestation by an accreditor, or the members, makes this claim."""
-    if not live_attestations(state, subject, claim):
+    if next(_live(state, subject, (claim,)), None) is None:
         raise NotAttested(f"no live attestation says {claim.value} of {subject.hex()} at height {state.height}")
 
 

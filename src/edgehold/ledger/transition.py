@@ -6,7 +6,8 @@ stops the node: a halt beats a fork.
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -44,7 +45,7 @@ from edgehold.ledger.state import Changes, State, flatten, get_account, rules_ve
 from edgehold.wire.account import Attest, OpenAccount, Transfer, WithdrawAttestation
 from edgehold.wire.codec import decode
 from edgehold.wire.governance import Propose, RotateKey, Vote
-from edgehold.wire.ids import AccountId, Digest, NetworkId, PublicKey, Signature, SlotKey
+from edgehold.wire.ids import AccountId, Digest, NetworkId, PublicKey, Signature
 from edgehold.wire.order import PlaceOrder, WithdrawOrder
 from edgehold.wire.panel import ClosePanel, DeclarePanel
 from edgehold.wire.program import PublishProgram, ReviewProgram
@@ -63,7 +64,7 @@ from edgehold.wire.task import (
     SettleOrder,
     SettleTask,
 )
-from edgehold.wire.tx import MAX_TRANSACTION, SLOT_SIGNED, Envelope, Receipt
+from edgehold.wire.tx import MAX_TRANSACTION, Body, Envelope, Receipt, is_slot_signed
 
 KNOWN_RULES = frozenset({1})
 """Versions of the rules that this program has. A version is another `apply`, chosen by `state.rules` and height."""
@@ -118,7 +119,7 @@ def require_known_rules(state: State) -> None:
 
 def signer_of(state: State, envelope: Envelope) -> PublicKey:
     """The key that must have signed: the slot key itself, or the sender's account key; raises `UnknownAccount`."""
-    if isinstance(envelope.body, SLOT_SIGNED):
+    if is_slot_signed(envelope.body):
         return PublicKey(envelope.sender)
     return get_account(state, AccountId(envelope.sender)).key
 
@@ -170,62 +171,37 @@ def _refused(state: State, refusal: EdgeholdError) -> Receipt:
     return Receipt(number=refusal.number, height=state.height, made=None, facts=str(refusal)[:MAX_FACTS])
 
 
+RULES: Mapping[type[Body], Callable[[State, Any, Any], Changes]] = {
+    OpenAccount: open_account,
+    Attest: attest,
+    WithdrawAttestation: withdraw_attestation,
+    Transfer: transfer,
+    DeclarePanel: declare_panel,
+    ClosePanel: close_panel,
+    CommitRoot: commit_root,
+    PublishProgram: publish_program,
+    ReviewProgram: review_program,
+    PlaceOrder: place_order,
+    WithdrawOrder: withdraw_order,
+    RequestTask: request_task,
+    JoinTask: join_task,
+    Revoke: revoke,
+    CloseBatch: close_batch,
+    PostShare: post_share,
+    AcceptResult: accept_result,
+    DisputeResult: dispute_result,
+    SettleTask: settle_task,
+    SettleOrder: settle_order,
+    ReportConflict: report_conflict,
+    ReportDropped: report_dropped,
+    ReportIgnored: report_ignored,
+    Propose: propose,
+    Vote: vote,
+    RotateKey: rotate_key,
+}
+"""Each body's rule: it takes the state, the sender (an account, or a slot key for `SLOT_SIGNED`) and the body."""
+
+
 def apply(state: State, envelope: Envelope) -> Changes:
     """What the body's rule wants written; raises a `Refusal`. Network, expiry and signature were checked."""
-    sender = AccountId(envelope.sender)
-    slot_key = SlotKey(PublicKey(envelope.sender))
-    match envelope.body:
-        case OpenAccount() as body:
-            return open_account(state, sender, body)
-        case Attest() as body:
-            return attest(state, sender, body)
-        case WithdrawAttestation() as body:
-            return withdraw_attestation(state, sender, body)
-        case Transfer() as body:
-            return transfer(state, sender, body)
-        case DeclarePanel() as body:
-            return declare_panel(state, sender, body)
-        case ClosePanel() as body:
-            return close_panel(state, sender, body)
-        case CommitRoot() as body:
-            return commit_root(state, sender, body)
-        case PublishProgram() as body:
-            return publish_program(state, sender, body)
-        case ReviewProgram() as body:
-            return review_program(state, sender, body)
-        case PlaceOrder() as body:
-            return place_order(state, sender, body)
-        case WithdrawOrder() as body:
-            return withdraw_order(state, sender, body)
-        case RequestTask() as body:
-            return request_task(state, sender, body)
-        case JoinTask() as body:
-            return join_task(state, sender, body)
-        case Revoke() as body:
-            return revoke(state, slot_key, body)
-        case CloseBatch() as body:
-            return close_batch(state, sender, body)
-        case PostShare() as body:
-            return post_share(state, sender, body)
-        case AcceptResult() as body:
-            return accept_result(state, sender, body)
-        case DisputeResult() as body:
-            return dispute_result(state, sender, body)
-        case SettleTask() as body:
-            return settle_task(state, sender, body)
-        case SettleOrder() as body:
-            return settle_order(state, sender, body)
-        case ReportConflict() as body:
-            return report_conflict(state, sender, body)
-        case ReportDropped() as body:
-            return report_dropped(state, slot_key, body)
-        case ReportIgnored() as body:
-            return report_ignored(state, slot_key, body)
-        case Propose() as body:
-            return propose(state, sender, body)
-        case Vote() as body:
-            return vote(state, sender, body)
-        case RotateKey() as body:
-            return rotate_key(state, sender, body)
-        case _ as unreachable:
-            assert_never(unreachable)
+    return RULES[type(envelope.body)](state, envelope.sender, envelope.body)

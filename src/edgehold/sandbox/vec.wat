@@ -31,6 +31,8 @@
     (local.set $rows (i32.and (i32.add (local.get $rows) (i32.const 7)) (i32.const -8)))
     (local.set $left (i32.const 65536))
     (local.set $right (i32.const 589824))
+    (if (i32.and (i32.eqz (global.get $left_kind)) (i32.eq (global.get $right_kind) (i32.const 3)))
+      (then (return (call $multiply_bytes (local.get $left) (local.get $right) (local.get $rows)))))
     (loop $next
       (local.set $part
         (select (i32.const 1024) (local.get $rows) (i32.gt_u (local.get $rows) (i32.const 1024))))
@@ -102,6 +104,40 @@
       (local.set $from (i32.add (local.get $from) (i32.const 8)))
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 64))) (local.get $end))))
     (local.get $to))
+
+  ;; Add the products of a part of u8 and one of f64 to the lanes, as `$widen` and `$multiply` would in two passes.
+  (func $multiply_bytes (param $left i32) (param $right i32) (param $rows i32)
+    (local $end i32) (local $low v128) (local $high v128)
+    (local $l01 v128) (local $l23 v128) (local $l45 v128) (local $l67 v128)
+    (local.set $end (i32.add (local.get $left) (local.get $rows)))
+    (local.set $l01 (global.get $lanes01))
+    (local.set $l23 (global.get $lanes23))
+    (local.set $l45 (global.get $lanes45))
+    (local.set $l67 (global.get $lanes67))
+    (loop $next
+      (local.set $high (v128.load8x8_u (local.get $left)))
+      (local.set $low (i32x4.extend_low_i16x8_u (local.get $high)))
+      (local.set $high (i32x4.extend_high_i16x8_u (local.get $high)))
+      (local.set $l01 (f64x2.add (local.get $l01)
+        (f64x2.mul (f64x2.convert_low_i32x4_s (local.get $low)) (v128.load (local.get $right)))))
+      (local.set $l23 (f64x2.add (local.get $l23)
+        (f64x2.mul
+          (f64x2.convert_low_i32x4_s
+            (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $low) (local.get $low)))
+          (v128.load offset=16 (local.get $right)))))
+      (local.set $l45 (f64x2.add (local.get $l45)
+        (f64x2.mul (f64x2.convert_low_i32x4_s (local.get $high)) (v128.load offset=32 (local.get $right)))))
+      (local.set $l67 (f64x2.add (local.get $l67)
+        (f64x2.mul
+          (f64x2.convert_low_i32x4_s
+            (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $high) (local.get $high)))
+          (v128.load offset=48 (local.get $right)))))
+      (local.set $right (i32.add (local.get $right) (i32.const 64)))
+      (br_if $next (i32.lt_u (local.tee $left (i32.add (local.get $left) (i32.const 8))) (local.get $end))))
+    (global.set $lanes01 (local.get $l01))
+    (global.set $lanes23 (local.get $l23))
+    (global.set $lanes45 (local.get $l45))
+    (global.set $lanes67 (local.get $l67)))
 
   ;; Add the products of two parts of f64 to the lanes.
   (func $multiply (param $left i32) (param $right i32) (param $rows i32)

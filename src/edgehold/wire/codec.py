@@ -50,6 +50,15 @@ def encode(message: Any) -> bytes:
     return cbor2.dumps(msgspec.to_builtins(message, builtin_types=(bytes,)), canonical=True)
 
 
+def encode_bytes(data: bytes) -> bytes:
+    """As `encode` of a byte string of less than 4 GiB: its head (RFC 8949, section 3) and itself."""
+    size = len(data)
+    if size < 24:
+        return bytes([0x40 | size]) + data
+    width = 0 if size < 1 << 8 else 1 if size < 1 << 16 else 2
+    return bytes([0x58 | width]) + size.to_bytes(1 << width, "big") + data
+
+
 @overload
 def decode(data: bytes, kind: type[T]) -> T: ...
 @overload

@@ -30,6 +30,9 @@ class Collection(IntEnum):
     AGENDA = 20  # nothing: the open proposals
 
 
+_FIRST_BYTES = {collection: bytes([collection]) for collection in Collection}
+
+
 def entry_key(collection: Collection, *ids: bytes) -> bytes:
     """The flat key of an entry in the Merkle map."""
-    return bytes([collection]) + b"".join(ids)
+    return b"".join((_FIRST_BYTES[collection], *ids))

@@ -11,7 +11,7 @@ from edgehold.wire.ids import Digest
 BUCKET_BITS = 18
 """Leading bits of a key's hash that name its bucket in the state map; the map has that many levels."""
 
-SMALL_BUCKET = 64
+SMALL_BUCKET = 12
 """A bucket with more entries than this is a Merkle tree of its own."""
 
 Path = NewType("Path", Annotated[tuple[Digest, ...], Meta(max_length=64)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias, cast
+from typing import Annotated, TypeAlias, TypeGuard, cast, get_args
 
 from msgspec import Meta, Struct
 
@@ -57,8 +57,15 @@ Body: TypeAlias = (
     | RotateKey
 )
 
-SLOT_SIGNED = (Revoke, ReportDropped, ReportIgnored)
+SlotSigned: TypeAlias = Revoke | ReportDropped | ReportIgnored
+
+SLOT_SIGNED = get_args(SlotSigned)
 """Bodies whose envelope is signed by a slot key; every other sender is an account."""
+
+
+def is_slot_signed(body: Body) -> TypeGuard[SlotSigned]:
+    """Whether a slot key signs this; no body's type has another below it."""
+    return type(body) in SLOT_SIGNED
 
 
 def tag_of(body: Body) -> int:
