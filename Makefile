@@ -17,10 +17,11 @@ cometbft: setup ## CometBFT and its abci-cli, built from the pinned source (a mi
 	@$(RUN) tools.cometbft
 
 test: setup cometbft  ## all tests (at most 10 minutes), with the coverage floors
-	@echo "campaigns run a part of their cases here, all of them in \`make long\`"
 	@$(RUN) coverage erase
-	@$(RUN) pytest -n 2 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow"
+	@$(RUN) pytest -n 3 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow and not campaign"
 	@$(RUN) tools.coverage_floors
+	@echo "a part of the campaigns' cases, as fast as they run; all of them are in \`make long\`"
+	@$(RUN) pytest -n 2 --dist worksteal -m "campaign and not slow"
 
 check: setup ## format, lint, types, floors, Rust
 	@.venv/bin/ruff format --check src tests tools
