@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Protocol
 
 from edgehold import _native
@@ -116,12 +116,12 @@ class Table(Protocol):
         """Remove the entries that are there."""
         ...
 
-    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Buckets in the order in which they are asked for, each with its entries, ascending; an empty one may be left out."""
+    def lines(self, numbers: Iterable[int]) -> Iterator[MapEntry]:
+        """The lines of buckets, in the order in which these are asked for, ascending within each."""
         ...
 
-    def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Every bucket that is not empty, ascending, with its entries."""
+    def all_lines(self) -> Iterator[MapEntry]:
+        """All lines, ascending."""
         ...
 
 
@@ -149,15 +149,15 @@ class MemoryTable:
             if not bucket:
                 self._buckets.pop(number, None)
 
-    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Buckets in the order in which they are asked for, each with its entries, ascending."""
+    def lines(self, numbers: Iterable[int]) -> Iterator[MapEntry]:
+        """The lines of buckets, in the order in which these are asked for, ascending within each."""
         for number in numbers:
-            bucket = sorted(self._buckets.get(number, {}).items())
-            yield number, [MapEntry(key_hash + value_hash) for key_hash, (value_hash, _) in bucket]
+            for key_hash, (value_hash, _) in sorted(self._buckets.get(number, {}).items()):
+                yield MapEntry(key_hash + value_hash)
 
-    def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Every bucket that is not empty, ascending, with its entries."""
-        return self.buckets(sorted(self._buckets))
+    def all_lines(self) -> Iterator[MapEntry]:
+        """All lines, ascending."""
+        return self.lines(sorted(self._buckets))
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, if there is one."""
@@ -189,12 +189,19 @@ class Staged:
     entries: list[TableEntry]
     removed: list[Digest]
     nodes: _native.StagedNodes
-    before: Mapping[int, list[MapEntry]]  # the buckets that the writes are in, as they are
+    touched: frozenset[int]
+    """The buckets that the writes are in."""
+    before: list[MapEntry]
+    """The lines of those as they are, ascending."""
 
     @property
     def root(self) -> Digest:
         """What would stand for the whole content."""
         return Digest(self.nodes.root)
+
+
+AT_ONCE = 4096
+"""Buckets that are hashed together when a map is opened."""
 
 
 class MerkleMap:
@@ -206,10 +213,11 @@ class MerkleMap:
 
     def __init__(self, table: Table, kept: int = 0) -> None:
         self._table = table
-        self._tree = _native.MerkleTree(EMPTY)
-        self._tree.apply(self._tree.stage([(number, hash_bucket(entries)) for number, entries in table.occupied()]))
+        self._tree = _native.MerkleTree(BUCKET_BITS, SMALL_BUCKET)
+        for _, lines in groupby(table.all_lines(), key=lambda line: bucket_of(line) // AT_ONCE):
+            self._tree.apply(self._tree.stage(list(lines), [], []))
         self._tree.keep(kept)
-        self._past: deque[Mapping[int, list[MapEntry]]] = deque(maxlen=kept)
+        self._past: deque[Staged] = deque(maxlen=kept)
 
     @property
     def root(self) -> Digest:
@@ -225,22 +233,17 @@ class MerkleMap:
         named = sorted((hash_key(key), key, value) for key, value in writes.items())
         entries = [(name, hash_value(value), key, value) for name, key, value in named if value is not None]
         removed = [name for name, _, value in named if value is None]
-        lines: dict[int, dict[bytes, MapEntry | None]] = {}
-        for name in removed:
-            lines.setdefault(bucket_of(name), {})[name] = None
-        for name, value_hash, _, _ in entries:
-            lines.setdefault(bucket_of(name), {})[name] = MapEntry(name + value_hash)
-        before: dict[int, list[MapEntry]] = {number: [] for number in sorted(lines)}
-        before.update(self._table.buckets(before))
-        leaves = [(number, hash_bucket(_merged(before[number], changed))) for number, changed in lines.items()]
-        return Staged(writes, entries, removed, self._tree.stage(leaves), before)
+        touched = frozenset(bucket_of(name) for name, _, _ in named)
+        before = list(self._table.lines(sorted(touched)))
+        nodes = self._tree.stage([name + value_hash for name, value_hash, _, _ in entries], removed, before)
+        return Staged(writes, entries, removed, nodes, touched, before)
 
     def apply(self, staged: Staged) -> None:
         """Make writes that were staged against the map as it is now; raises `ValueError` if it changed since."""
         self._table.put(staged.entries)
         self._table.delete(staged.removed)
         self._tree.apply(staged.nodes)
-        self._past.appendleft(staged.before)
+        self._past.appendleft(staged)
 
     def prove(self, key: bytes, back: int = 0) -> MapProof:
         """Show what the map holds for a key, or that it holds nothing; or what it held `back` updates ago."""
@@ -252,9 +255,9 @@ class MerkleMap:
     def _bucket(self, number: int, back: int) -> list[MapEntry]:
         """A bucket as it was so many updates ago: of the updates since then the earliest that touched it knows."""
         for place in range(back - 1, -1, -1):
-            if number in self._past[place]:
-                return self._past[place][number]
-        return dict(self._table.buckets([number])).get(number, [])
+            if number in self._past[place].touched:
+                return [line for line in self._past[place].before if bucket_of(line) == number]
+        return list(self._table.lines([number]))
 
 
 def verify_presence(root: Digest, key: bytes, value: bytes, proof: MapProof) -> None:
@@ -302,13 +305,6 @@ def _hash_large(size: int, root: Digest) -> Digest:
     return Digest(sha256(b"\x02" + size.to_bytes(8, "big") + root).digest())
 
 
-def _merged(present: Sequence[MapEntry], changed: Mapping[bytes, MapEntry | None]) -> list[MapEntry]:
-    """A bucket's lines after some were put and some removed (`None`)."""
-    kept: dict[bytes, MapEntry | None] = {entry[:32]: entry for entry in present}
-    kept.update(changed)
-    return [entry for _, entry in sorted(kept.items()) if entry is not None]
-
-
 def _show(entries: list[MapEntry], key_hash: Digest) -> Bucket:
     if len(entries) <= SMALL_BUCKET:
         return SmallBucket(entries=tuple(entries))
@@ -346,14 +342,3 @@ def _check_bucket(root: Digest, key_hash: Digest, proof: MapProof) -> list[MapEn
     if node != root:
         raise BadProof(f"bucket {number} and its siblings lead to {node.hex()}, not to {root.hex()}")
     return shown
-
-
-def _empty_subtrees() -> tuple[Digest, ...]:
-    subtrees = [hash_bucket([])]
-    for _ in range(BUCKET_BITS):
-        subtrees.append(Digest(sha256(b"\x01" + 2 * subtrees[-1]).digest()))
-    return tuple(subtrees)
-
-
-EMPTY = _empty_subtrees()
-"""The node of an empty subtree, by its height above the buckets."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
 import apsw
 
-from edgehold.crypto.merkle import TableEntry, bucket_of, hash_key, hash_value
+from edgehold.crypto.merkle import TableEntry, hash_key, hash_value
 from edgehold.durable import Database, closed_on_failure
 from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.execution import Answered
@@ -116,20 +115,16 @@ class Storage:
         """The value of a flat key, if there is one."""
         return self._one("SELECT value FROM state WHERE key_hash = ?", hash_key(key))
 
-    def buckets(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Buckets in the order in which they are asked for, each with its entries, ascending; an empty one is left out."""
+    def lines(self, numbers: Iterable[int]) -> Iterator[MapEntry]:
+        """The lines of buckets, in the order in which these are asked for, ascending within each."""
         query = "SELECT key_hash, value_hash FROM state WHERE key_hash BETWEEN ? AND ?"
         rows = self._db.executemany(query, (_bounds(number) for number in numbers))
-        entries = (MapEntry(cast(bytes, key_hash) + cast(bytes, value_hash)) for key_hash, value_hash in rows)
-        for number, group in groupby(entries, key=bucket_of):
-            yield number, list(group)
+        return (MapEntry(cast(bytes, key_hash) + cast(bytes, value_hash)) for key_hash, value_hash in rows)
 
-    def occupied(self) -> Iterator[tuple[int, list[MapEntry]]]:
-        """Every bucket that is not empty, ascending, with its entries, each recomputed from what the table holds."""
+    def all_lines(self) -> Iterator[MapEntry]:
+        """All lines, ascending, each recomputed from what the table holds."""
         rows = self._db.execute("SELECT key_hash, value_hash, key, value FROM state ORDER BY key_hash")
-        entries = (_recomputed(*cast(tuple[bytes, bytes, bytes, bytes], row)) for row in rows)
-        for number, group in groupby(entries, key=bucket_of):
-            yield number, list(group)
+        return (_recomputed(*cast(tuple[bytes, bytes, bytes, bytes], row)) for row in rows)
 
     def count_entries(self) -> int:
         """How many entries the state has."""
