@@ -22,12 +22,12 @@ ROOM = 128 << 10
 def main() -> int:
     lie, home = sys.argv[1:]
     match lie:
-        case "wrong root":
+        case "wrong root" | "wrong root at once":
             finalize = Application.finalize_block
 
             def wrong_root(self: Application, request: Any) -> Any:
                 response = finalize(self, request)
-                if request.txs:
+                if request.txs or lie == "wrong root at once":
                     response.app_hash = bytes(32)
                 return response
 

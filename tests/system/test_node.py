@@ -27,12 +27,14 @@ import pytest
 from edgehold.cli import run
 from edgehold.engine.replicated import FILE
 from edgehold.ledger.genesis import read_genesis, write_genesis
+from edgehold.server import pair
 from edgehold.server.cometbft import VERSION
 from edgehold.server.founding import read_founder_file
 from edgehold.server.home import Home, open_home, peer_name, read_settings
 from edgehold.server.inspection import ask_status
 from edgehold.server.loopback import LOG, free_ports, homes_in, start_nodes, wait_for_height
 from edgehold.server.pair import RESTARTS, running
+from edgehold.server.replay import roll_back
 
 pytestmark = pytest.mark.system
 
@@ -250,6 +252,19 @@ def test_a_node_that_fails_again_and_again_ends(folder: Path) -> None:
 
     error = node_here(home, "--restart", meanwhile=kill_again_and_again, code=1)["error"]
     assert f"{RESTARTS} times within" in error["message"]
+
+
+def test_a_node_whose_consensus_failed_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = homes_in(folder)[0]
+    lying = str(Path(__file__).with_name("lying_application.py"))
+    with monkeypatch.context() as changed:
+        changed.setattr(
+            pair, "application_command", lambda folder: [sys.executable, lying, "wrong root at once", folder]
+        )
+        error = node_here(home, meanwhile=lambda: None, code=1)["error"]
+    assert "consensus failed" in error["message"]
+    assert processes_in(home.folder) == []
+    roll_back(home)
 
 
 def test_a_home_has_one_node(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 CometBFT ends with code 0 when its application dies, and an application without CometBFT does nothing: so both are
 watched, whoever ends takes the other along, and then both start again from what was committed, or the whole ends with
-an error so that what supervises it (systemd) starts it again.
+an error so that what supervises it (systemd) starts it again. A CometBFT whose consensus failed only says so and stays:
+that counts as its end.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ APPLICATION, COMETBFT = "application", "cometbft"
 
 GRACE = 20.0
 """Seconds that a process has to end after it was told to."""
+
+ORPHANED = 3.0
+"""The same for one whose other half is gone: CometBFT may wait for it for ever, and has nothing left to do."""
+
+CONSENSUS_FAILED = b"CONSENSUS FAILURE!!!"
+"""What CometBFT says when it will decide nothing any more: its application is wrong, or two thirds of the others are."""
 
 RESTARTS, WITHIN = 5, 120.0
 """So many times in so many seconds the pair is started again; a node that fails more often needs somebody to look."""
@@ -117,6 +124,7 @@ class _Supervisor:
         self._log = duty.log
         self._vitals = vitals
         self._told = asyncio.Event()
+        self._halted = asyncio.Event()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._pumps: list[asyncio.Task[None]] = []
         self._announcing: asyncio.Task[None] | None = None
@@ -143,6 +151,7 @@ class _Supervisor:
     async def _live(self) -> str | None:
         """One life of the pair: how it ended by itself, or None if it was told to."""
         told = asyncio.create_task(self._told.wait())
+        self._halted.clear()
         try:
             return await self._start(told) or await self._watch(told)
         finally:
@@ -152,7 +161,7 @@ class _Supervisor:
     async def _start(self, told: asyncio.Task[Any]) -> str | None:
         self._home.socket.unlink(missing_ok=True)
         folder = str(self._home.folder.resolve())
-        await self._spawn(APPLICATION, sys.executable, "-m", "edgehold.server.application", folder)
+        await self._spawn(APPLICATION, *application_command(folder))
         while not self._home.socket.exists():
             if (ended := await self._first_end(told, LOOK)) is not None or told.done():
                 return ended
@@ -169,10 +178,13 @@ class _Supervisor:
     async def _first_end(self, told: asyncio.Task[Any], seconds: float | None) -> str | None:
         """Wait until a process ends, or this one is told to stop, or so many seconds: which process ended, and how."""
         waits = {asyncio.create_task(process.wait()): name for name, process in self._processes.items()}
-        all_of_them: list[asyncio.Task[Any]] = [*waits, told]
+        halted = asyncio.create_task(self._halted.wait())
+        all_of_them: list[asyncio.Task[Any]] = [*waits, halted, told]
         done, _ = await asyncio.wait(all_of_them, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         ended = [f"the {waits[one]} ended {_how(one.result())}" for one in done if one in waits]
-        for one in waits:
+        if halted in done:
+            ended.append(f"the {COMETBFT} decides nothing any more: consensus failed, its log says why")
+        for one in (*waits, halted):
             one.cancel()
         return " and ".join(sorted(ended)) or None
 
@@ -200,6 +212,8 @@ class _Supervisor:
             if not line:
                 return
             self._log.pass_on(name, line)
+            if name == COMETBFT and CONSENSUS_FAILED in line:
+                self._halted.set()
 
     async def _announce(self) -> None:
         """Tell systemd when the node answers."""
@@ -215,10 +229,11 @@ class _Supervisor:
         """CometBFT first: it would take the end of its application for a fault."""
         if self._told.is_set():
             tell_systemd("STOPPING=1")
+        grace = GRACE if all(process.returncode is None for process in self._processes.values()) else ORPHANED
         for name in (COMETBFT, APPLICATION):
             process = self._processes.pop(name, None)
             if process is not None and process.returncode is None:
-                await _end(process)
+                await _end(process, grace)
             self._vitals.processes.pop(name, None)
         self._home.socket.unlink(missing_ok=True)
         if self._pumps:
@@ -230,12 +245,17 @@ class _Supervisor:
         self._pumps.clear()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+def application_command(folder: str) -> list[str]:
+    """Our half of the node in a folder."""
+    return [sys.executable, "-m", "edgehold.server.application", folder]
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
     """Signals are sent by number: `terminate` would look whether it has ended, and take that from who waits for it."""
     with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGTERM)
     try:
-        await asyncio.wait_for(process.wait(), GRACE)
+        await asyncio.wait_for(process.wait(), grace)
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
