@@ -43,28 +43,28 @@ class Database(apsw.Connection):
                 for statements in first:
                     super().execute(statements).fetchall()  # of several, those after one with an answer run only here
         except SqliteFailure as error:
-            raise storage_failure(error, self.path) from error
+            raise storage_failure(error, self.path) from error  # perhaps nothing was opened that could be asked
 
     def execute(self, *arguments: Any, **options: Any) -> apsw.Cursor:
         """As SQLite's; a statement that writes has written when this returns."""
         try:
             return super().execute(*arguments, **options)
         except SqliteFailure as error:
-            raise storage_failure(error, self.path) from error
+            raise self._failure(error) from error
 
     def executemany(self, *arguments: Any, **options: Any) -> apsw.Cursor:
         """As SQLite's."""
         try:
             return super().executemany(*arguments, **options)
         except SqliteFailure as error:
-            raise storage_failure(error, self.path) from error
+            raise self._failure(error) from error
 
     def empty_log(self) -> None:
         """Move what the write-ahead log holds into the database and overwrite the log with nothing."""
         try:
             self.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except SqliteFailure as error:
-            raise storage_failure(error, self.path) from error
+            raise self._failure(error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -76,7 +76,13 @@ class Database(apsw.Connection):
         try:
             return super().__exit__(kind, error, traceback)
         except SqliteFailure as failure:
-            raise storage_failure(failure, self.path) from failure
+            raise self._failure(failure) from failure
+
+    def _failure(self, error: Exception) -> StorageFailed:
+        """Of a quota or a limit that is reached SQLite says that a write failed, and the system why."""
+        if isinstance(error, apsw.IOError) and self.system_errno in _FULL:
+            return StorageFull(f"{self.path.parent.name}/{self.path.name}: {os.strerror(self.system_errno)}")
+        return storage_failure(error, self.path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
