@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Lock, Thread
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from one_validator import wait_for
-from relay import Relay
 
+from edgehold.bench.relay import Relay
 from edgehold.bench.validators import Processor, processor_seconds
 from edgehold.crypto.cose import open1
 from edgehold.crypto.names import account_id, network_id, payload_digest
@@ -70,6 +72,9 @@ class Validator:
         self.node = Node(self._rpc)
         self.application: subprocess.Popen[bytes] | None = None
         self.cometbft: subprocess.Popen[bytes] | None = None
+        self.program = find_cometbft()
+        self.environment: dict[str, str] = {}
+        """What CometBFT is told beside what this process was."""
 
     @property
     def processes(self) -> list[subprocess.Popen[bytes]]:
@@ -83,7 +88,7 @@ class Validator:
         self.application = self._spawn([sys.executable, *program, str(home.folder)])
         application = self.application
         wait_for(lambda: home.socket.exists() or application.poll() is not None, "the application's socket")
-        self.cometbft = self._spawn([str(find_cometbft()), "start", "--home", str(home.folder)])
+        self.cometbft = self._spawn([str(self.program), "start", "--home", str(home.folder)], self.environment)
 
     def kill(self) -> None:
         """End both at once."""
@@ -136,15 +141,19 @@ class Validator:
     def log(self) -> str:
         return (self.home.folder / "log").read_text()
 
-    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Sequence[str], more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **more}
         with (self.home.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, cwd=self.home.folder, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            return subprocess.Popen(
+                command, cwd=self.home.folder, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
 
 
 class FourValidators:
     """The network; every node reaches every other over a link of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, founded_ago: int = 0) -> None:
+        """Found it, so many seconds ago as its document says."""
         self.folder = folder
         self.relay = Relay()
         make_homes(folder, COUNT, INTERVAL_MS, SeededRandomness(1, str(folder)))
@@ -153,7 +162,7 @@ class FourValidators:
         self.genesis = make_document(
             claims,
             chain="four-validators",
-            time=time.time_ns() // SECOND * SECOND,
+            time=(time.time_ns() // SECOND - founded_ago) * SECOND,
             treasurer=claims[0].name,
             accreditors=[claims[1].name],
             parameters=msgspec.structs.replace(IN_EARNEST, block_interval_ms=INTERVAL_MS),

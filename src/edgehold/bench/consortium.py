@@ -4,6 +4,7 @@ Every round founds three networks, one after the other: with our application, wi
 like, but it verifies nothing and writes nothing), and with kvstore inside the node (the limit). Each is offered the
 same: transactions at a rate, then bursts, from a process of its own. One counts when the application of the first node
 has committed it; at the end all four applications have to agree, and every transaction of ours has to have taken effect.
+A network of each kind lives once more with validators that are far from each other: a relay delays all that they say.
 Validators, load and observer share the machine's processors: the ratios carry further than the figures.
 """
 
@@ -15,6 +16,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -22,11 +24,18 @@ from typing import IO, cast
 from edgehold.bench.following import Shown, measure_light, shown_by
 from edgehold.bench.ledger import middle_and_tail
 from edgehold.bench.measure import Row, Work, make_row
+from edgehold.bench.relay import Relay
 from edgehold.bench.traffic import ORDER, PANEL, TRANSFER, VALIDATORS, Traffic, key_values
 from edgehold.bench.validators import LOOK, PATIENCE, Kind, Network
 
 RATES = (1000, 2000)
 """Transactions a second that are offered where the latency is measured."""
+
+FAR_RATE = 300
+"""Transactions a second that are offered to validators which are far from each other."""
+
+DELAY, JITTER = 0.05, 0.01
+"""Seconds that everything is on its way from one of those to another, and more or less of it."""
 
 LEAD = 0.05
 """Seconds from the word to begin until the first transaction may be due."""
@@ -74,17 +83,23 @@ def measure(work: Work) -> list[Row]:
     points = points_of(work)
     work.say("signing transactions")
     traffic = Traffic(50 if work.quick else 2000)
-    loads = {kind: _loads(kind, traffic, points, work.folder / kind.name) for kind in (Kind.OURS, Kind.SOCKET)}
+    far = Point(PANEL, FAR_RATE, FAR_RATE // 3 if work.quick else 10 * FAR_RATE)
+    loads = {kind: _loads(kind, traffic, [*points, far], work.folder / kind.name) for kind in (Kind.OURS, Kind.SOCKET)}
     loads[Kind.BUILTIN] = loads[Kind.SOCKET]
     found: dict[Kind, list[Round]] = {kind: [] for kind in Kind}
+    found_far: dict[Kind, list[Outcome]] = {kind: [] for kind in FAR_KINDS}
     for number in range(work.runs):
         for kind in Kind:
             work.say(f"round {number + 1}, {kind.name.lower()}")
             folder = work.folder / f"{kind.name}-{number}"
             found[kind].append(run_round(folder, kind, loads[kind], points))
+        for kind in FAR_KINDS:
+            work.say(f"round {number + 1}, {kind.name.lower()}, far from each other")
+            found_far[kind].append(run_far(work.folder / f"{kind.name}-far-{number}", kind, loads[kind], far))
     shown = found[Kind.OURS][-1].shown
     return [
         *_rows(points, found),
+        *_far_rows(found_far),
         *(measure_light(work, shown) if shown else []),
     ]
 
@@ -154,6 +169,23 @@ def run_round(folder: Path, kind: Kind, loads: Loads, points: Sequence[Point]) -
                 disk = (network.disk_bytes() - before) / len(VALIDATORS) / sent
         shown = shown_by(network) if kind is Kind.OURS else None
     return Round(outcomes, disk, shown)
+
+
+FAR_KINDS = (Kind.OURS, Kind.SOCKET)
+
+
+def run_far(folder: Path, kind: Kind, loads: Loads, point: Point) -> Outcome:
+    """Found a network, move its validators away from each other, and offer it one point."""
+    folder.mkdir()
+    with closing(Relay()) as relay, Network(folder, kind, relay).running() as network:
+        observer = Observer(network, must_take_effect=kind is Kind.OURS)
+        for load in loads.founding:
+            observer.offer(load, rate=0)
+        network.agree(observer.height)
+        relay.delay(DELAY, JITTER)
+        outcome = observer.offer(loads.points[point.name], point.rate)
+        network.agree(observer.height)
+    return outcome
 
 
 class Observer:
@@ -252,6 +284,17 @@ def _rows(points: Sequence[Point], found: dict[Kind, list[Round]]) -> list[Row]:
         add(f"processor time of its CometBFT, {where}", "µs/tx", _at(point, lambda outcome: outcome.cometbft))
     add(f"disk a node, {_bytes(PANEL)}", "B/tx", lambda one: one.disk)
     return rows
+
+
+def _far_rows(found: dict[Kind, list[Outcome]]) -> list[Row]:
+    name = f"latency at {FAR_RATE}/s, links of {1000 * DELAY:.0f} ± {1000 * JITTER:.0f} ms"
+    own, other = (found[kind] for kind in FAR_KINDS)
+
+    def row(part: str, value: Callable[[Outcome], float]) -> Row:
+        rival = [1000 * value(one) for one in other]
+        return make_row(f"{name}, {part}", "ms", [1000 * value(one) for one in own], Kind.SOCKET.value, rival)
+
+    return [row("median", lambda one: one.middle), row("95 of 100", lambda one: one.tail)]
 
 
 def _at(point: Point, value: Callable[[Outcome], float]) -> Callable[[Round], float]:

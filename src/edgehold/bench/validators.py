@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from edgehold.bench.relay import Relay
 from edgehold.bench.traffic import GENESIS, VALIDATORS
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import NodeError
@@ -82,9 +83,9 @@ class Processor(Struct, frozen=True):
 
 
 class Network:
-    """The processes of four validators."""
+    """The processes of four validators, which reach each other directly or through a relay."""
 
-    def __init__(self, folder: Path, kind: Kind) -> None:
+    def __init__(self, folder: Path, kind: Kind, relay: Relay | None = None) -> None:
         self._cometbft = find_cometbft()
         require_version(self._cometbft)
         self._kind = kind
@@ -92,6 +93,7 @@ class Network:
         ports = free_ports(2 * len(VALIDATORS))
         self.ports: Sequence[int] = ports[: len(VALIDATORS)]
         self._peer_ports = ports[len(VALIDATORS) :]
+        self._relay = relay
         for place in range(len(VALIDATORS)):
             self._write_home(place)
         self._rpcs = [Rpc(f"http://127.0.0.1:{port}", seconds=PATIENCE) for port in self.ports]
@@ -186,13 +188,17 @@ class Network:
             folder.mkdir(parents=True)
         node_seeds = [bytes([101 + number]) * 32 for number in range(len(VALIDATORS))]
         names = [node_id(SigningKey(one)) for one in node_seeds]
-        peers = [f"{name}@127.0.0.1:{port}" for name, port in zip(names, self._peer_ports, strict=True)]
+        peers = [
+            f"{name}@127.0.0.1:{self._relay.link(place, other, port) if self._relay else port}"
+            for other, (name, port) in enumerate(zip(names, self._peer_ports, strict=True))
+            if other != place
+        ]
         own = {
             "": {"proxy_app": "kvstore" if self._kind is Kind.BUILTIN else "unix://app.sock"},
             "rpc": {"laddr": f"tcp://127.0.0.1:{self.ports[place]}"},
             "p2p": {
                 "laddr": f"tcp://127.0.0.1:{self._peer_ports[place]}",
-                "persistent_peers": ",".join(peers[:place] + peers[place + 1 :]),
+                "persistent_peers": ",".join(peers),
             },
         }
         (home / "config" / "config.toml").write_text(_toml(SETTINGS, own))

@@ -1,4 +1,4 @@
-"""Links between nodes that a test can cut, delay and break: TCP passed on in this process, by a thread of its own."""
+"""Links between nodes that can be delayed, cut and broken: TCP passed on in this process, by a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable
 from itertools import combinations
 from random import Random
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 Pair = frozenset[int]
@@ -21,7 +21,7 @@ class Relay:
     """Passes on what nodes say to each other. A pair of nodes has one link, whoever of the two opened the connection."""
 
     def __init__(self, seed: int = 1) -> None:
-        self._dice = Random(seed)
+        self._dice = Random(seed)  # noqa: S311  no secrets
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="relay")
         self._thread.start()
@@ -77,8 +77,7 @@ class Relay:
 
     async def _pass_on(self, pair: Pair, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers, tasks, ended = [writer], list[asyncio.Task[Any]](), asyncio.Event()
-        own = asyncio.current_task()
-        assert own is not None
+        own = cast("asyncio.Task[None]", asyncio.current_task())
         self._closed.add(own)
         self._open[ended] = pair
         try:
