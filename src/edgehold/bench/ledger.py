@@ -30,7 +30,7 @@ from edgehold.crypto.transactions import sign_transaction
 from edgehold.engine.embedded import FILE, EmbeddedLedger
 from edgehold.engine.keeper import Keeper
 from edgehold.engine.machine import LedgerMachine
-from edgehold.engine.storage import Storage
+from edgehold.engine.storage import FORMAT, Storage
 from edgehold.system import SystemClock, SystemRandomness
 from edgehold.verify.header import order_validators, verify_header
 from edgehold.verify.inclusion import verify_answer
@@ -388,11 +388,16 @@ def measure_map(work: Work) -> list[Row]:
         work.say(f"the map, round {number + 1}")
         opened.append(in_child(open_large, folder, count))
         used.append(in_child(use_map, folder, count, 1 if work.quick else 5, number + 1))
-    size = f"{count:,} keys"
+    return map_rows(count, used, opened)
 
-    def row(name: str, unit: str, found: list[dict[str, float]], ours: str, rival: str, theirs: str) -> Row:
+
+def map_rows(count: int, used: Sequence[dict[str, float]], opened: Sequence[dict[str, float]]) -> list[Row]:
+    """What rounds of `use_map` and of opening found, of a map with so many keys."""
+    siblings = f"the {balanced_depth(count)} siblings of a balanced tree"
+
+    def row(name: str, unit: str, found: Sequence[dict[str, float]], ours: str, rival: str, theirs: str) -> Row:
         values = [one[ours] for one in found]
-        return make_row(f"map of {size}: {name}", unit, values, rival, [one[theirs] for one in found])
+        return make_row(f"map of {count:,} keys: {name}", unit, values, rival, [one[theirs] for one in found])
 
     return [
         row(
@@ -404,11 +409,16 @@ def measure_map(work: Work) -> list[Row]:
             "replace",
         ),
         row("a key proved", "µs", used, "prove", "bare SQLite that reads the same rows", "read"),
-        row("a proof, mean", "B", used, "proof", "20 siblings of a balanced tree of a million", "siblings"),
-        row("a proof, largest", "B", used, "largest", "20 siblings of a balanced tree of a million", "siblings"),
+        row("a proof, mean", "B", used, "proof", siblings, "siblings"),
+        row("a proof, largest", "B", used, "largest", siblings, "siblings"),
         row("memory of the open ledger", "MB", opened, "memory", "the database file", "file"),
         row("start", "s", opened, "start", "reading every row of the table once", "scan"),
     ]
+
+
+def balanced_depth(count: int) -> int:
+    """How many siblings a path has in a balanced tree of so many leaves."""
+    return (count - 1).bit_length()
 
 
 class LargeMachine(LedgerMachine):
@@ -465,14 +475,14 @@ def open_large(folder: Path, count: int) -> dict[str, float]:
     return {"start": seconds, "scan": scan, "memory": memory / MEGABYTE, "file": file / MEGABYTE}
 
 
-def use_map(folder: Path, count: int, batches: int, version: int) -> dict[str, float]:
-    """Update and prove keys of the whole range, in the ledger's table and beside it in the bare copy."""
+def use_map(folder: Path, count: int, batches: int, version: int, form: bytes = FORMAT) -> dict[str, float]:
+    """Update and prove keys of the whole range, in the ledger's table (of this form) and beside it in the bare copy."""
     step = count // ((WARM + batches) * BATCH)
     numbers = range(version % step, count, step)[: (WARM + batches) * BATCH]
     keys = [large_key(number) for number in numbers]
     value = large_value(version)
     writes = [dict.fromkeys(keys[at : at + BATCH], value) for at in range(0, len(keys), BATCH)]
-    storage = Storage(folder / "map.sqlite", network_id(GENESIS))
+    storage = Storage(folder / "map.sqlite", network_id(GENESIS), form)
     tree = MerkleMap(storage)
 
     def update(batch: Mapping[bytes, bytes]) -> None:
@@ -506,7 +516,7 @@ def use_map(folder: Path, count: int, batches: int, version: int) -> dict[str, f
         "read": found,
         "proof": sum(sizes) / len(sizes),
         "largest": max(sizes),
-        "siblings": 20 * 32,
+        "siblings": balanced_depth(count) * 32,
     }
 
 

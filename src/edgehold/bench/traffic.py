@@ -17,7 +17,7 @@ from edgehold.crypto.transactions import sign_transaction
 from edgehold.wire.account import Attest, Claim, OpenAccount, Role, Transfer
 from edgehold.wire.data import Grade, Kind
 from edgehold.wire.governance import Founder, Genesis, Parameters, Validator
-from edgehold.wire.ids import AccountId, Digest
+from edgehold.wire.ids import AccountId, Digest, PublicKey
 from edgehold.wire.order import SAMPLING_ONE, PlaceOrder, Schedule
 from edgehold.wire.panel import ClosePanel, DeclarePanel
 from edgehold.wire.program import MeasurementKind, MeasurementType, PublishProgram, RunLimits, Sensitivity
@@ -110,6 +110,11 @@ class Traffic:
             ],
             [self._sign(OFFICE, office, ClosePanel(panel_id(office, self._panel), enrolled=1000))],
         ]
+
+    @property
+    def public_keys(self) -> list[PublicKey]:
+        """Who signs in turn."""
+        return [key.public for key in self._keys]
 
     def of_size(self, size: int, count: int, name: str) -> list[bytes]:
         """So many transactions of exactly this size; those of other names are others."""
