@@ -18,6 +18,7 @@ from universe import SECOND, Machine, Universe, Violation
 
 from edgehold.customer.customer import Customer, Request
 from edgehold.demo import cast
+from edgehold.demo.parties import PublishedKeys
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.engine.embedded import EmbeddedLedger
 from edgehold.errors import EngineHalted, NoService, NothingSent, TooLate
@@ -26,9 +27,7 @@ from edgehold.hub.journal import Run
 from edgehold.ledger.genesis import found_network as network_of
 from edgehold.sandbox.program import Measurement
 from edgehold.service.node import ServiceNode
-from edgehold.wire.codec import decode
-from edgehold.wire.enrolment import FromIssuer, PanelKeys
-from edgehold.wire.ids import AccountId, Modulus, PanelId
+from edgehold.wire.ids import AccountId
 from edgehold.wire.order import SAMPLING_ONE
 from edgehold.wire.program import MeasurementKind, MeasurementType
 from edgehold.wire.purpose import Permission, Purpose
@@ -75,20 +74,6 @@ class Issuer:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class Keys:
-    """The public lists of the panels' keys (`ports.PanelKeys`)."""
-
-    def __init__(self, way: Way, says: dict[bytes, bytes]) -> None:
-        self._way = way
-        self._questions = {decode(answer, FromIssuer).panel: question for question, answer in says.items()}  # type: ignore[arg-type, union-attr]
-
-    def moduli(self, panel: PanelId) -> tuple[Modulus, ...]:
-        """The keys of one panel."""
-        answer = decode(self._way.send(self._questions[panel]), FromIssuer)  # type: ignore[arg-type]
-        assert isinstance(answer, PanelKeys)
-        return answer.moduli
 
 
 class History:
@@ -165,7 +150,7 @@ class History:
             self.founded.keys[machine.name],
             machine.randomness(),
             peers=Ways(self.network, machine, self.accounts),  # type: ignore[arg-type]
-            panel_keys=Keys(Way(self.network, machine, self.issuer), self.founded.issuer_says),
+            panel_keys=PublishedKeys(Way(self.network, machine, self.issuer)),
         )
 
     def _open_customer(self, machine: Machine) -> Customer:
