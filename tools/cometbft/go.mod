@@ -5,6 +5,7 @@ go 1.24.0
 tool (
 	github.com/cometbft/cometbft/abci/cmd/abci-cli
 	github.com/cometbft/cometbft/cmd/cometbft
+	github.com/cometbft/cometbft/cmd/priv_val_server
 )
 
 require (

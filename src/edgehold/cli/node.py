@@ -61,6 +61,7 @@ def node() -> None:
 @click.option("--rpc", default="127.0.0.1:26657", show_default=True, help="Where hubs and parties ask it.")
 @click.option("--health", default="127.0.0.1:26670", show_default=True, help="For /healthz, /readyz, /metrics.")
 @click.option("--cometbft-metrics", "metrics", metavar="HOST:PORT", help="For CometBFT's own metrics.")
+@click.option("--signer", metavar="HOST:PORT", help="Where a remote signer comes, which is given the consensus key.")
 @click.option("--keep-blocks", type=click.IntRange(min=0), default=0, show_default=True, help="0 keeps all.")
 @click.option(
     "--join", "genesis", type=click.Path(path_type=Path), help="The genesis document of a network that is there."
@@ -92,6 +93,7 @@ def init(
     rpc: str,
     health: str,
     metrics: str | None,
+    signer: str | None,
     keep_blocks: int,
     genesis: Path | None,
     peers: Sequence[str],
@@ -122,6 +124,7 @@ def init(
         rpc=rpc,
         health=health,
         metrics=metrics,
+        signer=signer,
         keep_blocks=keep_blocks,
         snapshot_every=snapshot_every,
         sync=trusted_header(document, servers, trust) if document and servers else None,
@@ -134,6 +137,7 @@ def init(
         "home": str(home),
         "peer": peer_name(claim),
         "consensus_key": claim.consensus_key.hex(),
+        "signer": signer,
         "network": network_id(document).hex() if document else None,
     }
     then = (
@@ -145,6 +149,7 @@ def init(
         f"{name}'s node is in {home}; others find it as",
         f"  {facts['peer']}",
         f"Its consensus key is {facts['consensus_key']}",
+        *([f"Move {made.consensus_key} and {made.signed_last} to the signer before the node starts."] if signer else []),
         f"Move {made.account_key} to a safe place: it is the founder's account, and the node does not need it.",
         then,
     ])  # fmt: skip

@@ -110,6 +110,8 @@ class Settings:
     """Host and port for /healthz, /readyz and /metrics."""
     metrics: str | None = None
     """Host and port for CometBFT's own metrics."""
+    signer: str | None = None
+    """Host and port at which the signer reaches this node that has its consensus key; None if the key lies here."""
     peers: Sequence[str] = ()
     block_interval_ms: int = 30_000
     keep_blocks: int = 0
@@ -132,6 +134,7 @@ def write_settings(one: Settings) -> str:
             "proxy_app": "unix://app.sock",
             "log_level": "main:info,state:error,*:error",
             "log_format": "json",
+            **({"priv_validator_laddr": f"tcp://{one.signer}"} if one.signer else {}),
         },
         "edgehold": {"health": one.health, "keep_blocks": one.keep_blocks, "snapshot_every": one.snapshot_every},
         "rpc": {
@@ -180,6 +183,7 @@ def write_settings(one: Settings) -> str:
 
 _REASONS = {
     "proxy_app": "our application; the path is below this home, where both are started",
+    "priv_validator_laddr": "where the signer comes that has the consensus key; nobody else may reach it",
     "edgehold.health": "/healthz, /readyz and /metrics",
     "edgehold.keep_blocks": "how many blocks CometBFT keeps, 0 for all; a newcomer needs all from somebody",
     "edgehold.snapshot_every": "heights between snapshots for newcomers, 0 for none",

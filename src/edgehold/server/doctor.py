@@ -18,7 +18,8 @@ from edgehold.remote.node import Node
 from edgehold.remote.rpc import Rpc
 from edgehold.server.abci.genesis import cometbft_genesis
 from edgehold.server.cometbft import find_cometbft, listens_at, read_key_file, require_version
-from edgehold.server.home import Home, network_of_home, read_settings
+from edgehold.server.founding import voting_key
+from edgehold.server.home import Home, consensus_key_of, network_of_home, read_settings
 from edgehold.server.inspection import ask_status, reachable
 from edgehold.server.pair import running
 
@@ -91,20 +92,28 @@ def _application() -> str:
 
 
 def _keys(home: Home) -> str:
-    for path in (home.consensus_key, home.node_key):
+    has_signer = read_settings(home).signer is not None
+    # CometBFT makes itself a key that votes for nobody where there is none.
+    if has_signer and home.consensus_key.exists() and consensus_key_of(home).public == voting_key(home):
+        raise _Unwell(
+            f"{home.consensus_key} lies here, and its signer has it too",
+            "Move it to the signer with data/priv_validator_state.json: a key in two places signs twice.",
+        )
+    for path in (home.node_key,) if has_signer else (home.consensus_key, home.node_key):
         read_key_file(path)
     secrets = [path for path in (home.consensus_key, home.node_key, home.account_key) if path.exists()]
     open_to_others = [path for path in secrets if path.stat().st_mode & 0o077]
     if open_to_others:
         names = " ".join(str(path) for path in open_to_others)
         raise _Unwell(f"others may read {names}", f"chmod 600 {names}")
-    if not home.signed_last.is_file():
+    if not has_signer and not home.signed_last.is_file():
         raise _Unwell(
             f"{home.signed_last} is missing: what the key signed last is forgotten, and it could sign twice",
             "Restore it from the machine that ran last. Never run one consensus key in two places.",
         )
+    where = "; the consensus key is its signer's" if has_signer else ""
     kept = "; the account key lies here too: better in a safe place" if home.account_key.exists() else ""
-    return f"readable by their owner only{kept}"
+    return f"readable by their owner only{where}{kept}"
 
 
 def _settings(home: Home) -> str:
@@ -126,7 +135,7 @@ def _genesis(home: Home) -> str:
             "Take both from the founding: `edgehold network accept`, or `edgehold node init --join`, in a fresh home.",
         )
     network = json.loads(show_genesis(genesis))["network"]
-    key = read_key_file(home.consensus_key).public
+    key = voting_key(home)
     role = "a founding validator" if key in {one.key for one in genesis.validators} else "no founding validator"
     return f"network {network}; this node is {role}"
 

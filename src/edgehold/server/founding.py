@@ -10,12 +10,13 @@ from edgehold.crypto.signatures import verify
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import BadFounderFile, BadSignature, FileUnusable, Malformed, NotAFounder
 from edgehold.ledger.genesis import read_genesis, show_genesis, write_genesis
-from edgehold.server.home import Home, consensus_key_of, found_home, peer_name
+from edgehold.server.home import Home, consensus_key_of, found_home, peer_name, read_settings
 from edgehold.verify.header import SECOND
 from edgehold.wire.account import Role
 from edgehold.wire.codec import decode
 from edgehold.wire.founding import FounderClaim, FounderFile
 from edgehold.wire.governance import Founder, Genesis, Parameters, Validator, Voting
+from edgehold.wire.ids import PublicKey
 
 CREDITS = 1_000_000_000
 """What the treasurer begins with; customers get theirs from it."""
@@ -110,6 +111,16 @@ def write_document(folder: Path, genesis: Genesis, claims: Sequence[FounderClaim
     write_file(folder / PEERS, "".join(f"{peer}\n" for peer in peers), mode=PUBLIC)
 
 
+def voting_key(home: Home) -> PublicKey:
+    """The public half of the key that votes for a node; one that its signer has is named by the founder file.
+
+    Raises `KeysUnusable`, `BadFounderFile`, `FileUnusable`.
+    """
+    if read_settings(home).signer:
+        return read_founder_file(home.founder).consensus_key
+    return consensus_key_of(home).public
+
+
 def accept_document(home: Home, folder: Path) -> Genesis:
     """Let a founder's home belong to the network of a founding folder; raises `NotAFounder`, `FolderInUse`.
 
@@ -124,7 +135,7 @@ def accept_document(home: Home, folder: Path) -> Genesis:
     if (claim.name, claim.account_key) not in {(founder.name, founder.key) for founder in genesis.founders}:
         raise NotAFounder(f"{claim.name} with account key {claim.account_key.hex()} is not among the founders")
     # 2
-    key = consensus_key_of(home).public
+    key = voting_key(home)
     if claim.consensus_key != key or key not in {validator.key for validator in genesis.validators}:
         raise NotAFounder(f"the consensus key {key.hex()} of this home is not among the validators")
     # 3

@@ -2,7 +2,7 @@
 
 config/config.toml               settings of both
 config/genesis.cbor              the network's document; genesis.json is CometBFT's, made from it
-config/priv_validator_key.json   the consensus key: it votes
+config/priv_validator_key.json   the consensus key: it votes; with a signer it lies there and not here
 config/node_key.json             the key by which other nodes know this one
 account/key                      the founder's account on the ledger; the node itself never reads it
 founder.cbor                     what others need of this founder; nothing in it is secret
@@ -170,6 +170,7 @@ def read_settings(home: Home) -> Settings:
             rpc=found["rpc"]["laddr"].removeprefix("tcp://"),
             health=found["edgehold"]["health"],
             metrics=instruments["prometheus_listen_addr"] if instruments.get("prometheus") else None,
+            signer=found.get("priv_validator_laddr", "").removeprefix("tcp://") or None,
             peers=tuple(peer for peer in found["p2p"]["persistent_peers"].split(",") if peer),
             block_interval_ms=int(found["consensus"]["create_empty_blocks_interval"].removesuffix("ms")),
             keep_blocks=int(found["edgehold"]["keep_blocks"]),
@@ -200,5 +201,5 @@ def peer_name(claim: FounderClaim) -> str:
 
 
 def consensus_key_of(home: Home) -> SigningKey:
-    """The key that votes; raises `KeysUnusable`."""
+    """The key that votes; raises `KeysUnusable`, also if a signer has it."""
     return read_key_file(home.consensus_key)
