@@ -291,6 +291,30 @@ def test_a_restoration_goes_on_where_it_was_broken_off(
     assert sorted(path.name for path in (tmp_path / "new").glob("*.sqlite")) == [FILE]
 
 
+@pytest.mark.parametrize("moment", ["before it is looked at", "before it is taken over"])
+def test_a_restoration_that_was_whole_when_it_was_broken_off_goes_on(
+    tmp_path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Every piece is given again, and each is taken."""
+    monkeypatch.setattr(snapshots, "PIECE", 300)
+    old, new = opened(tmp_path / "old"), opened(tmp_path / "new")
+    filled(old)
+    manifest, pieces = snapshot_of(old)
+    new.begin_restoring(manifest, old.root)
+    assert all(restored(new, pieces[:-1]))
+    assert new._restoration is not None
+    assert new._restoration.add(len(pieces) - 1, pieces[-1])
+    if moment == "before it is taken over":
+        new._restoration.finish()
+    new.close()
+    new = opened(tmp_path / "new")
+    assert new.height == 0
+    new.begin_restoring(manifest, old.root)
+    assert all(restored(new, pieces))
+    assert (new.height, new.root) == (old.height, old.root)
+    assert snapshot_of(new) == snapshot_of(old)
+
+
 def test_no_changed_piece_and_no_other_state_is_taken_over(tmp_path: Path, opened: Open) -> None:
     old, new = opened(tmp_path / "old"), opened(tmp_path / "new")
     filled(old)

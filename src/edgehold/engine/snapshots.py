@@ -140,7 +140,8 @@ def _read(path: Path) -> bytes | None:
 class Restoration:
     """A snapshot on its way into a database beside the replica's own; goes on where an earlier attempt at it ended.
 
-    Raises `BadSnapshot` for a manifest of something else. `root` is the application hash that a light client verified.
+    Which pieces the database was made of stays in it: after a kill at any moment they are taken in only once. Raises
+    `BadSnapshot` for a manifest of something else. `root` is the application hash that a light client verified.
     """
 
     def __init__(self, folder: Path, network: NetworkId, form: bytes, manifest: bytes, root: Digest) -> None:
@@ -161,17 +162,19 @@ class Restoration:
         self._heights = Heights(self._storage.database)
         rows = self._storage.database.execute("SELECT piece FROM restored").fetchall()
         self._restored = {cast(int, piece) for (piece,) in rows}
+        self._given: set[int] = set()
 
     @property
     def is_whole(self) -> bool:
-        """Whether every piece is there."""
-        return len(self._restored) == len(self._manifest.pieces)
+        """Whether every piece is there, and was given in this attempt: CometBFT gives all of them, known ones too."""
+        return len(self._given) == len(self._manifest.pieces)
 
     def add(self, index: int, data: bytes) -> bool:
         """Take in a piece; whether it is the one that the manifest names. Raises `BadSnapshot` for what is no piece."""
         if index >= len(self._manifest.pieces) or piece_digest(data) != self._manifest.pieces[index]:
             return False
         if index in self._restored:
+            self._given.add(index)
             return True
         try:
             piece: Piece = decode(data, Piece)
@@ -181,6 +184,7 @@ class Restoration:
         except (Malformed, apsw.ConstraintError) as error:
             raise BadSnapshot(f"piece {index}: {error}") from error
         self._restored.add(index)
+        self._given.add(index)
         return True
 
     def _write(self, piece: Piece) -> None:
@@ -210,7 +214,6 @@ class Restoration:
                 raise BadSnapshot(f"its heights do not end at {self._manifest.height} with that root")
         except BrokenLog as error:
             raise BadSnapshot(str(error)) from error
-        self._storage.database.execute("DROP TABLE restored")
         self._storage.database.empty_log()
         self._storage.close()
         return self.path
