@@ -89,6 +89,8 @@ class Disk:
         self.touch = touch
         self.files = {name: File(name, bytearray(data), linked=True) for name, data in files.items()}
         self.removed: dict[str, File] = {}
+        self.renamed: list[tuple[str, str, File | None]] = []
+        """Names that files had, those they have instead, and what had these, as long as that is not sure."""
         self.opening = 0
         """Handles of an earlier opening are those of a process that is no more."""
         self.handles = 0
@@ -109,6 +111,12 @@ class Disk:
 
     def lose_power(self, dice: Random) -> None:
         """Lose what was not synchronised."""
+        while self.renamed:
+            name, target, before = self.renamed.pop()
+            if dice.random() < 0.5 and target in self.files:
+                self.files[name] = self.files.pop(target)
+                if before is not None:
+                    self.files[target] = before
         for name in sorted(self.files):
             file: File | None = self.files[name]
             while file is not None and not file.linked and dice.random() < 0.5:
@@ -140,6 +148,7 @@ class Disk:
     def synchronise_folder(self) -> None:
         """Names are on the disk as they are now."""
         self.removed.clear()
+        self.renamed.clear()
         for file in self.files.values():
             file.linked, file.before = True, None
 
@@ -162,6 +171,12 @@ class Disk:
             self.removed[name] = file.before
         if synchronise:
             self.synchronise_folder()
+
+    def rename(self, name: str, target: str) -> None:
+        """Give a file another name, in place of what has it: all of it or nothing, even if the power goes."""
+        file = self.files.pop(name)
+        self.renamed.append((name, target, self.files.get(target)))
+        self.files[target] = file
 
 
 def io_error(code: int, name: str) -> apsw.IOError:
