@@ -102,24 +102,18 @@ def open_replica(folder: Path) -> dict[str, float]:
     seconds = time.perf_counter() - started
     memory = resident_bytes() - before
     replica.close()
-    scan = read_rows(folder / FILE)
+    file = folder / FILE
+    with closing(apsw.Connection(str(file))) as database:
+        started = time.perf_counter()
+        for _ in database.execute("SELECT key_hash, value_hash, key, value FROM state"):
+            pass
+        scan = time.perf_counter() - started
     return {
         "start": seconds,
         "scan": scan,
         "memory": memory / MEGABYTE,
-        "file": (folder / FILE).stat().st_size / MEGABYTE,
+        "file": file.stat().st_size / MEGABYTE,
     }
-
-
-def read_rows(file: Path) -> float:
-    """Seconds to read every row of a database's entries once."""
-    database = apsw.Connection(str(file))
-    started = time.perf_counter()
-    for _ in database.execute("SELECT key_hash, value_hash, key, value FROM state"):
-        pass
-    seconds = time.perf_counter() - started
-    database.close()
-    return seconds
 
 
 # ── one crowded bucket ────────────────────────────────────────────────────────────────────────────────────────────

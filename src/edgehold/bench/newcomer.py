@@ -19,9 +19,11 @@ from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
 
+import apsw
+
 from edgehold.bench.ledger import GENESIS as GENESIS_OF_ENTRIES
 from edgehold.bench.ledger import MEGABYTE, in_child
-from edgehold.bench.map import make_replica, read_rows
+from edgehold.bench.map import make_replica
 from edgehold.bench.measure import Row, Work, make_row
 from edgehold.bench.traffic import GENESIS, TRANSFER, Traffic
 from edgehold.crypto.cose import open1, signed_bytes
@@ -57,7 +59,7 @@ class Joined:
     written: float
     restored: float
     copied: float
-    """Until the database file alone was copied and every entry read once."""
+    """Until the database file alone was copied and every row read once."""
     snapshot: int
     file: int
 
@@ -102,16 +104,20 @@ def join(giver: Path, taker: Path, genesis: Genesis) -> Joined:
 
 
 def copy_and_read(source: Path, target: Path) -> float:
-    """Seconds until a database is copied durably and every entry of the copy was read once."""
+    """Seconds until a database is copied durably and every row of the copy was read once."""
     started = time.perf_counter()
     shutil.copyfile(source, target)
     with target.open("rb") as file:
         os.fsync(file.fileno())
-    return time.perf_counter() - started + read_rows(target)
+    with closing(apsw.Connection(str(target))) as database:
+        for table in ("passed", "answer", "state"):
+            for _ in database.execute(f"SELECT * FROM {table}"):  # noqa: S608
+                pass
+    return time.perf_counter() - started
 
 
 def _rows(name: str, found: Sequence[Joined]) -> list[Row]:
-    limit, copied = "copying the database file and reading each entry once", [one.copied for one in found]
+    limit, copied = "copying the database file and reading each row once", [one.copied for one in found]
     sizes, files = [one.snapshot / MEGABYTE for one in found], [one.file / MEGABYTE for one in found]
     return [
         make_row(f"{name}: written", "s", [one.written for one in found], limit, copied),
