@@ -45,6 +45,13 @@ class Heights:
         rows = ((one.height, one.header, one.time, one.root) for one in heights)
         self._database.executemany("INSERT INTO passed VALUES (?, ?, ?, ?)", rows)
 
+    def get(self, height: Height) -> Passed | None:
+        """A height, if it is kept."""
+        rows = self._database.execute("SELECT height, header, time, root FROM passed WHERE height = ?", (height,))
+        for row in rows:
+            return Passed(*cast(tuple[int, bytes, int, Digest], row))
+        return None
+
     def all(self) -> list[Passed]:
         """Every height that is kept, ascending."""
         rows = self._database.execute("SELECT height, header, time, root FROM passed ORDER BY height")

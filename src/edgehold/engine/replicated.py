@@ -32,7 +32,7 @@ from edgehold.engine.heights import Heights, Passed
 from edgehold.engine.machine import LedgerMachine, Request, StateMachine, View
 from edgehold.engine.signed import SignedTransactions
 from edgehold.engine.snapshots import Restoration, SnapshotWriter, read_manifest, read_piece, snapshot_heights
-from edgehold.engine.storage import Storage
+from edgehold.engine.storage import Storage, is_forgotten
 from edgehold.errors import (
     AlreadyAnswered,
     BadSignature,
@@ -203,6 +203,23 @@ class Replica:
     def receipt(self, envelope: Digest) -> PlacedReceipt | None:
         """What became of a transaction, if it was in a block and is remembered."""
         return self._storage.answer(envelope)
+
+    def require_kept(self, block: Block, root: Digest, results: Sequence[tuple[int, bytes]]) -> None:
+        """What is remembered of a block is what was signed: its header, the root after it, number and bytes of its receipts.
+
+        What may be forgotten by now need not be there. Raises `StateMismatch`.
+        """
+        passed, expected = self._heights.get(block.height), Passed(block.height, block.header, block.time, root)
+        if passed != expected and (passed or block.height > self.height - KEPT_HEADERS):
+            raise StateMismatch(f"block {block.height}: {passed} is remembered, {expected} was signed")
+        requests = [self._machine.open(one) for one in block.transactions]
+        found = self._storage.answered((request.envelope, request.expires) for request in requests)
+        for place, (request, (_, receipt)) in enumerate(zip(requests, results, strict=True)):
+            remembered = found.get(request.envelope)
+            if remembered is None and is_forgotten(request.expires, self.height - KEPT_ANSWERS):
+                continue
+            if remembered != (block.height, place, receipt):
+                raise StateMismatch(f"block {block.height}: another receipt is remembered of transaction {place}")
 
     # ── the door ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -174,6 +174,11 @@ class Storage:
         return None
 
 
+def is_forgotten(expires: Height, below: Height) -> bool:
+    """Whether the answer to what expires then is dropped by `forget`."""
+    return expires // EPOCH < below // EPOCH
+
+
 def _bounds(number: int) -> tuple[bytes, bytes]:
     """Between which key hashes a bucket lies."""
     first, end = number * _BUCKET_STEP, (number + 1) * _BUCKET_STEP

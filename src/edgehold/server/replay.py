@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from edgehold.crypto.names import network_id
-from edgehold.engine.blocks import results_root
+from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.replicated import FILE, SNAPSHOTS, Block, Replica
 from edgehold.engine.snapshots import read_manifest, snapshot_heights
 from edgehold.errors import BrokenLog, NodeError, NodeNotReady, NothingToGoBackTo, StateMismatch, StateNotKept
@@ -24,8 +24,9 @@ from edgehold.server.home import Home, network_of_home, read_settings
 from edgehold.server.loopback import free_ports
 from edgehold.server.pair import only_one
 from edgehold.system import SystemClock, SystemRandomness
-from edgehold.verify.header import hash_header, hash_transactions
+from edgehold.verify.header import hash_header, hash_results, hash_transactions
 from edgehold.wire.codec import decode
+from edgehold.wire.governance import Genesis
 from edgehold.wire.header import Header
 from edgehold.wire.ids import Digest
 from edgehold.wire.snapshot import Manifest
@@ -33,6 +34,9 @@ from edgehold.wire.snapshot import Manifest
 PATIENCE = 30.0
 FOREVER = Trust(period=40_000 * DAY, age=40_000 * DAY)
 """Nobody lies to itself with old keys: headers on one's own disk are only checked for being whole and signed."""
+
+Results = list[tuple[int, bytes]]
+"""Number and bytes of the receipts of a block."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,10 @@ def verify_home(home: Home, tick: Callable[[int, int], None]) -> Verified:
     1. Every header that is kept follows from genesis (or, if the first ones are kept no more, from the header that this
        node began with) and is signed by the validators of its time.
     2. Every block has the transactions that its header names.
-    3. Executed again since genesis, every block gives the root and the receipts that the next header signs.
+    3. Executed again since genesis, every block gives the root and the receipts that the next header signs. If the
+       first ones are kept no more, the receipts that CometBFT keeps are those that the next header signs.
     4. The entries of the replica have the root that stands in the header after its height.
+    5. The heights and receipts that the replica remembers are those of the blocks.
 
     Raises `NodeRuns`, `LyingNode`, `BrokenLog`, `StateMismatch`.
     """
@@ -75,31 +81,44 @@ def verify_home(home: Home, tick: Callable[[int, int], None]) -> Verified:
                 roots[0] = light.headers(1, 1)[0].app_hash
                 if fresh.root != roots[0]:
                     raise StateMismatch(f"genesis gives root {fresh.root.hex()}, header 1 signs {roots[0].hex()}")
-            # 1
-            for header, following in pairwise(_headers(light, first, top)):
-                transactions = _transactions(node, header)
+            with _replica_of(home, genesis) as replica:
                 if fresh:
-                    _replay(fresh, header, following, transactions)
-                roots[header.height] = following.app_hash
-                tick(header.height, top)
-            if fresh and top > fresh.height:
-                last = light.headers(top, top)[0]
-                roots[top] = _execute(fresh, last, _transactions(node, last))[0]
+                    _require_remembered(replica, Block(0, Digest(b""), genesis.time, ()), roots[0], [])
+                # 1
+                for header, following in pairwise(_headers(light, first, top)):
+                    block = _block(node, header)
+                    results = _replay(fresh, block, following) if fresh else _results(node, following)
+                    roots[header.height] = following.app_hash
+                    _require_remembered(replica, block, following.app_hash, results)
+                    tick(header.height, top)
+                if fresh and top > fresh.height:
+                    block = _block(node, light.headers(top, top)[0])
+                    roots[top], results = _execute(fresh, block)
+                    _require_remembered(replica, block, roots[top], results)
+                # 4
+                if replica is None:
+                    return Verified(first, top, fresh is not None, 0, state_checked=False)
+                expected = roots.get(replica.height)
+                if expected is not None and expected != replica.root:
+                    raise StateMismatch(
+                        f"height {replica.height}: the replica has root {replica.root.hex()}, the blocks give {expected.hex()}"
+                    )
+                return Verified(first, top, fresh is not None, replica.height, state_checked=expected is not None)
         finally:
             light.close()
-        # 4
-        if not (home.replica / FILE).is_file():
-            return Verified(first, top, fresh is not None, 0, state_checked=False)
-        replica = Replica(home.replica, genesis, dice)
-        try:
-            expected = roots.get(replica.height)
-            if expected is not None and expected != replica.root:
-                raise StateMismatch(
-                    f"height {replica.height}: the replica has root {replica.root.hex()}, the blocks give {expected.hex()}"
-                )
-            return Verified(first, top, fresh is not None, replica.height, state_checked=expected is not None)
-        finally:
-            replica.close()
+
+
+@contextmanager
+def _replica_of(home: Home, genesis: Genesis) -> Iterator[Replica | None]:
+    """The state in a home, if there is one."""
+    if not (home.replica / FILE).is_file():
+        yield None
+        return
+    replica = Replica(home.replica, genesis, SystemRandomness())
+    try:
+        yield replica
+    finally:
+        replica.close()
 
 
 def _beginning(home: Home, node: Node, first: int) -> tuple[int, Digest]:
@@ -115,28 +134,42 @@ def _headers(light: LightClient, first: int, top: int) -> Iterator[Header]:
         yield from light.headers(start, min(start + HEADERS - 1, top))
 
 
-def _transactions(node: Node, header: Header) -> list[bytes]:
+def _block(node: Node, header: Header) -> Block:
     """Number 2 of `verify_home`."""
     shown, transactions = node.block(header.height)
     if shown != header or hash_transactions(transactions) != header.data_hash:
         raise BrokenLog(f"block {header.height} is not the one that was signed")
-    return transactions
+    return Block(header.height, hash_header(header), header.time, transactions)
 
 
-def _replay(replica: Replica, header: Header, following: Header, transactions: list[bytes]) -> None:
+def _replay(replica: Replica, block: Block, following: Header) -> Results:
     """Number 3 of `verify_home`."""
-    root, results = _execute(replica, header, transactions)
-    if (root, results) != (following.app_hash, following.last_results_hash):
+    root, results = _execute(replica, block)
+    if (root, hash_results(results)) != (following.app_hash, following.last_results_hash):
         raise StateMismatch(
-            f"block {header.height}, executed again, gives another root or other receipts than were signed"
+            f"block {block.height}, executed again, gives another root or other receipts than were signed"
         )
+    return results
 
 
-def _execute(replica: Replica, header: Header, transactions: list[bytes]) -> tuple[bytes, bytes]:
-    block = Block(header.height, hash_header(header), header.time, transactions)
+def _execute(replica: Replica, block: Block) -> tuple[bytes, Results]:
     receipts, root = replica.finalize(block)
     replica.commit()
-    return root, results_root(list(zip(transactions, receipts, strict=True)))
+    return root, [(receipt.number, encode_receipt(receipt)) for receipt in receipts]
+
+
+def _results(node: Node, following: Header) -> Results:
+    """Number 3 of `verify_home`, where nothing can be executed."""
+    results = node.results(following.height - 1)
+    if hash_results(results) != following.last_results_hash:
+        raise BrokenLog(f"the receipts of block {following.height - 1} are not those that were signed")
+    return results
+
+
+def _require_remembered(replica: Replica | None, block: Block, root: bytes, results: Results) -> None:
+    """Number 5 of `verify_home`."""
+    if replica and block.height <= replica.height:
+        replica.require_kept(block, Digest(root), results)
 
 
 def first_block(node: Node, top: int) -> int:
