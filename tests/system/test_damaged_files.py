@@ -7,19 +7,25 @@ with. It changes nothing if in the end every height, receipt and entry is what i
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import pytest
+from four_validators import Validator
 from lone_validator import Kept, content_of, live_and_be_killed
 
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.durable import Database
-from edgehold.engine.replicated import FILE, Replica
-from edgehold.errors import EdgeholdError, StateMismatch
+from edgehold.engine.replicated import FILE, SNAPSHOTS, Replica
+from edgehold.engine.snapshots import MANIFEST
+from edgehold.errors import BadSnapshot, EdgeholdError, StateMismatch
 from edgehold.server.home import Home
-from edgehold.server.replay import verify_home
+from edgehold.server.replay import kept_blocks, snapshots_of, take_snapshot, verify_home
+from edgehold.verify.header import hash_header
+from edgehold.wire.ids import Digest
 
 if TYPE_CHECKING:
     from conftest import Figures
@@ -27,6 +33,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 STATE = (FILE, f"{FILE}-wal")
+PLACES = ("data/blockstore.db", "data/cs.wal", "data/state.db", "replica", "data/priv_validator_state.json")
+"""What is damaged before a node starts on it."""
+
+PATIENCE = 6.0
+"""Seconds in which a node that was started makes a block, or never will."""
+
 DICE = SeededRandomness(1, "damaged")
 
 
@@ -114,3 +126,95 @@ def outcome_of(folder: Path, kept: Kept, what: str) -> str:
         replica.close()
     assert content_of(folder) == kept.content, what
     return "it came to the same"
+
+
+def test_a_damaged_snapshot_is_refused_or_comes_to_the_same(
+    kept: Kept, copy: Home, tmp_path: Path, figures: Figures
+) -> None:
+    take_snapshot(copy)
+    (snapshot,) = snapshots_of(copy)
+    folder = copy.replica / SNAPSHOTS / str(snapshot.height)
+    pieces = [(folder / str(index)).read_bytes() for index in range(snapshot.pieces)]
+    manifest, root = (folder / MANIFEST).read_bytes(), kept.signed[snapshot.height][1]
+    refused = 0
+    for variant in damaged(manifest):
+        newcomer = Replica(tmp_path / "newcomer", kept.genesis, DICE)
+        with pytest.raises(BadSnapshot):
+            restore(newcomer, variant, root, pieces)
+        newcomer.close()
+        shutil.rmtree(tmp_path / "newcomer")
+        refused += 1
+    newcomer = Replica(tmp_path / "newcomer", kept.genesis, DICE)
+    newcomer.begin_restoring(manifest, root)
+    for index, piece in enumerate(pieces):
+        for variant in damaged(piece):
+            assert not newcomer.restore(index, variant)
+            refused += 1
+        assert newcomer.restore(index, piece)
+    kept.go_on(newcomer)
+    newcomer.close()
+    assert content_of(tmp_path / "newcomer") == kept.content
+    figures.add("manifest and pieces of a snapshot with a byte changed or an end cut off, everywhere: refused", refused)
+
+
+def restore(newcomer: Replica, manifest: bytes, root: Digest, pieces: list[bytes]) -> None:
+    """Take over a snapshot; raises `BadSnapshot`, also if its manifest does not name these pieces."""
+    newcomer.begin_restoring(manifest, root)
+    for index, piece in enumerate(pieces):
+        if not newcomer.restore(index, piece):
+            raise BadSnapshot(f"piece {index} is not the one that the manifest names")
+
+
+def damaged(data: bytes) -> Iterator[bytes]:
+    """Everything that changing one byte or cutting off an end makes of it, with one change for each byte."""
+    dice = Random(len(data))
+    for place in range(len(data)):
+        yield data[:place]
+        yield data[:place] + bytes([data[place] ^ dice.randrange(1, 256)]) + data[place + 1 :]
+
+
+@pytest.mark.campaign(test=10, long=1000, shard=5)
+def test_a_node_on_damaged_files_notices_it_or_comes_to_the_same(
+    kept: Kept, tmp_path: Path, numbers: range, figures: Figures
+) -> None:
+    for number in numbers:
+        dice, home = Random(number), Home(tmp_path / str(number))
+        shutil.copytree(kept.home.folder, home.folder)
+        place = PLACES[number % len(PLACES)]
+        found = home.folder / place
+        files = sorted(path for path in found.glob("*") if path.stat().st_size) if found.is_dir() else [found]
+        what = damage(dice.choice(files), dice)
+        outcome = outcome_of_starting(home, kept, f"number {number}: {place}: {what}")
+        figures.add(f"copies of a node with damage in {place}: {outcome}", 1)
+        shutil.rmtree(home.folder)
+
+
+def outcome_of_starting(home: Home, kept: Kept, what: str) -> str:
+    """How a damaged node is noticed, or that it changes nothing."""
+    try:
+        verify_home(home, lambda height, top: None)
+    except EdgeholdError:
+        return "noticed by node verify"
+    node = Validator(home)
+    try:
+        node.start()
+        end = monotonic() + PATIENCE
+        while node.is_running and node.height() <= kept.height and monotonic() < end:
+            sleep(0.05)
+        if not node.is_running:
+            return "noticed at the start"
+        has_gone_on = node.height() > kept.height
+    finally:
+        node.kill()
+        home.socket.unlink(missing_ok=True)
+    verify_home(home, lambda height, top: None)
+    with kept_blocks(home) as blocks:
+        for block, _, _ in kept.signed[1:]:
+            assert hash_header(blocks.block(block.height)[0]) == block.header, what
+    replica = Replica(home.replica, kept.genesis, DICE)
+    try:
+        for block, root, results in kept.signed:
+            replica.require_kept(block, root, results)
+    finally:
+        replica.close()
+    return "it came to the same, and went on" if has_gone_on else "it came to the same, and made no block any more"
