@@ -188,6 +188,7 @@ class Consensus:
         )
         if chain.validators(height + 1) != validators:
             universe.count("changes of validators")
+            self.consortium.weigh()
         universe.count("blocks")
         universe.note("block", height, hash_header(chain.header(height)).hex(), len(proposal))
         for member in self.consortium.members:
@@ -247,6 +248,7 @@ class Consensus:
         member.first = max(member.first, response.retain_height)
         if member.height != height or member.keeper.replica.root != self.outcomes[height].root:
             raise Violation(f"{member.name} kept another state than that after block {height}")
+        self.universe.note(member.name, "keeps block", height)
         self.consortium.kept(member, height)
         self._recheck(member, height)
         return True
@@ -287,7 +289,7 @@ class Consensus:
                 return
             if self.outcomes.setdefault(0, Outcome(founded.app_hash, (), ())).root != founded.app_hash:
                 raise Violation(f"{member.name} begins with another root")
-        member.is_ready, member.committed = True, height
+        member.is_ready = True
         for missed in range(height + 1, member.stored + 1):
             self.universe.count("blocks replayed after a restart")
             if not (self.finalize(member, missed) and self.commit(member, missed)):

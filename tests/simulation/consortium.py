@@ -13,7 +13,9 @@ from typing import Any
 from consensus import Consensus, Outcome
 from disk import Disk, DiskSystem
 from files import AROUND, READERS
+from follower import Follower
 from keeper import Keeper, Member
+from nodes import STRANGERS, Node
 from signed_chain import Block, SignedChain, key_of
 from trade import GENESIS, MEMBERS, OPERATORS, Book, Trade
 from universe import SECOND, Machine, Universe, Violation
@@ -50,6 +52,8 @@ FAULTS = (
     "changed pieces",
     "changed offers",
     "lost transactions",
+    "lost messages",
+    "changed messages",
 )
 
 BAD_PROPOSALS = ("withheld", "invalid", "answered", "doubled", "reordered", "too large", "empty")
@@ -71,6 +75,12 @@ class Rules:
     """The member that proposes what it must not."""
     changes: float
     """How often members change their validators."""
+    clients: tuple[tuple[int, ...], ...] = ()
+    """Of each light client the members whose nodes it asks, in this order."""
+    liars: tuple[int, ...] = ()
+    """Members who sign what light clients are to believe, and whose nodes show it."""
+    period: int = 10**18
+    """Nanoseconds for which a light client trusts a header."""
 
     def often(self, kind: str, most: float) -> float:
         """The probability of a fault."""
@@ -90,6 +100,11 @@ def draw_rules(dice: Random) -> Rules:
         keep_blocks=2 * snapshot_every + 4 if snapshot_every and dice.random() < 0.5 else 0,
         bad=dice.randrange(MEMBERS) if dice.random() < 0.5 else None,
         changes=dice.choice((0.0, 0.3)),
+        clients=tuple(
+            tuple(dice.sample(range(MEMBERS), dice.choice((2, 3)))) for _ in range(dice.choice((0, 1, 1, 2)))
+        ),
+        liars=tuple(dice.sample(range(MEMBERS), dice.choice((0, 1, 1, 1, 2, 2, 3)))),
+        period=20 * 10**9 if dice.random() < 0.1 else 10**18,
     )
 
 
@@ -117,6 +132,10 @@ class Consortium:
         self.is_calm = False
         self.next_key = FIRST_KEY
         self._read_at = 0
+        self.values: dict[int, dict[bytes, bytes | None]] = {}
+        """What is under the accounts' keys after each block."""
+        self.is_third_exceeded = False
+        """Whether the liars had more than a third of the power in any set that signs."""
         chain = SignedChain(GENESIS.chain, order_validators(GENESIS.validators), GENESIS.time)
         book, outcomes = Book(self.trade), dict[int, Outcome]()
         if founded:
@@ -125,7 +144,11 @@ class Consortium:
         self.consensus = Consensus(self, chain, outcomes, book)
         self.machines: dict[str, Machine] = {}
         self.members = [self._member(number, founded) for number in range(MEMBERS)]
+        self.nodes = [Node(self, member) for member in self.members]
+        self.followers = [self._follower(number, order) for number, order in enumerate(self.rules.clients)]
         self._hold(disks)
+        self._start = GENESIS.time + (1010 if founded else 1000) * 10**9
+        self.weigh()
         self.universe.note("rules", self.rules)
 
     @property
@@ -145,6 +168,10 @@ class Consortium:
         machine.open = lambda: Keeper(machine, GENESIS, self.rules.keep_blocks, self.rules.snapshot_every)
         machine.on_start = lambda: self.consensus.shake_hands(member)
         return member
+
+    def _follower(self, number: int, order: tuple[int, ...]) -> Follower:
+        machine = self._machine(f"follower {number + 1}", f"/simulated/follower-{number + 1}", {})
+        return Follower(self, machine, list(order))
 
     def _machine(self, name: str, folder: str, files: dict[str, bytes]) -> Machine:
         machine = Machine(self.universe, name, folder, {f"{folder}/{file}": data for file, data in files.items()})
@@ -166,7 +193,17 @@ class Consortium:
 
     def now(self) -> int:
         """The clock of everybody (`ports.Clock`)."""
-        return GENESIS.time + 1000 * 10**9 + self.universe.now * 10**6
+        return self._start + self.universe.now * 10**6
+
+    def liars_keys(self) -> set[bytes]:
+        """All keys with which liars sign: those that their validators have or had, and strangers'."""
+        return {key for key, owner in self.consensus.owners.items() if owner in self.rules.liars} | set(STRANGERS)
+
+    def weigh(self) -> None:
+        """Look how much of the power of those who sign next the liars have."""
+        keys, validators = self.liars_keys(), self.chain.next_validators.validators
+        power = sum(one.power for one in validators if one.key in keys)
+        self.is_third_exceeded |= power * 3 > sum(one.power for one in validators)
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -193,8 +230,10 @@ class Consortium:
             self._calm()
         if self.intervals > self.rules.intervals + PATIENCE:
             heights = {member.name: member.height for member in self.members}
+            waiting = [follower.machine.name for follower in self.followers if not follower.is_done]
             raise Violation(
-                f"{PATIENCE} intervals after the last fault members stand at {heights} of {self.chain.height}"
+                f"{PATIENCE} intervals after the last fault members stand at {heights} of {self.chain.height}, and "
+                f"these wait: {waiting}"
             )
         if not self.is_calm:
             self._faults()
@@ -202,10 +241,18 @@ class Consortium:
         for member in self.members:
             self.consensus.catch_up(member)
         self.consensus.decide()
+        for node in self.nodes if self.followers and not self.is_calm else ():
+            if universe.chance(0.4):
+                node.begin_another_story()
+        for follower in self.followers:
+            if self.is_calm or universe.chance(0.7):
+                universe.after(universe.dice.randrange(1, SECOND), follower.step)
 
     def _is_over(self) -> bool:
-        return self.is_calm and all(
-            member.height == self.chain.height and not member.is_busy for member in self.members
+        return (
+            self.is_calm
+            and all(member.height == self.chain.height and not member.is_busy for member in self.members)
+            and all(follower.is_done for follower in self.followers)
         )
 
     def _send(self) -> None:
@@ -219,7 +266,7 @@ class Consortium:
         if dice.random() < 0.3:
             sent.append(dice.choice(list(self.trade.made)))
         for member in self.members:
-            given = [one for one in sent if not self.universe.chance(self.rules.often("lost transactions", 0.5))]
+            given = [one for one in sent if not self.happens("lost transactions", 0.5)]
             dice.shuffle(given)
             self.hand_in(member, given)
 
@@ -247,6 +294,10 @@ class Consortium:
         return answers
 
     # ── misbehaving proposers ─────────────────────────────────────────────────────────────────────────────────────
+
+    def happens(self, kind: str, most: float) -> bool:
+        """Whether a fault comes now."""
+        return not self.is_calm and self.universe.chance(self.rules.often(kind, most))
 
     def is_bad(self, member: Member) -> bool:
         """Whether a member proposes what it must not."""
@@ -278,19 +329,26 @@ class Consortium:
     # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _faults(self) -> None:
-        universe, rules, dice = self.universe, self.rules, self.universe.dice
+        dice = self.universe.dice
         machines = list(self.machines.values())
         for kind in ("kills", "power cuts"):
-            if universe.chance(rules.often(kind, 0.8)):
-                machine = dice.choice(machines)
-                machine.fuse, machine.power = dice.randrange(1, dice.choice((5, 20, 60))), kind == "power cuts"
+            if self.happens(kind, 0.8):
+                self._end_process(dice.choice(machines), power=kind == "power cuts")
         for kind in ("full disks", "broken disks"):
-            if universe.chance(rules.often(kind, 0.3)):
+            if self.happens(kind, 0.3):
                 self._spoil(dice.choice(machines), kind)
-        if universe.chance(rules.often("cuts", 0.4)):
+        if self.happens("cuts", 0.4):
             self._cut(dice.choice(self.members))
-        if universe.chance(rules.often("lost machines", 0.15)):
+        if self.happens("lost machines", 0.4):
             self._lose(dice.choice(self.members))
+
+    def _end_process(self, machine: Machine, *, power: bool) -> None:
+        """Now, or at one of its next operations on disk or network."""
+        dice = self.universe.dice
+        if dice.random() < 0.3:
+            machine.kill(power=power)
+        else:
+            machine.fuse, machine.power = dice.randrange(1, dice.choice((5, 20, 60))), power
 
     def _spoil(self, machine: Machine, kind: str) -> None:
         self.universe.count(kind)
@@ -347,10 +405,14 @@ class Consortium:
             self._mend(machine)
         for member in self.members:
             self._join(member)
+        for node in self.nodes:
+            node.begin_another_story()
+        for follower in self.followers:
+            follower.expect(self.chain.height)
 
     def perhaps_changed_offer(self, offer: Any) -> tuple[Any, bool]:
         """A snapshot as it is offered, and whether it still is what its holder has."""
-        if not self.universe.chance(self.rules.often("changed offers", 0.5)):
+        if not self.happens("changed offers", 0.5):
             return offer, True
         self.universe.count("changed offers")
         changed, dice = abci.Snapshot(), self.universe.dice
@@ -359,24 +421,25 @@ class Consortium:
             case "height":
                 changed.height = max(1, offer.height + dice.choice((-1, 1)))
             case "metadata":
-                changed.metadata = self._changed(offer.metadata)
+                changed.metadata = self.changed(offer.metadata)
             case "format":
                 changed.format = offer.format + 1
             case _:
-                changed.hash = self._changed(offer.hash)
+                changed.hash = self.changed(offer.hash)
         return changed, changed == offer
 
     def perhaps_changed_piece(self, piece: bytes) -> bytes:
         """A piece of a snapshot as it arrives, or nothing."""
-        if self.universe.chance(self.rules.often("lost pieces", 0.4)):
+        if self.happens("lost pieces", 0.4):
             self.universe.count("lost pieces")
             return b""
-        if piece and self.universe.chance(self.rules.often("changed pieces", 0.4)):
+        if piece and self.happens("changed pieces", 0.4):
             self.universe.count("changed pieces")
-            return self._changed(piece)
+            return self.changed(piece)
         return piece
 
-    def _changed(self, data: bytes) -> bytes:
+    def changed(self, data: bytes) -> bytes:
+        """The same bytes but for one bit."""
         place = self.universe.dice.randrange(len(data))
         return data[:place] + bytes([data[place] ^ 1 << self.universe.dice.randrange(8)]) + data[place + 1 :]
 
@@ -386,9 +449,10 @@ class Consortium:
         """A member kept a block; the first that is so far shows what is in the accounts."""
         if height != self.chain.height or height <= self._read_at:
             return
-        self._read_at = height
+        self._read_at, self.values[height] = height, {}
         for account, credits in self.book.credits.items():
-            data = member.keeper.replica.read(entry_key(Collection.ACCOUNT, account))
+            key = entry_key(Collection.ACCOUNT, account)
+            data = self.values[height][key] = member.keeper.replica.read(key)
             found = decode(data, Account).credits if data else 0
             if found != credits:
                 raise Violation(f"{account.hex()} has {found} credits after block {height}, {credits} were left to it")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consortium import Consortium
+from consortium import Consortium, Rules
 from universe import Violation
 
 from edgehold import durable
@@ -18,8 +19,16 @@ from edgehold.engine import replicated, snapshots
 from edgehold.engine.execution import Executed
 from edgehold.engine.replicated import Replica
 from edgehold.engine.storage import Storage
+from edgehold.errors import BadHeader
+from edgehold.remote import ledger as remote_ledger
+from edgehold.remote.trust import LightClient, TrustStore
 from edgehold.server.abci.application import Application
 from edgehold.server.abci.messages import types_pb2 as abci
+from edgehold.verify import light
+from edgehold.verify.header import verify_header
+from edgehold.wire.header import SignedHeader
+from edgehold.wire.light import Fork
+from edgehold.wire.snapshot import AnswersPiece, Piece
 
 if TYPE_CHECKING:
     from conftest import Figures
@@ -38,6 +47,11 @@ WORTH_TELLING = (
     "snapshots written",
     "snapshots taken over",
     "changed pieces",
+    "headers believed",
+    "stories told to light clients",
+    "false answers to light clients",
+    "light clients misled by more than a third",
+    "forks reported",
 )
 
 SEEDS = (3, 8, 21)
@@ -75,26 +89,33 @@ def test_a_seed_plays_the_same_consortium_again(consortium_of: Callable[[int], C
 
 # ── planted faults ────────────────────────────────────────────────────────────────────────────────────────────────
 
+QUIET = Rules((), level=1.0, intervals=10, traffic=3, snapshot_every=0, keep_blocks=0, bad=None, changes=0.0)
+NEWCOMERS = replace(QUIET, faults=("lost machines", "changed pieces"), intervals=16, snapshot_every=2, bad=0)
+ONE_LIAR = replace(QUIET, liars=(0,), clients=((0, 1),))
+UNSIGNED = ("honest validators did not sign", "a fork where at most a third lied")
+TWO_LIARS = replace(QUIET, liars=(0, 1), clients=((0, 2), (1, 3)), faults=("kills",), intervals=16)
 
-def is_found(consortium_of: Callable[..., Consortium], *words: str, first: int = 0) -> bool:
+
+def is_found(consortium_of: Callable[..., Consortium], *words: str, rules: Rules | None = None) -> bool:
     """Whether one of these words is said of the first history in which anything is found."""
-    for seed in range(first, first + 100):
+    for seed in range(100):
         try:
-            consortium_of(seed).play()
+            consortium_of(seed, rules).play()
         except Violation as violation:
             return any(one in str(violation) for one in words)
     return False
 
 
+class Careless(durable.Database):
+    """Leaves to the system when it writes to the disk."""
+
+    def __init__(self, path: Any, *first: str, **options: Any) -> None:
+        super().__init__(path, *(one.replace("synchronous=FULL", "synchronous=OFF") for one in first), **options)
+
+
 def test_a_commit_that_is_not_durable_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database leaves to the system when it writes to the disk."""
-
-    class Careless(durable.Database):
-        def __init__(self, path: Any, *first: str, **options: Any) -> None:
-            super().__init__(path, *(one.replace("synchronous=FULL", "synchronous=OFF") for one in first), **options)
-
     monkeypatch.setattr("edgehold.engine.storage.Database", Careless)
     assert is_found(consortium_of, "lost what it kept", "does not start")
 
@@ -141,21 +162,13 @@ def test_answers_that_a_snapshot_leaves_out_are_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newcomer votes for what the others refuse."""
-    monkeypatch.setattr(snapshots.Restoration, "_write", write_no_answers)
-    assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait")
+    pieces = snapshots.SnapshotWriter._pieces
 
+    def without_answers(self: snapshots.SnapshotWriter) -> Iterator[Piece]:
+        return (piece for piece in pieces(self) if not isinstance(piece, AnswersPiece))
 
-def write_no_answers(self: snapshots.Restoration, piece: snapshots.Piece) -> None:
-    """As a restoration does it, but for the answers."""
-    match piece:
-        case snapshots.HeightsPiece():
-            self._heights.restore(snapshots.Passed(one.height, one.header, one.time, one.root) for one in piece.heights)
-        case snapshots.EntriesPiece():
-            self._storage.put(
-                (snapshots.hash_key(key), snapshots.hash_value(value), key, value) for key, value in piece.entries
-            )
-        case _:
-            pass
+    monkeypatch.setattr(snapshots.SnapshotWriter, "_pieces", without_answers)
+    assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait", rules=NEWCOMERS)
 
 
 def test_a_replica_that_votes_for_anything_is_found(
@@ -186,4 +199,59 @@ def test_a_changed_piece_that_is_taken_in_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "piece_digest", lambda piece: bytes(32))
-    assert is_found(consortium_of, "a changed piece")
+    assert is_found(consortium_of, "a changed piece", rules=NEWCOMERS)
+
+
+def test_a_light_client_that_skips_the_trusted_third_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light, "_check_overlap", lambda place, trusted, block: None)
+    assert is_found(consortium_of, *UNSIGNED, rules=ONE_LIAR)
+
+
+def test_a_light_client_that_counts_no_votes_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of those whom it trusts is enough for it, also without two thirds of the header's own set."""
+
+    def verify_few(signed: SignedHeader, *others: Any) -> object:
+        try:
+            return verify_header(signed, *others)
+        except BadHeader as error:
+            if "more than two thirds" in str(error):
+                return signed.header
+            raise
+
+    monkeypatch.setattr(light, "verify_header", verify_few)
+    assert is_found(consortium_of, *UNSIGNED, rules=ONE_LIAR)
+
+
+def test_a_light_client_that_asks_no_witness_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LightClient, "_compare", lambda self, node, way: None)
+    assert is_found(consortium_of, "reports no fork, and could ask", rules=TWO_LIARS)
+
+
+def test_a_fork_that_is_kept_beside_the_store_only_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_fork(self: TrustStore, fork: Fork) -> None:
+        self.fork = lambda: fork  # type: ignore[method-assign]
+
+    monkeypatch.setattr(TrustStore, "add_fork", add_fork)
+    assert is_found(consortium_of, "forgot the proof of a fork", rules=TWO_LIARS)
+
+
+def test_trust_that_is_not_durable_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgehold.remote.trust.Database", Careless)
+    assert is_found(consortium_of, "forgot header", "forgot the proof", "does not start")
+
+
+def test_a_light_client_that_believes_values_without_proof_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_ledger, "_shows", lambda signed, key, answer: True)
+    assert is_found(consortium_of, "a wrong value", rules=ONE_LIAR)
