@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-for folder in ("service", "hub", "scenarios", "faults"):
+for folder in ("service", "hub", "scenarios", "remote", "faults"):
     sys.path.append(str(Path(__file__).parents[1] / folder))

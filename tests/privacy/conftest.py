@@ -5,7 +5,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "privacy"), str(TESTS / "scenarios"), str(TESTS / "service")]
+sys.path[:0] = [str(TESTS / folder) for folder in ("privacy", "scenarios", "service", "remote")]
 
 _found = spec_from_file_location("scenario_fixtures", TESTS / "scenarios" / "conftest.py")
 assert _found is not None

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import apsw
 from msgspec.structs import replace
+from validators import KEYS, FourReplicas
 
 from edgehold.aggregation.collect import party_noise
 from edgehold.crypto.names import program_id
@@ -31,6 +32,7 @@ from edgehold.demo.founding import (
     secret_file,
     settle_people,
 )
+from edgehold.demo.keeping import WorldLedger
 from edgehold.demo.parties import Dice, Direct, make_key
 from edgehold.demo.world import (
     SEEDED_START,
@@ -144,6 +146,11 @@ class ScenarioWorld(World):
         for resident in self.residents:
             if resident.number not in self.away:
                 act(resident)
+
+    def _open_ledger(self) -> WorldLedger:
+        if self.facts["validators"] == 1:
+            return super()._open_ledger()
+        return FourReplicas(self.folder / "ledger", self.genesis, self._clock(), self.dice.of("ledger"))
 
     def _open_service(self, name: str) -> ServiceNode:
         kind = self.kinds.get(name, ServiceNode)
@@ -342,8 +349,11 @@ def truth(program: str, numbers: Sequence[int]) -> list[int]:
     return add_up(measured, len(measured[0]))
 
 
-def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
-    """Found the network: organisations, people, two panels of the present period, the shipped programs."""
+def found_scenario(folder: Path, seed: int, cohort: Path | None = None, validators: int = 1) -> None:
+    """Found the network: organisations, people, two panels of the present period, the shipped programs.
+
+    Its ledger is that of one process, or four replicas keep it.
+    """
     folder.mkdir(mode=0o700, parents=True)
     dice = Dice(seed)
     grown = [is_grown(bundle) for bundle in islice(read_cohort(cohort), PEOPLE)]
@@ -351,6 +361,8 @@ def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
     validator = make_key(folder / "ledger", dice.of("validator"))
     secret_file(folder / "organisations" / cast.ISSUER.name / "storage.key", dice.of("storage key of the issuer"))
     operated = [Operated(cast.TREASURER, keys[cast.TREASURER].public, validator.public)]
+    if validators > 1:
+        operated = [Operated(f"Keeper {key.public.hex()[:8]}", key.public, key.public) for key in KEYS]
     genesis = make_genesis(keys, operated, cast.parameters(sum(grown)), SEEDED_START)
     least = min(len(FIRST_PANEL), len(SECOND_PANEL))
     write_genesis_files(
@@ -359,6 +371,7 @@ def found_scenario(folder: Path, seed: int, cohort: Path | None = None) -> None:
     facts: dict[str, object] = {
         "seed": seed,
         "honest": True,
+        "validators": validators,
         "organisations": {name: name for name in keys},
         "adults": grown,
         "cohort": str(cohort) if cohort else None,

@@ -175,6 +175,7 @@ def test_a_report_counted_on_one_side_only_gives_no_certificate_and_marks_both(o
 # ── two faces ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.on_validators
 def test_two_signatures_on_one_round_suspend_their_signer_and_the_next_order_gets_no_permits(
     open_world: Open,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from scenario_world import CUSTOMER, FIRST_PANEL, HELPER, LEADER, PRICE, ScenarioWorld
 
 from edgehold.customer.orders import OrderStatus
@@ -68,6 +69,7 @@ def test_an_order_that_its_leader_never_requests_returns_whole(world: ScenarioWo
     assert gains(world, before) == (0, 0, 0)
 
 
+@pytest.mark.on_validators
 def test_a_task_that_both_services_forget_returns_the_price_and_marks_both(world: ScenarioWorld) -> None:
     before = holdings(world)
     order, task = world.open_task()

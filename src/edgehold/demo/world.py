@@ -104,8 +104,7 @@ class World:
         self.keys = {name: load_key(folder / "organisations" / name) for name in facts["organisations"]}
         self.directory = Directory()
         self.is_consortium = facts.get("ledger") == CONSORTIUM
-        keep = follow_validators if self.is_consortium else open_embedded
-        self.ledger: WorldLedger = keep(folder, self.genesis, self._clock(), self.dice.of("ledger"))
+        self.ledger = self._open_ledger()
         self.schedule = schedule_for(self.ledger, len(facts["adults"]))
         self.proofs = proofs_of(self.ledger)
         self.issuer = self._open_issuer()
@@ -254,6 +253,10 @@ class World:
         if self.dice.seed is None:
             return SystemClock()
         return SteppingClock(SEEDED_START, BLOCK_NANOSECONDS)
+
+    def _open_ledger(self) -> WorldLedger:
+        keep = follow_validators if self.is_consortium else open_embedded
+        return keep(self.folder, self.genesis, self._clock(), self.dice.of("ledger"))
 
     def _open_issuer(self) -> Issuer:
         name = cast.ISSUER.name
