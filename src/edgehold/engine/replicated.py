@@ -164,10 +164,12 @@ class Replica:
         """Give the folder free; what was not committed is lost."""
         if self._writing:
             self._writing.join()
-        if self._restoration:
-            self._restoration.close()
-        self._storage.close()
-        self._unlock()
+        try:
+            if self._restoration:
+                self._restoration.close()
+            self._storage.close()
+        finally:
+            self._unlock()
 
     def _unlock(self) -> None:
         if self._lock:
