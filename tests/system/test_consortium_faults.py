@@ -140,6 +140,19 @@ def test_long_ways_take_longer_and_no_more(network: FourValidators, tmp_path: Pa
     assert outcome.tail <= 4
 
 
+def test_lost_segments_cost_time_and_nothing_else(network: FourValidators, figures: Figures) -> None:
+    network.relay.delay(0.025, 0.005, lost=0.05)
+    network.load.start(40)
+    waits = [network.wait_for_blocks(1) for _ in range(20)]
+    network.load.stop()
+    slowest = max(network.load.pay(place) for place in range(COUNT))
+    figures.most("5 of 100 segments lost, 25 ± 5 ms each way: the longest wait for a block of all, s", max(waits))
+    figures.most("5 of 100 segments lost, 25 ± 5 ms each way: the slowest transaction until its receipt, s", slowest)
+    assert max(waits) <= RECOVERY
+    network.relay.delay(0)
+    network.check()
+
+
 def test_old_transactions_again_cost_little_and_do_nothing(
     network: FourValidators, tmp_path: Path, figures: Figures
 ) -> None:

@@ -13,6 +13,12 @@ T = TypeVar("T")
 Pair = frozenset[int]
 
 PIECE = 1 << 16
+SEGMENT = 1448
+"""Bytes that are lost together."""
+
+AGAIN = 0.2
+"""Seconds after which Linux sends again at the earliest what nobody acknowledged; each time after twice as long."""
+
 WAITING = 256
 """Pieces of one direction that may wait for their time."""
 
@@ -29,7 +35,7 @@ class Relay:
         self._cut: set[Pair] = set()
         self._open: dict[asyncio.Event, Pair] = {}
         self._closed: set[asyncio.Task[None]] = set()
-        self._delay, self._jitter = 0.0, 0.0
+        self._delay, self._jitter, self._lost = 0.0, 0.0, 0.0
 
     def link(self, one: int, other: int, port: int) -> int:
         """A port at which one node reaches the other, which listens at `port`."""
@@ -51,9 +57,12 @@ class Relay:
         """Everybody reaches everybody again."""
         self._cut = set()
 
-    def delay(self, seconds: float, jitter: float = 0.0) -> None:
-        """From now on every piece arrives so much later, give or take the jitter, in its order."""
-        self._delay, self._jitter = seconds, jitter
+    def delay(self, seconds: float, jitter: float = 0.0, lost: float = 0.0) -> None:
+        """From now on every piece arrives so much later, give or take the jitter, in its order.
+
+        A share of segments may be lost, as TCP lets its users see that: what is lost, and all behind it, comes later.
+        """
+        self._delay, self._jitter, self._lost = seconds, jitter, lost
 
     def close(self) -> None:
         """End everything."""
@@ -105,8 +114,19 @@ class Relay:
         due = 0.0
         while data := await reader.read(PIECE):
             later = max(0.0, self._delay + self._dice.uniform(-self._jitter, self._jitter))
-            due = max(due, self._loop.time() + later)
+            due = max(due, self._loop.time() + later + self._sent_again(len(data)))
             await waiting.put((due, data))
+
+    def _sent_again(self, size: int) -> float:
+        """Seconds until the last segment of so many bytes comes, if each that is lost is sent again after a pause."""
+        longest = 0.0
+        for _ in range(-(-size // SEGMENT) if self._lost else 0):
+            waited, pause = 0.0, AGAIN
+            while self._dice.random() < self._lost:
+                waited += pause
+                pause *= 2
+            longest = max(longest, waited)
+        return longest
 
     async def _end(self, pairs: set[Pair]) -> None:
         self._cut |= pairs
