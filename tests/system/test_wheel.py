@@ -40,6 +40,7 @@ def copy_distributions(names: list[str], target: Path) -> None:
                 shutil.copy(file.locate(), target / file)
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_and_the_demo_runs_without_rust(tmp_path: Path) -> None:
     run(TOOLS / "maturin", "build", "--release", "--locked", "--quiet", "--out", tmp_path)
     (wheel,) = tmp_path.glob("edgehold-*.whl")
