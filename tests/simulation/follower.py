@@ -154,7 +154,10 @@ class Follower:
         signed, value, _ = self._client.ledger.prove(key)
         self._believes(signed)
         values = self.consortium.values.get(signed.header.height - 1)
-        if not self.is_fooled and values is not None and values[key] != value:
+        if self.is_fooled or values is None:
+            return
+        self.consortium.universe.count("answers compared with the chain")
+        if values[key] != value:
             raise Violation(f"{self.machine.name} believes a wrong value under header {signed.header.height}")
 
     def _receipt(self) -> None:
@@ -163,6 +166,7 @@ class Follower:
         receipt = ledger.receipt(made.envelope)
         if receipt is None or self._is_misled() or made.envelope in ledger._refused:
             return
+        consortium.universe.count("answers compared with the chain")
         height = consortium.book.answered.get(made.envelope)
         if height is None:
             raise Violation(f"{self.machine.name} believes in a receipt of what was in no block")
@@ -176,6 +180,7 @@ class Follower:
         told = list(self._client.ledger.transactions(first, first + 3))
         if self._is_misled() or not told:
             return
+        self.consortium.universe.count("answers compared with the chain")
         last = min(first + 3, chain.height)
         real = [
             (height, transaction, receipt)

@@ -40,6 +40,7 @@ class Keeper:
     def close(self) -> None:
         """End the process."""
         self.replica.close()
+        self._application._answers.clear()  # a circle of references, which would hold the tree of the state for long
 
 
 @dataclass

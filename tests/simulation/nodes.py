@@ -162,6 +162,26 @@ class Node(ServedNode):
                 code, _, before = self._ask(path, data, max(1, answer.height - 1))
                 return encode(replace(decode(before, EntryAnswer), height=answer.height)) if code == 0 else value
 
+    def do_block(self, params: Params) -> Any:
+        """A block, perhaps without its last transaction."""
+        told = super().do_block(params)
+        if self._lies_about_blocks() and told["block"]["data"]["txs"]:
+            told["block"]["data"]["txs"].pop()
+        return told
+
+    def do_block_results(self, params: Params) -> Any:
+        """Results, perhaps with those of another transaction in the first place."""
+        told = super().do_block_results(params)
+        if told["txs_results"] and self._lies_about_blocks():
+            told["txs_results"][0] = told["txs_results"][-1] | {"code": self.consortium.universe.dice.randrange(3)}
+        return told
+
+    def _lies_about_blocks(self) -> bool:
+        if not self.is_lying or not self.consortium.universe.chance(0.3):
+            return False
+        self.consortium.universe.count("false answers to light clients")
+        return True
+
     def do_blockchain(self, params: Params) -> Any:
         if int(params["minHeight"]) < self.member.first and self.story is None:
             raise Says(f"lowest height is {self.member.first}")

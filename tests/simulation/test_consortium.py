@@ -21,14 +21,17 @@ from edgehold.engine.replicated import Replica
 from edgehold.engine.storage import Storage
 from edgehold.errors import BadHeader
 from edgehold.remote import ledger as remote_ledger
+from edgehold.remote.node import Node
 from edgehold.remote.trust import LightClient, TrustStore
 from edgehold.server.abci.application import Application
 from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.verify import light
 from edgehold.verify.header import verify_header
-from edgehold.wire.header import SignedHeader
+from edgehold.wire.codec import decode
+from edgehold.wire.header import Header, SignedHeader
 from edgehold.wire.light import Fork
 from edgehold.wire.snapshot import AnswersPiece, Piece
+from edgehold.wire.tx import Receipt
 
 if TYPE_CHECKING:
     from conftest import Figures
@@ -50,6 +53,7 @@ WORTH_TELLING = (
     "headers believed",
     "stories told to light clients",
     "false answers to light clients",
+    "answers compared with the chain",
     "light clients misled by more than a third",
     "forks reported",
 )
@@ -255,3 +259,14 @@ def test_a_light_client_that_believes_values_without_proof_is_found(
 ) -> None:
     monkeypatch.setattr(remote_ledger, "_shows", lambda signed, key, answer: True)
     assert is_found(consortium_of, "a wrong value", rules=ONE_LIAR)
+
+
+def test_a_light_client_that_believes_blocks_without_proof_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(node: Node, header: Header, following: Header) -> list[tuple[bytes, Receipt]]:
+        receipts = [decode(data, Receipt) for _, data in node.results(header.height)]
+        return list(zip(node.block(header.height)[1], receipts, strict=False))
+
+    monkeypatch.setattr(remote_ledger, "_fetched", fetched)
+    assert is_found(consortium_of, "other transactions", "another receipt", rules=ONE_LIAR)
