@@ -199,7 +199,8 @@ def node_here(home: Home, *options: str, meanwhile: Callable[[], None], code: in
         if code == 0 or troubles:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    stop(home)
+    if running(home):
+        stop(home)
     thread = threading.Thread(target=act)
     thread.start()
     try:
@@ -254,13 +255,17 @@ def test_a_node_that_fails_again_and_again_ends(folder: Path) -> None:
     assert f"{RESTARTS} times within" in error["message"]
 
 
-def test_a_node_whose_consensus_failed_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = homes_in(folder)[0]
+@pytest.mark.parametrize("behind", [0, 10])
+def test_a_node_whose_consensus_failed_ends(folder: Path, monkeypatch: pytest.MonkeyPatch, behind: int) -> None:
+    """While it decides with the others, or while it fetches the blocks that they have made without it."""
+    home, other = homes_in(folder)[:2]
     lying = str(Path(__file__).with_name("lying_application.py"))
     with monkeypatch.context() as changed:
         changed.setattr(
             pair, "application_command", lambda folder: [sys.executable, lying, "wrong root at once", folder]
         )
+        stop(home)
+        wait_for_blocks(other, behind)
         error = node_here(home, meanwhile=lambda: None, code=1)["error"]
     assert "consensus failed" in error["message"]
     assert processes_in(home.folder) == []

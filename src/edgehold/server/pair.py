@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import signal
 import socket
 import sys
@@ -40,6 +41,10 @@ ORPHANED = 3.0
 
 CONSENSUS_FAILED = b"CONSENSUS FAILURE!!!"
 """What CometBFT says when it will decide nothing any more: its application is wrong, or two thirds of the others are."""
+
+CATCHING_UP_FAILED = re.compile(rb"Error in validation.*wrong Block\.Header\.(AppHash|LastResultsHash)")
+"""The same while it catches up; it has verified before that two thirds of the others signed the block, and would ask every
+peer for another one, for ever."""
 
 RESTARTS, WITHIN = 5, 120.0
 """So many times in so many seconds the pair is started again; a node that fails more often needs somebody to look."""
@@ -212,7 +217,7 @@ class _Supervisor:
             if not line:
                 return
             self._log.pass_on(name, line)
-            if name == COMETBFT and CONSENSUS_FAILED in line:
+            if name == COMETBFT and (CONSENSUS_FAILED in line or CATCHING_UP_FAILED.search(line)):
                 self._halted.set()
 
     async def _announce(self) -> None:
