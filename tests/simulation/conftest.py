@@ -47,8 +47,8 @@ def founded_consortium() -> FoundedConsortium:
 
 @pytest.fixture
 def consortium_of(founded_consortium: FoundedConsortium) -> Iterator[Callable[..., Consortium]]:
-    """The consortium of a seed (and of rules, if some are given); replicas live on simulated disks meanwhile."""
+    """The consortium of a seed (and of a regime, if one is given); replicas live on simulated disks meanwhile."""
     disks = DiskSystem(SeededRandomness(0, "salts").draw)
     with simulated(disks):
-        yield lambda seed, rules=None: Consortium(founded_consortium, disks, seed, rules)
+        yield lambda seed, regime=None: Consortium(founded_consortium, disks, seed, regime)
     disks.close()

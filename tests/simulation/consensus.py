@@ -9,22 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from keeper import Member
+from msgspec.structs import replace
 from signed_chain import SignedChain
 from trade import GENESIS, Book
 from universe import SECOND, Violation
 
 from edgehold.crypto.names import network_id
 from edgehold.engine.blocks import encode_receipt
+from edgehold.engine.snapshots import manifest_digest, piece_digest
 from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.verify.header import SECOND as NANOSECONDS
 from edgehold.verify.header import hash_header, order_validators
-from edgehold.wire.codec import decode
+from edgehold.wire.codec import decode, encode
 from edgehold.wire.governance import Validator
 from edgehold.wire.header import ValidatorSet
 from edgehold.wire.ids import PublicKey
+from edgehold.wire.snapshot import EntriesPiece, Manifest, Piece
 from edgehold.wire.tx import Receipt
 
 if TYPE_CHECKING:
@@ -92,6 +96,25 @@ def outcome_of(response: abci.ResponseFinalizeBlock) -> Outcome:
     )
 
 
+def forged_snapshot(true: abci.Snapshot, pieces: list[bytes], dice: Random) -> abci.Snapshot:
+    """A snapshot with another value under one key, in these pieces, and all that names them made to fit."""
+    places = [place for place, data in enumerate(pieces) if isinstance(decode(data, Piece), EntriesPiece)]
+    place = dice.choice(places)
+    piece = decode(pieces[place], Piece)
+    assert isinstance(piece, EntriesPiece)
+    entries = list(piece.entries)
+    at = dice.randrange(len(entries))
+    entries[at] = entries[at][0], dice.randbytes(30)
+    pieces[place] = encode(EntriesPiece(tuple(entries)))
+    manifest = encode(
+        replace(decode(true.metadata, Manifest), pieces=tuple(piece_digest(data) for data in pieces)),
+    )
+    forged = abci.Snapshot()
+    forged.CopyFrom(true)
+    forged.metadata, forged.hash = manifest, manifest_digest(manifest)
+    return forged
+
+
 class Consensus:
     """The blocks that were decided, and how members come to them."""
 
@@ -140,7 +163,8 @@ class Consensus:
 
     def _proposal(self, proposer: Member, height: int) -> list[bytes] | None:
         """What a member proposes; an honest one what its application chooses."""
-        request = abci.RequestPrepareProposal(txs=proposer.waiting, max_tx_bytes=ROOM, height=height)
+        offered = proposer.waiting + self.consortium.strays(height)
+        request = abci.RequestPrepareProposal(txs=offered, max_tx_bytes=ROOM, height=height)
         prepared = proposer.ask(prepare_proposal=request)
         if prepared is None:
             return None
@@ -326,6 +350,9 @@ class Consensus:
             return False
         other, snapshot = self.universe.dice.choice(offers)
         holders = [one for one, offer in offers if offer == snapshot]
+        if self.consortium.happens("forged snapshots", 0.3):
+            self._refuse_forged(member, other, snapshot)
+            return True
         offered, is_true = self.consortium.perhaps_changed_offer(snapshot)
         root = self.chain.header(offered.height + 1).app_hash if offered.height < self.chain.height else bytes(32)
         answer = member.ask(offer_snapshot=abci.RequestOfferSnapshot(snapshot=offered, app_hash=root))
@@ -336,6 +363,26 @@ class Consensus:
         if is_true:
             self._take_over(member, snapshot, holders)
         return True
+
+    def _refuse_forged(self, member: Member, other: Member, snapshot: Any) -> None:
+        """Offer a snapshot of another state, which fits together: only the root that was signed tells."""
+        height, pieces = snapshot.height, []
+        for index in range(snapshot.chunks):
+            request = abci.RequestLoadSnapshotChunk(height=height, format=snapshot.format, chunk=index)
+            loaded = other.ask(load_snapshot_chunk=request)
+            if loaded is None or not loaded.chunk:
+                return
+            pieces.append(loaded.chunk)
+        self.universe.count("forged snapshots")
+        forged = forged_snapshot(snapshot, pieces, self.universe.dice)
+        root = self.chain.header(height + 1).app_hash
+        answer = member.ask(offer_snapshot=abci.RequestOfferSnapshot(snapshot=forged, app_hash=root))
+        for index, piece in enumerate(pieces):
+            if answer is None:
+                return
+            answer = member.ask(apply_snapshot_chunk=abci.RequestApplySnapshotChunk(index=index, chunk=piece))
+        if answer is not None and answer.result != abci.ResponseApplySnapshotChunk.REJECT_SNAPSHOT:
+            raise Violation(f"{member.name} takes over a forged snapshot: {answer.result}")
 
     def _take_over(self, member: Member, snapshot: Any, holders: list[Member]) -> None:
         apply, missing, tries = abci.ResponseApplySnapshotChunk, list(range(snapshot.chunks)), 0

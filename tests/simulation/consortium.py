@@ -51,7 +51,9 @@ FAULTS = (
     "lost pieces",
     "changed pieces",
     "changed offers",
+    "forged snapshots",
     "lost transactions",
+    "strays",
     "lost messages",
     "changed messages",
 )
@@ -60,7 +62,7 @@ BAD_PROPOSALS = ("withheld", "invalid", "answered", "doubled", "reordered", "too
 
 
 @dataclass
-class Rules:
+class Regime:
     """What one history has of everything."""
 
     faults: tuple[str, ...]
@@ -87,11 +89,11 @@ class Rules:
         return self.level * most if kind in self.faults else 0.0
 
 
-def draw_rules(dice: Random) -> Rules:
-    """The rules of a history by the dice."""
+def draw_regime(dice: Random) -> Regime:
+    """A regime by the dice."""
     calm = dice.random() < 0.05
     snapshot_every = dice.choice((0, 2, 3))
-    return Rules(
+    return Regime(
         faults=() if calm else tuple(kind for kind in FAULTS if dice.random() < 0.5),
         level=dice.choice((0.2, 0.5, 1.0)),
         intervals=6 + dice.randrange(12),
@@ -123,10 +125,10 @@ class Consortium:
     """One seed's consortium and what becomes of it."""
 
     def __init__(
-        self, founded: FoundedConsortium | None, disks: DiskSystem, seed: int, rules: Rules | None = None
+        self, founded: FoundedConsortium | None, disks: DiskSystem, seed: int, regime: Regime | None = None
     ) -> None:
         self.universe = Universe(seed)
-        self.rules = rules or draw_rules(self.universe.dice)
+        self.regime = regime or draw_regime(self.universe.dice)
         self.trade = founded.trade.copied() if founded else Trade()
         self.intervals = 0
         self.is_calm = False
@@ -145,11 +147,11 @@ class Consortium:
         self.machines: dict[str, Machine] = {}
         self.members = [self._member(number, founded) for number in range(MEMBERS)]
         self.nodes = [Node(self, member) for member in self.members]
-        self.followers = [self._follower(number, order) for number, order in enumerate(self.rules.clients)]
+        self.followers = [self._follower(number, order) for number, order in enumerate(self.regime.clients)]
         self._hold(disks)
         self._start = GENESIS.time + (1010 if founded else 1000) * 10**9
         self.weigh()
-        self.universe.note("rules", self.rules)
+        self.universe.note("regime", self.regime)
 
     @property
     def chain(self) -> SignedChain:
@@ -165,7 +167,7 @@ class Consortium:
         files = {FILE: founded.database} if founded else {}
         machine = self._machine(f"member {number + 1}", f"/simulated/member-{number + 1}", files)
         member = Member(number, machine, OPERATORS[number], stored=self.chain.height)
-        machine.open = lambda: Keeper(machine, GENESIS, self.rules.keep_blocks, self.rules.snapshot_every)
+        machine.open = lambda: Keeper(machine, GENESIS, self.regime.keep_blocks, self.regime.snapshot_every)
         machine.on_start = lambda: self.consensus.shake_hands(member)
         return member
 
@@ -197,7 +199,7 @@ class Consortium:
 
     def liars_keys(self) -> set[bytes]:
         """All keys with which liars sign: those that their validators have or had, and strangers'."""
-        return {key for key, owner in self.consensus.owners.items() if owner in self.rules.liars} | set(STRANGERS)
+        return {key for key, owner in self.consensus.owners.items() if owner in self.regime.liars} | set(STRANGERS)
 
     def weigh(self) -> None:
         """Look how much of the power of those who sign next the liars have."""
@@ -226,9 +228,9 @@ class Consortium:
         universe = self.universe
         universe.after(SECOND, self._interval)
         self.intervals += 1
-        if self.intervals > self.rules.intervals and not self.is_calm:
+        if self.intervals > self.regime.intervals and not self.is_calm:
             self._calm()
-        if self.intervals > self.rules.intervals + PATIENCE:
+        if self.intervals > self.regime.intervals + PATIENCE:
             heights = {member.name: member.height for member in self.members}
             waiting = [follower.machine.name for follower in self.followers if not follower.is_done]
             raise Violation(
@@ -258,8 +260,8 @@ class Consortium:
     def _send(self) -> None:
         """What comes to the members' doors in this interval."""
         dice, height = self.universe.dice, self.chain.height + 1
-        sent = [self.trade.some(dice, height) for _ in range(dice.randrange(self.rules.traffic + 1))]
-        if dice.random() < self.rules.changes:
+        sent = [self.trade.some(dice, height) for _ in range(dice.randrange(self.regime.traffic + 1))]
+        if dice.random() < self.regime.changes:
             sent += self._change(height)
         if dice.random() < 0.3:
             sent.append(self.trade.bad(dice, height))
@@ -293,15 +295,22 @@ class Consortium:
                 member.waiting.append(one)
         return answers
 
+    def strays(self, height: int) -> list[bytes]:
+        """What lies among the waiting transactions of a proposer and belongs into no block any more, or never did."""
+        if not self.happens("strays", 0.5):
+            return []
+        dice = self.universe.dice
+        return [self.trade.bad(dice, height), dice.choice(list(self.trade.made))]
+
     # ── misbehaving proposers ─────────────────────────────────────────────────────────────────────────────────────
 
     def happens(self, kind: str, most: float) -> bool:
         """Whether a fault comes now."""
-        return not self.is_calm and self.universe.chance(self.rules.often(kind, most))
+        return not self.is_calm and self.universe.chance(self.regime.often(kind, most))
 
     def is_bad(self, member: Member) -> bool:
         """Whether a member proposes what it must not."""
-        return member.number == self.rules.bad and not self.is_calm
+        return member.number == self.regime.bad and not self.is_calm
 
     def bad_proposal(self, height: int, chosen: list[bytes]) -> list[bytes] | None:
         """What the misbehaving member makes of a good proposal; None if it keeps it to itself."""
@@ -478,8 +487,8 @@ class Consortium:
 
 def found_consortium(disks: DiskSystem) -> FoundedConsortium:
     """Found the consortium and take it into memory."""
-    rules = Rules((), level=0.0, intervals=1, traffic=0, snapshot_every=0, keep_blocks=0, bad=None, changes=0.0)
-    consortium = Consortium(None, disks, 0, rules)
+    regime = Regime((), level=0.0, intervals=1, traffic=0, snapshot_every=0, keep_blocks=0, bad=None, changes=0.0)
+    consortium = Consortium(None, disks, 0, regime)
     universe, members = consortium.universe, consortium.members
     for member in members:
         member.machine.start()

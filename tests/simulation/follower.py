@@ -41,7 +41,7 @@ EXPECTED = (NodeError, TrustExpired, ForkFound, Malformed, BadSignature, WrongNe
 def vouched_for(consortium: Consortium) -> tuple[Height, Digest] | None:
     """Where trust begins if members do not keep all blocks: somebody vouches for the last header."""
     chain = consortium.chain
-    if consortium.rules.snapshot_every == 0:
+    if consortium.regime.snapshot_every == 0:
         return None
     return chain.height, hash_header(chain.header(chain.height))
 
@@ -60,7 +60,7 @@ class Client:
             self.store,
             consortium,
             machine.randomness(),
-            trust=Trust(period=consortium.rules.period, drift=2 * SECOND, age=AGE, anchor=vouched_for(consortium)),
+            trust=Trust(period=consortium.regime.period, drift=2 * SECOND, age=AGE, anchor=vouched_for(consortium)),
             patience=0.2,
         )
 
@@ -82,7 +82,7 @@ class Follower:
         self.is_fooled = False
         """Whether it believes a header that the honest validators did not sign."""
         self.has_expired = False
-        self._begins_at = consortium.chain.height if consortium.rules.snapshot_every else 1
+        self._begins_at = consortium.chain.height if consortium.regime.snapshot_every else 1
         self._order = order
         self._reached = 0
         self._goal = 0

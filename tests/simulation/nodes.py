@@ -98,7 +98,7 @@ class Node(ServedNode):
     @property
     def is_lying(self) -> bool:
         """Whether its member would have light clients believe what is not so, now."""
-        return self.member.number in self.consortium.rules.liars and not self.consortium.is_calm
+        return self.member.number in self.consortium.regime.liars and not self.consortium.is_calm
 
     def begin_another_story(self) -> None:
         """From now on it shows something else, or for a while what its member has."""

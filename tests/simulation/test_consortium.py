@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from consortium import Consortium, Rules
+from consortium import Consortium, Regime
 from universe import Violation
 
 from edgehold import durable
 from edgehold.engine import replicated, snapshots
+from edgehold.engine.entries import Entries
 from edgehold.engine.execution import Executed
 from edgehold.engine.replicated import Replica
 from edgehold.engine.storage import Storage
@@ -50,6 +51,7 @@ WORTH_TELLING = (
     "snapshots written",
     "snapshots taken over",
     "changed pieces",
+    "forged snapshots",
     "headers believed",
     "stories told to light clients",
     "false answers to light clients",
@@ -93,18 +95,20 @@ def test_a_seed_plays_the_same_consortium_again(consortium_of: Callable[[int], C
 
 # ── planted faults ────────────────────────────────────────────────────────────────────────────────────────────────
 
-QUIET = Rules((), level=1.0, intervals=10, traffic=3, snapshot_every=0, keep_blocks=0, bad=None, changes=0.0)
-NEWCOMERS = replace(QUIET, faults=("lost machines", "changed pieces"), intervals=16, snapshot_every=2, bad=0)
+QUIET = Regime((), level=1.0, intervals=10, traffic=3, snapshot_every=0, keep_blocks=0, bad=None, changes=0.0)
+NEWCOMERS = replace(
+    QUIET, faults=("lost machines", "changed pieces", "forged snapshots"), intervals=16, snapshot_every=2, bad=0
+)
 ONE_LIAR = replace(QUIET, liars=(0,), clients=((0, 1),))
 UNSIGNED = ("honest validators did not sign", "a fork where at most a third lied")
 TWO_LIARS = replace(QUIET, liars=(0, 1), clients=((0, 2), (1, 3)), faults=("kills",), intervals=16)
 
 
-def is_found(consortium_of: Callable[..., Consortium], *words: str, rules: Rules | None = None) -> bool:
+def is_found(consortium_of: Callable[..., Consortium], *words: str, regime: Regime | None = None) -> bool:
     """Whether one of these words is said of the first history in which anything is found."""
     for seed in range(100):
         try:
-            consortium_of(seed, rules).play()
+            consortium_of(seed, regime).play()
         except Violation as violation:
             return any(one in str(violation) for one in words)
     return False
@@ -140,7 +144,7 @@ def test_a_commit_of_only_a_part_is_found(
                 append(self.last)
 
     monkeypatch.setattr(Replica, "commit", commit_twice)
-    assert is_found(consortium_of, "does not start")
+    assert is_found(consortium_of, "does not start", "InvalidBlock")
 
 
 def test_an_answer_that_is_forgotten_is_found(
@@ -172,7 +176,7 @@ def test_answers_that_a_snapshot_leaves_out_are_found(
         return (piece for piece in pieces(self) if not isinstance(piece, AnswersPiece))
 
     monkeypatch.setattr(snapshots.SnapshotWriter, "_pieces", without_answers)
-    assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait", rules=NEWCOMERS)
+    assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait", regime=NEWCOMERS)
 
 
 def test_a_replica_that_votes_for_anything_is_found(
@@ -203,14 +207,31 @@ def test_a_changed_piece_that_is_taken_in_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "piece_digest", lambda piece: bytes(32))
-    assert is_found(consortium_of, "a changed piece", rules=NEWCOMERS)
+    assert is_found(consortium_of, "a changed piece", regime=NEWCOMERS)
+
+
+def test_a_snapshot_whose_root_nobody_looks_at_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = snapshots.Restoration.finish
+
+    def finish_anyhow(self: snapshots.Restoration) -> Path:
+        self._root = Entries(self._storage).root
+        with self._storage.transaction():
+            self._storage.database.execute(
+                "UPDATE passed SET root = ? WHERE height = (SELECT max(height) FROM passed)", (self._root,)
+            )
+        return finish(self)
+
+    monkeypatch.setattr(snapshots.Restoration, "finish", finish_anyhow)
+    assert is_found(consortium_of, "takes over a forged snapshot", regime=NEWCOMERS)
 
 
 def test_a_light_client_that_skips_the_trusted_third_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(light, "_check_overlap", lambda place, trusted, block: None)
-    assert is_found(consortium_of, *UNSIGNED, rules=ONE_LIAR)
+    assert is_found(consortium_of, *UNSIGNED, regime=ONE_LIAR)
 
 
 def test_a_light_client_that_counts_no_votes_is_found(
@@ -227,14 +248,14 @@ def test_a_light_client_that_counts_no_votes_is_found(
             raise
 
     monkeypatch.setattr(light, "verify_header", verify_few)
-    assert is_found(consortium_of, *UNSIGNED, rules=ONE_LIAR)
+    assert is_found(consortium_of, *UNSIGNED, regime=ONE_LIAR)
 
 
 def test_a_light_client_that_asks_no_witness_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LightClient, "_compare", lambda self, node, way: None)
-    assert is_found(consortium_of, "reports no fork, and could ask", rules=TWO_LIARS)
+    assert is_found(consortium_of, "reports no fork, and could ask", regime=TWO_LIARS)
 
 
 def test_a_fork_that_is_kept_beside_the_store_only_is_found(
@@ -244,7 +265,7 @@ def test_a_fork_that_is_kept_beside_the_store_only_is_found(
         self.fork = lambda: fork  # type: ignore[method-assign]
 
     monkeypatch.setattr(TrustStore, "add_fork", add_fork)
-    assert is_found(consortium_of, "forgot the proof of a fork", rules=TWO_LIARS)
+    assert is_found(consortium_of, "forgot the proof of a fork", regime=TWO_LIARS)
 
 
 def test_trust_that_is_not_durable_is_found(
@@ -258,7 +279,7 @@ def test_a_light_client_that_believes_values_without_proof_is_found(
     consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_ledger, "_shows", lambda signed, key, answer: True)
-    assert is_found(consortium_of, "a wrong value", rules=ONE_LIAR)
+    assert is_found(consortium_of, "a wrong value", regime=ONE_LIAR)
 
 
 def test_a_light_client_that_believes_blocks_without_proof_is_found(
@@ -269,4 +290,4 @@ def test_a_light_client_that_believes_blocks_without_proof_is_found(
         return list(zip(node.block(header.height)[1], receipts, strict=False))
 
     monkeypatch.setattr(remote_ledger, "_fetched", fetched)
-    assert is_found(consortium_of, "other transactions", "another receipt", rules=ONE_LIAR)
+    assert is_found(consortium_of, "other transactions", "another receipt", regime=ONE_LIAR)
