@@ -19,7 +19,7 @@ BENCHES = {
     "aggregation": "report verification beside the crate alone, whole reports at both aggregators",
     "consortium": "four validators beside CometBFT's own kvstore, and the light client",
     "newcomer": "a fresh node, from a snapshot of a million entries and by a million transactions",
-    "map": "the Merkle map at ten million keys (needs 8 GB of disk), and a bucket into which keys were ground",
+    "map": "the Merkle map at ten million keys (needs 5 GB of disk), and a bucket into which keys were ground",
     "demo": "one hub's part, and the demo at 400 and 2,000 hubs",
 }
 
