@@ -149,7 +149,7 @@ class Consortium:
         self.nodes = [Node(self, member) for member in self.members]
         self.followers = [self._follower(number, order) for number, order in enumerate(self.regime.clients)]
         self._hold(disks)
-        self._start = GENESIS.time + (1010 if founded else 1000) * 10**9
+        self._start = chain.header(chain.height).time if founded else GENESIS.time + 1000 * 10**9
         self.weigh()
         self.universe.note("regime", self.regime)
 

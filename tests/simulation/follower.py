@@ -31,7 +31,7 @@ from edgehold.wire.ids import Digest, Height
 if TYPE_CHECKING:
     from consortium import Consortium
 
-AGE = 20 * SECOND
+AGE = 6 * SECOND
 """Nanoseconds; who shows no younger header is stale."""
 
 EXPECTED = (NodeError, TrustExpired, ForkFound, Malformed, BadSignature, WrongNetwork)
@@ -132,6 +132,10 @@ class Follower:
                 digest = hash_header(last.signed.header).hex()
                 self.consortium.universe.note(self.machine.name, "trusts header", last.height, digest)
                 self._believes(last.signed, witnesses)
+                if before and before.signed.header.time + self.consortium.regime.period <= self.consortium.now():
+                    raise Violation(
+                        f"{self.machine.name} goes on from header {before.height}, which is too old for that"
+                    )
 
     # ── what it asks ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,6 +143,8 @@ class Follower:
         block = self._client.ledger.light.newest()
         if block.height < self.highest:
             raise Violation(f"{self.machine.name} goes back from height {self.highest} to {block.height}")
+        if block.signed.header.time + AGE < self.consortium.now():
+            raise Violation(f"{self.machine.name} takes the old header {block.height} for the newest")
         self.highest = block.height
         self._reached = block.height
 

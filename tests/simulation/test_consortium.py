@@ -19,6 +19,7 @@ from edgehold.engine import replicated, snapshots
 from edgehold.engine.entries import Entries
 from edgehold.engine.execution import Executed
 from edgehold.engine.replicated import Replica
+from edgehold.engine.signed import SignedTransactions
 from edgehold.engine.storage import Storage
 from edgehold.errors import BadHeader
 from edgehold.remote import ledger as remote_ledger
@@ -30,7 +31,7 @@ from edgehold.verify import light
 from edgehold.verify.header import verify_header
 from edgehold.wire.codec import decode
 from edgehold.wire.header import Header, SignedHeader
-from edgehold.wire.light import Fork
+from edgehold.wire.light import Fork, LightBlock
 from edgehold.wire.snapshot import AnswersPiece, Piece
 from edgehold.wire.tx import Receipt
 
@@ -100,6 +101,7 @@ NEWCOMERS = replace(
     QUIET, faults=("lost machines", "changed pieces", "forged snapshots"), intervals=16, snapshot_every=2, bad=0
 )
 ONE_LIAR = replace(QUIET, liars=(0,), clients=((0, 1),))
+PATIENT = replace(ONE_LIAR, faults=("cuts", "kills"), intervals=40, period=4 * 10**9, snapshot_every=2)
 UNSIGNED = ("honest validators did not sign", "a fork where at most a third lied")
 TWO_LIARS = replace(QUIET, liars=(0, 1), clients=((0, 2), (1, 3)), faults=("kills",), intervals=16)
 
@@ -157,6 +159,14 @@ def test_an_answer_that_is_forgotten_is_found(
 
     monkeypatch.setattr(Storage, "remember", remember_most)
     assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait")
+
+
+def test_a_signature_that_is_kept_too_long_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was verified is not looked for among the answers."""
+    monkeypatch.setattr(SignedTransactions, "forget", lambda self, envelope: None)
+    assert is_found(consortium_of, "it comes a second time", "lets in", "lets wait", "does not belong")
 
 
 def test_an_answer_that_is_forgotten_too_early_is_found(
@@ -249,6 +259,31 @@ def test_a_light_client_that_counts_no_votes_is_found(
 
     monkeypatch.setattr(light, "verify_header", verify_few)
     assert is_found(consortium_of, *UNSIGNED, regime=ONE_LIAR)
+
+
+def test_a_light_client_that_trusts_for_ever_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_step = light.verify_step
+
+    def verify_any_time(trusted: LightBlock, block: LightBlock, terms: light.Terms, **others: Any) -> Header:
+        return verify_step(trusted, block, replace(terms, period=light.FOREVER), **others)
+
+    monkeypatch.setattr(light, "verify_step", verify_any_time)
+    assert is_found(consortium_of, "which is too old for that", regime=PATIENT)
+
+
+def test_a_light_client_that_takes_old_headers_for_new_is_found(
+    consortium_of: Callable[[int], Consortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance = LightClient._advance
+
+    def advance_slowly(self: LightClient, node: Node) -> LightBlock:
+        self._trust = replace(self._trust, age=light.FOREVER)
+        return advance(self, node)
+
+    monkeypatch.setattr(LightClient, "_advance", advance_slowly)
+    assert is_found(consortium_of, "for the newest", regime=replace(PATIENT, period=10**18))
 
 
 def test_a_light_client_that_asks_no_witness_is_found(
