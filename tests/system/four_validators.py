@@ -139,7 +139,7 @@ class Validator:
         return time.monotonic() - begun
 
     def log(self) -> str:
-        return (self.home.folder / "log").read_text()
+        return (self.home.folder / "log").read_text(errors="replace")
 
     def _spawn(self, command: Sequence[str], more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **more}

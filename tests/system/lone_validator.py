@@ -36,8 +36,8 @@ ACCOUNTS = [account_id(Role.ORGANISATION, key.public) for key in KEYS]
 BLOCKS = 12
 """So many are made, with transactions in most."""
 
-TABLES = {"passed": "height", "answer": "epoch, envelope", "state": "key_hash", "meta": "name"}
-"""All of the state, and in which order it is read."""
+TABLES = {"passed": "height", "answer": "epoch, envelope", "state": "key_hash"}
+"""The tables of a state, and in which order they are read."""
 
 
 @dataclass(frozen=True)
