@@ -21,6 +21,7 @@ from universe import SECOND, Violation
 from edgehold.crypto.names import network_id
 from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.snapshots import manifest_digest, piece_digest
+from edgehold.server.abci.frames import frame
 from edgehold.server.abci.messages import types_pb2 as abci
 from edgehold.verify.header import SECOND as NANOSECONDS
 from edgehold.verify.header import hash_header, order_validators
@@ -87,6 +88,11 @@ def finalize_block(chain: SignedChain, height: int) -> abci.RequestFinalizeBlock
     return request
 
 
+def size_in_block(transactions: Sequence[bytes]) -> int:
+    """Bytes that transactions take up in a block: each with its length and a byte that names the field."""
+    return sum(1 + len(frame(one)) for one in transactions)
+
+
 def outcome_of(response: abci.ResponseFinalizeBlock) -> Outcome:
     """What an application said of a block."""
     return Outcome(
@@ -147,7 +153,7 @@ class Consensus:
             if not self._is_present(proposer, height):
                 continue
             proposal = self._proposal(proposer, height)
-            if proposal is None or sum(len(one) + 4 for one in proposal) > ROOM:
+            if proposal is None or size_in_block(proposal) > ROOM:
                 continue
             yes = self._votes(proposer, height, proposal)
             if self._suffices(yes, powers):
@@ -170,7 +176,7 @@ class Consensus:
             return None
         chosen = list(prepared.txs)
         objection = self.book.objection(height, chosen)
-        if objection is not None or sum(len(one) + 2 for one in chosen) > ROOM:
+        if objection is not None or size_in_block(chosen) > ROOM:
             raise Violation(f"{proposer.name} would propose what does not belong into block {height}: {objection}")
         if not self.consortium.is_bad(proposer):
             return chosen
