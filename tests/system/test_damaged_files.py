@@ -21,7 +21,7 @@ from edgehold.demo.seeded import SeededRandomness
 from edgehold.durable import Database
 from edgehold.engine.replicated import FILE, SNAPSHOTS, Replica
 from edgehold.engine.snapshots import MANIFEST
-from edgehold.errors import BadSnapshot, EdgeholdError, StateMismatch
+from edgehold.errors import BadSnapshot, BrokenLog, EdgeholdError, StateMismatch
 from edgehold.server.home import Home
 from edgehold.server.pair import CONSENSUS_FAILED
 from edgehold.server.replay import kept_blocks, snapshots_of, take_snapshot, verify_home
@@ -73,6 +73,14 @@ def test_what_the_root_does_not_cover_is_compared_with_the_blocks(kept: Kept, co
     database.close()
     with pytest.raises(StateMismatch, match="is remembered"):
         verify_home(copy, lambda height, top: None)
+
+
+def test_a_damaged_name_in_the_schema_is_noticed_when_the_state_is_opened(kept: Kept, copy: Home) -> None:
+    database = Database(copy.replica / FILE, "PRAGMA writable_schema = 1")
+    database.execute("UPDATE sqlite_schema SET sql = replace(sql, 'receipt', 'receipu') WHERE name = 'answer'")
+    database.close()
+    with pytest.raises(BrokenLog, match="no such column"):
+        Replica(copy.replica, kept.genesis, DICE)
 
 
 def test_what_nobody_touched_is_verified(kept: Kept, copy: Home) -> None:

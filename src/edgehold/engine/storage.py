@@ -48,6 +48,9 @@ CREATE TABLE IF NOT EXISTS answer (
 ) WITHOUT ROWID, STRICT;
 """
 
+_EVERY_COLUMN = "SELECT epoch, envelope, height, place, receipt FROM answer LIMIT 0"
+"""Of the table that is not read at the start: a damaged name in the schema is found then, not by the first receipt."""
+
 _EPOCHS = """
 WITH RECURSIVE each(epoch) AS (
     SELECT max(epoch) FROM answer
@@ -74,9 +77,10 @@ class Storage:
                     self._identify(network, form)
                 if (found := self._db.pragma("quick_check")) != "ok":
                     raise BrokenLog(f"{path} is damaged: {found}")
+                self._db.execute(_EVERY_COLUMN)
         except (apsw.BusyError, apsw.LockedError) as error:
             raise LedgerBusy(f"{path} is kept by another process") from error
-        except apsw.CorruptError as error:
+        except (apsw.CorruptError, apsw.SQLError) as error:
             raise BrokenLog(f"{path} is damaged: {error}") from error
         except apsw.Error as error:
             raise WrongLedger(f"{path} cannot be used as a ledger: {error}") from error
