@@ -105,8 +105,8 @@ def draw_regime(dice: Random) -> Regime:
         clients=tuple(
             tuple(dice.sample(range(MEMBERS), dice.choice((2, 3)))) for _ in range(dice.choice((0, 1, 1, 2)))
         ),
-        liars=tuple(dice.sample(range(MEMBERS), dice.choice((0, 1, 1, 1, 2, 2, 3)))),
-        period=20 * 10**9 if dice.random() < 0.1 else 10**18,
+        liars=tuple(dice.sample(range(MEMBERS), dice.choice((0, 1, 1, 1, 1, 2, 2, 3)))),
+        period=6 * 10**9 if dice.random() < 0.15 else 10**18,
     )
 
 
