@@ -41,6 +41,9 @@ CAMPAIGNS = {
     "mutants": ("tests/mutants", "Mutants and mixes", 5),
     "privacy": ("tests/privacy", "Privacy", 5),
     "consortium": ("tests/system/test_consortium_faults.py", "Validators that die, are cut off or lie", 1),
+    "clocks": ("tests/system/test_consortium_clocks.py", "Validators whose clocks are wrong", 1),
+    "damage": ("tests/system/test_damaged_files.py", "Bytes changed in what a node keeps", 10),
+    "soak": ("tests/system/test_soak.py", "A quarter of an hour under load and kills", 1),
     "scenarios": ("tests/scenarios", "Scenarios with all their seeds", 1),
 }
 """Where tests with campaigns are, their headings, and into how many slices they are cut."""
