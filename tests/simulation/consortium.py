@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import apsw
 from consensus import Consensus, Outcome
 from disk import Disk, DiskSystem
 from files import AROUND, READERS
@@ -400,8 +401,12 @@ class Consortium:
         self.universe.after(self.universe.dice.randrange(SECOND // 10, 3 * SECOND), machine.start)
 
     def _fails(self, machine: Machine, error: Exception) -> None:
-        """A process that cannot go on ends; only a disk may be the reason."""
-        if not isinstance(error, StorageFailed) or not (machine.is_full or machine.is_broken):
+        """A process that cannot go on ends; only a disk may be the reason.
+
+        What a write fails with while SQLite closes a database, SQLite keeps to itself; a file system in Python does not.
+        """
+        is_of_disk = isinstance(error, StorageFailed | apsw.FullError | apsw.IOError)
+        if not is_of_disk or not (machine.is_full or machine.is_broken):
             raise Violation(f"{machine.name} fails: {error!r}") from error
         machine.power = False
         machine._die()
