@@ -62,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
-    config.addinivalue_line("markers", "on_validators: a scenario that is played on a ledger of four also without --long")
+    config.addinivalue_line(
+        "markers", "on_validators: a scenario that is played on a ledger of four also without --long"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
