@@ -229,6 +229,22 @@ class FourValidators:
         wait_for(lambda: all(self.validators[place].height() >= goal for place in among), f"height {goal}", PATIENCE)
         return time.monotonic() - begun
 
+    def halve_and_reunite(self, seconds: float) -> float:
+        """Two halves stand still for so long; a transaction that one took is answered once they are one again.
+
+        Returns the seconds from the reunion to a block, at most `RECOVERY`.
+        """
+        self.relay.cut((0, 1), (2, 3))
+        signed, envelope = self.load.transfer(self.top())
+        assert self.validators[0].node.broadcast(signed).code == 0
+        self.stand_still(seconds)
+        assert not self.load.is_answered(0, envelope)
+        self.relay.heal()
+        reunion = self.wait_for_blocks(1)
+        assert reunion <= RECOVERY
+        wait_for(lambda: self.load.is_answered(COUNT - 1, envelope), "the receipt on the other side", RECOVERY)
+        return reunion
+
     # ── as the bench's observer sees a network ────────────────────────────────────────────────────────────────────
 
     @property

@@ -89,16 +89,7 @@ def test_two_of_four_are_down_and_nobody_goes_on(network: FourValidators, figure
 
 
 def test_two_halves_that_do_not_reach_each_other_stand_still(network: FourValidators, figures: Figures) -> None:
-    network.relay.cut((0, 1), (2, 3))
-    signed, envelope = network.load.transfer(network.top())
-    assert network.validators[0].node.broadcast(signed).code == 0
-    network.stand_still(3)
-    assert not network.load.is_answered(0, envelope)
-    network.relay.heal()
-    seconds = network.wait_for_blocks(1)
-    figures.most("halves of a network: from their reunion to a block, s", seconds)
-    assert seconds <= RECOVERY
-    eventually(lambda: network.load.is_answered(3, envelope), "the receipt on the other side")
+    figures.most("halves of a network: from their reunion to a block, s", network.halve_and_reunite(3))
     network.check()
 
 

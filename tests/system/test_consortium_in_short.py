@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from four_validators import COUNT, RECOVERY, FourValidators, eventually
+from four_validators import COUNT, FourValidators
 
 if TYPE_CHECKING:
     from conftest import Figures
@@ -26,16 +26,7 @@ def test_one_down_two_halves_and_long_ways_leave_one_state(tmp_path: Path, figur
         victim.start()
         victim.catch_up(network)
 
-        network.relay.cut((0, 1), (2, 3))
-        signed, envelope = network.load.transfer(network.top())
-        assert network.validators[0].node.broadcast(signed).code == 0
-        network.stand_still(2)
-        assert not network.load.is_answered(0, envelope)
-        network.relay.heal()
-        reunion = network.wait_for_blocks(1)
-        figures.most("in short, two halves: from their reunion to a block, s", reunion)
-        assert reunion <= RECOVERY
-        eventually(lambda: network.load.is_answered(LAST, envelope), "the receipt on the other side")
+        figures.most("in short, two halves: from their reunion to a block, s", network.halve_and_reunite(2))
 
         network.relay.delay(0.05, 0.01)
         figures.most("in short, 50 ± 10 ms each way: a transaction until its receipt, s", network.load.pay(LAST))
