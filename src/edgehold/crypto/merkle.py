@@ -217,7 +217,7 @@ class MerkleMap:
         for _, lines in groupby(table.all_lines(), key=lambda line: bucket_of(line) // AT_ONCE):
             self._tree.apply(self._tree.stage(list(lines), [], []))
         self._tree.keep(kept)
-        self._past: deque[Staged] = deque(maxlen=kept)
+        self._past: deque[tuple[frozenset[int], list[MapEntry]]] = deque(maxlen=kept)
 
     @property
     def root(self) -> Digest:
@@ -243,7 +243,7 @@ class MerkleMap:
         self._table.put(staged.entries)
         self._table.delete(staged.removed)
         self._tree.apply(staged.nodes)
-        self._past.appendleft(staged)
+        self._past.appendleft((staged.touched, staged.before))
 
     def prove(self, key: bytes, back: int = 0) -> MapProof:
         """Show what the map holds for a key, or that it holds nothing; or what it held `back` updates ago."""
@@ -255,8 +255,9 @@ class MerkleMap:
     def _bucket(self, number: int, back: int) -> list[MapEntry]:
         """A bucket as it was so many updates ago: of the updates since then the earliest that touched it knows."""
         for place in range(back - 1, -1, -1):
-            if number in self._past[place].touched:
-                return [line for line in self._past[place].before if bucket_of(line) == number]
+            touched, before = self._past[place]
+            if number in touched:
+                return [line for line in before if bucket_of(line) == number]
         return list(self._table.lines([number]))
 
 
