@@ -329,7 +329,8 @@ def go_on(folder: Path, words: list[str]) -> Iterator[str]:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not is_founded(folder):
-        expected = NotFounded if (folder / "ledger" / "ledger.sqlite").exists() else NotANetwork
+        is_network = all((folder / name).exists() for name in ("world.json", "ledger/ledger.sqlite"))
+        expected = NotFounded if is_network else NotANetwork
         yield from refusal_faults(call("order", *words, "--dir", folder), expected)
         yield from refusal_faults(call("demo", "--hubs", "6", "--dir", folder), FolderInUse)
         return
