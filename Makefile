@@ -18,10 +18,10 @@ cometbft: setup ## CometBFT and its abci-cli, built from the pinned source (a mi
 
 test: setup cometbft  ## all tests (at most 10 minutes), with the coverage floors
 	@$(RUN) coverage erase
-	@$(RUN) pytest -n 3 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow and not campaign"
+	@$(RUN) pytest -n 3 --dist worksteal --cov=edgehold --cov-branch --cov-report= -m "not slow and not untraced"
 	@$(RUN) tools.coverage_floors
-	@echo "a part of the campaigns' cases, as fast as they run; all of them are in \`make long\`"
-	@$(RUN) pytest -n 2 --dist worksteal -m "campaign and not slow"
+	@echo "a part of the campaigns' cases, and whatever else the tracer would only slow; all cases are in \`make long\`"
+	@$(RUN) pytest -n 3 --dist worksteal -m "untraced and not slow"
 
 check: setup ## format, lint, types, floors, Rust
 	@.venv/bin/ruff format --check src tests tools

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
+"""Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""
+
 COMBINE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "most": max, "least": min}
 
 
@@ -80,7 +83,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("numbers", shards, ids=[f"{numbers.start}-{numbers.stop - 1}" for numbers in shards])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in UNTRACED or item.get_closest_marker("campaign") is not None:
+            item.add_marker(pytest.mark.untraced)
     if slice_of(config)[0] > 1:
         items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
 

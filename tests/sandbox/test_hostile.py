@@ -34,6 +34,8 @@ from edgehold.wire.program import RunLimits
 if TYPE_CHECKING:
     from conftest import Figures
 
+pytestmark = pytest.mark.untraced
+
 ALL = (*PROGRAMS, *BOMBS, *TRICKS)
 
 PROBE = "import json, random\ndef main(person): return [len(person.events), random.random(), json.dumps([])]"
