@@ -9,7 +9,9 @@
 mod blind;
 mod ed25519;
 mod merkle;
+mod mix;
 mod noise;
+mod record;
 mod vdaf;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -58,6 +60,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<blind::BlindSigner>()?;
     module.add_class::<merkle::MerkleTree>()?;
     module.add_class::<merkle::StagedNodes>()?;
+    module.add_class::<mix::MixWriter>()?;
+    module.add_class::<mix::MixReader>()?;
+    module.add_class::<record::RecordBase>()?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;

@@ -1,4 +1,4 @@
-"""What the Rust module offers; only `vdaf` and `crypto` use it. An error is a `ValueError` with the reason as text.
+"""What the Rust module offers; only `vdaf`, `crypto` and `codecs` use it. An error is a `ValueError` with the reason as text.
 
 Inside a batch a `str` in the place of a result is the reason why that item has none. No function draws randomness: a
 seed, an entropy or random bytes are arguments. Long calls release the interpreter's lock; batches use all cores unless
@@ -26,6 +26,43 @@ class MerkleTree:
     def stage(self, put: Sequence[bytes], removed: Sequence[bytes], present: Sequence[bytes]) -> StagedNodes: ...
     def apply(self, staged: StagedNodes) -> None: ...
     def siblings(self, number: int, back: int = 0) -> list[bytes]: ...
+
+@final
+class MixWriter:
+    def __new__(cls) -> MixWriter: ...
+    def put(
+        self,
+        column: bytes,
+        contexts: str,
+        *,
+        bits: int = 8,
+        known: Sequence[bytes] = (),
+        primed: int = 0,
+        matching: int = 0,
+        limit: int = 255,
+    ) -> None: ...
+    def finish(self) -> bytes: ...
+
+@final
+class MixReader:
+    def __new__(cls, data: bytes) -> MixReader: ...
+    def take(
+        self,
+        count: int,
+        contexts: str,
+        *,
+        bits: int = 8,
+        known: Sequence[bytes] = (),
+        primer: bytes = b"",
+        matching: int = 0,
+        limit: int = 255,
+    ) -> bytes: ...
+
+@final
+class RecordBase:
+    def __new__(cls, documents: Sequence[bytes]) -> RecordBase: ...
+    def encode(self, document: bytes) -> bytes | None: ...
+    def decode(self, encoded: bytes, limit: int) -> bytes: ...
 
 @final
 class Prio3:

@@ -25,6 +25,7 @@ from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.record import RECORD_BASE, shipped_record_codec
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -160,6 +161,26 @@ def packed_record(folder: Path) -> Reader:
         require(len(codec.decode(packed, most)) <= most, "more bytes than were allowed")
 
     return Reader(read, [codec.encode(one) for one in (b"", bundle("ada"), *resources()[:6])])
+
+
+def sparse_record(folder: Path) -> Reader:
+    """A record as the codec of JSON keeps it; a few bytes may stand for many, up to the limit."""
+    codec, most = shipped_record_codec(RECORD_BASE), 1 << 15
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in (b"{}", bundle("ada"), *resources()[:6])])
+
+
+def record_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of JSON is given; encoding takes its time, so that there are no bombs."""
+    codec = shipped_record_codec(RECORD_BASE)
+
+    def read(text: bytes) -> None:
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, [bundle("ada"), *resources()[:6]])
 
 
 def packed_table(folder: Path) -> Reader:
@@ -332,6 +353,8 @@ TARGETS: dict[str, Target] = {
     "FHIR file": Target(file_of_records, (IntakeError,), BY_TOKENS, LINES + PACKED_RECORDS),
     "FHIR patient": Target(patient, (NotFhir,), BY_TOKENS, JSON + BUNDLED),
     "packed record": Target(packed_record, (CannotDecode,), BY_BYTES, ZSTD + LARGE),
+    "sparse record": Target(sparse_record, (CannotDecode,), BY_BYTES),
+    "record to keep": Target(record_to_keep, (CannotDecode,), BY_TOKENS),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),

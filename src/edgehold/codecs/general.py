@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import zstandard
 
@@ -19,6 +19,7 @@ from edgehold.wire.ids import Digest
 DICTIONARIES = Path(__file__).parent.parent / "shipped" / "dictionaries"
 SHIPPED_BASE = Digest(bytes.fromhex("7c6017683cda37c580250ccc594f9100ec9c603ffcac5c4a6a15a64391aaed2c"))
 """The dictionary that new records are encoded against."""
+ZSTD: Final = tagged_hash("codec", b"zstd/1")
 LEVEL = 12
 MAX_WINDOW = 1 << 27
 """Bytes; what a decoder may be made to hold."""
@@ -33,7 +34,8 @@ class Codec(Protocol):
     """Names the public base that is the same for everybody, if there is one."""
 
     def encode(self, data: bytes) -> bytes:
-        """Fewer bytes, which were decoded once and compared before they are returned."""
+        """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if this
+        codec has none for them."""
         ...
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
@@ -47,7 +49,7 @@ class Zstd:
 
     def __init__(self, dictionary: bytes = b"") -> None:
         self.base = dictionary_digest(dictionary) if dictionary else None
-        self.name = tagged_hash("codec", b"zstd/1")
+        self.name = ZSTD
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         if self._dictionary is not None:
             self._dictionary.precompute_compress(level=LEVEL)

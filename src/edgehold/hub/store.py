@@ -24,8 +24,9 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
 from edgehold.codecs.events import SCHEMA, encode_table
-from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.general import shipped_codec
 from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
 from edgehold.durable import Database, remove_database, require_files, storage_failures
@@ -214,6 +215,7 @@ class Store:
             object_id = ObjectId(randomness.draw(16))
             key = randomness.draw(32)
             first, last = years or (None, None)
+            codec, encoded = encode_smallest(original, codecs_for(kind))
             record = ObjectRecord(
                 name=name,
                 descriptor=DatasetDescriptor(
@@ -221,8 +223,8 @@ class Store:
                     kind=kind,
                     first_year=first,
                     last_year=last,
-                    codec=shipped_codec(SHIPPED_BASE).name,
-                    base=SHIPPED_BASE,
+                    codec=codec.name,
+                    base=codec.base,
                     policy=policy,
                     previous=previous,
                     signature=None if signature is None else signature_digest(signature),
@@ -230,7 +232,7 @@ class Store:
                 salt=Salt(randomness.draw(32)),
                 commitment=record_commitment(original),
                 received=len(original),
-                blobs=self._put_blobs(object_id, key, shipped_codec(SHIPPED_BASE).encode(original)),
+                blobs=self._put_blobs(object_id, key, encoded),
             )
             self._execute(
                 "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
@@ -280,7 +282,7 @@ class Store:
         encoded = b"".join(
             self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in enumerate(record.blobs)
         )
-        original = shipped_codec(record.descriptor.base).decode(encoded, record.received)
+        original = codec_named(record.descriptor.codec, record.descriptor.base).decode(encoded, record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original

@@ -1,0 +1,1301 @@
+//! A document told to a coder, member by member, and what both sides know of it at each moment.
+
+use std::collections::HashMap;
+
+use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNITS};
+use super::spelling::*;
+use super::texts::{h, Id, Map, Texts};
+use super::TOO_LARGE;
+use crate::mix::{hash, number, plain, Coder, Model};
+use crate::Outcome;
+
+/// How a leaf is told that nobody expected.
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    Uuid,
+    Moment,
+    Seen,
+    Text,
+    Base64,
+}
+
+const CLASSES: [Class; 5] = [
+    Class::Uuid,
+    Class::Moment,
+    Class::Seen,
+    Class::Text,
+    Class::Base64,
+];
+const EXPECTATIONS: usize = 5;
+const UNEXPECTED: u32 = 7;
+const MOST_SEEN: usize = 64;
+const END: u8 = 0;
+/// Where an identifier stands in its template; like `END` it occurs in no text.
+const HOLE: u8 = 1;
+
+#[derive(Clone, Copy, Default)]
+struct Expectation {
+    text: Id,
+    held: u8,
+}
+
+#[derive(Clone)]
+struct Shape {
+    members: Vec<(Id, Kind)>,
+    hash: u64,
+}
+
+/// A model for each kind of thing that is told.
+struct Models {
+    shape: Model,
+    length: Model,
+    kind: Model,
+    outcome: Model,
+    class: Model,
+    seen: Model,
+    key: Model,
+    template: Model,
+    uuid: Model,
+    distance: Model,
+    nibble: Model,
+    near: Model,
+    delta: Model,
+    fraction: Model,
+    letter: Model,
+    run: Model,
+    count: Model,
+}
+
+impl Models {
+    fn all(&mut self) -> [&mut Model; 17] {
+        [
+            &mut self.shape,
+            &mut self.length,
+            &mut self.kind,
+            &mut self.outcome,
+            &mut self.class,
+            &mut self.seen,
+            &mut self.key,
+            &mut self.template,
+            &mut self.uuid,
+            &mut self.distance,
+            &mut self.nibble,
+            &mut self.near,
+            &mut self.delta,
+            &mut self.fraction,
+            &mut self.letter,
+            &mut self.run,
+            &mut self.count,
+        ]
+    }
+
+    fn fresh(&self) -> Self {
+        Models {
+            shape: self.shape.fresh(),
+            length: self.length.fresh(),
+            kind: self.kind.fresh(),
+            outcome: self.outcome.fresh(),
+            class: self.class.fresh(),
+            seen: self.seen.fresh(),
+            key: self.key.fresh(),
+            template: self.template.fresh(),
+            uuid: self.uuid.fresh(),
+            distance: self.distance.fresh(),
+            nibble: self.nibble.fresh(),
+            near: self.near.fresh(),
+            delta: self.delta.fresh(),
+            fraction: self.fraction.fresh(),
+            letter: self.letter.fresh(),
+            run: self.run.fresh(),
+            count: self.count.fresh(),
+        }
+    }
+}
+
+/// All that writer and reader know at one moment.
+pub(super) struct Known {
+    pub(super) texts: Texts,
+    shapes: Vec<Shape>,
+    shape_ids: Map<u32>,
+    keys: Vec<Id>,
+    key_ids: Map<u32>,
+    models: Models,
+    expected: Map<Expectation>,
+    last_shape: Map<(u64, u64)>,
+    last_length: Map<u64>,
+    last_outcome: Map<u64>,
+    seen: Map<Vec<Id>>,
+    uuids: Vec<(u128, u64)>,
+    uuid_ids: HashMap<u128, u32>,
+    uuid_at: Map<u32>,
+    newest: Map<u32>,
+    templates: Vec<Id>,
+    template_ids: Map<u32>,
+    template_at: Map<u64>,
+    moment_at: Map<(Moment, u64)>,
+    moment: Moment,
+    fraction: u64,
+    history: Vec<u8>,
+    latest: Vec<u32>,
+    before: [u64; 2],
+    outcomes: [u64; 2],
+    anchor: u64,
+    topic: u64,
+    resource: u64,
+    resource_type: Id,
+    code: Id,
+}
+
+impl Known {
+    pub(super) fn new() -> Self {
+        let mut texts = Texts::default();
+        texts.intern(b"");
+        let (resource_type, code) = (texts.intern(b"resourceType"), texts.intern(b"code"));
+        Known {
+            texts,
+            shapes: Vec::new(),
+            shape_ids: Map::default(),
+            keys: Vec::new(),
+            key_ids: Map::default(),
+            models: Models {
+                shape: Model::new(6, 14, 255),
+                length: Model::new(5, 12, 255),
+                kind: Model::new(2, 10, 255),
+                outcome: Model::new(8, 15, 127),
+                class: Model::new(3, 12, 127),
+                seen: Model::new(3, 12, 127),
+                key: Model::new(3, 11, 127),
+                template: Model::new(4, 11, 127),
+                uuid: Model::new(5, 13, 127),
+                distance: Model::new(3, 12, 127),
+                nibble: Model::new(2, 9, 255),
+                near: Model::new(3, 10, 127),
+                delta: Model::new(5, 15, 127),
+                fraction: Model::new(3, 11, 127),
+                letter: Model::new(LETTER_CONTEXTS, 16, 40),
+                run: Model::new(2, 8, 127),
+                count: Model::new(2, 9, 127),
+            },
+            expected: Map::default(),
+            last_shape: Map::default(),
+            last_length: Map::default(),
+            last_outcome: Map::default(),
+            seen: Map::default(),
+            uuids: Vec::new(),
+            uuid_ids: HashMap::new(),
+            uuid_at: Map::default(),
+            newest: Map::default(),
+            templates: Vec::new(),
+            template_ids: Map::default(),
+            template_at: Map::default(),
+            moment_at: Map::default(),
+            moment: Moment {
+                day: 0,
+                second: None,
+            },
+            fraction: 0,
+            history: vec![END],
+            latest: vec![0; 1 << 16],
+            before: [0; 2],
+            outcomes: [0; 2],
+            anchor: 0,
+            topic: 0,
+            resource: 0,
+            resource_type,
+            code,
+        }
+    }
+
+    /// Share what is known so far with all that goes on from here, and forget whose identifiers those were.
+    pub(super) fn rest(&mut self) {
+        self.models.all().into_iter().for_each(Model::rest);
+        self.texts.rest();
+        self.shape_ids.rest();
+        self.key_ids.rest();
+        self.expected.rest();
+        self.last_shape.rest();
+        self.last_length.rest();
+        self.last_outcome.rest();
+        self.seen.rest();
+        self.template_ids.rest();
+        self.template_at.rest();
+        self.moment_at.rest();
+        self.uuids.clear();
+        self.uuid_ids.clear();
+        self.uuid_at.clear();
+        self.newest.clear();
+    }
+
+    /// What goes on from where this rested.
+    pub(super) fn fresh(&self) -> Self {
+        Known {
+            texts: self.texts.clone(),
+            shapes: self.shapes.clone(),
+            shape_ids: self.shape_ids.clone(),
+            keys: self.keys.clone(),
+            key_ids: self.key_ids.clone(),
+            models: self.models.fresh(),
+            expected: self.expected.clone(),
+            last_shape: self.last_shape.clone(),
+            last_length: self.last_length.clone(),
+            last_outcome: self.last_outcome.clone(),
+            seen: self.seen.clone(),
+            uuids: self.uuids.clone(),
+            uuid_ids: self.uuid_ids.clone(),
+            uuid_at: self.uuid_at.clone(),
+            newest: self.newest.clone(),
+            templates: self.templates.clone(),
+            template_ids: self.template_ids.clone(),
+            template_at: self.template_at.clone(),
+            moment_at: self.moment_at.clone(),
+            moment: self.moment,
+            fraction: self.fraction,
+            history: self.history.clone(),
+            latest: self.latest.clone(),
+            before: self.before,
+            outcomes: self.outcomes,
+            anchor: self.anchor,
+            topic: self.topic,
+            resource: self.resource,
+            resource_type: self.resource_type,
+            code: self.code,
+        }
+    }
+}
+
+/// The hash of the word that a letter ends or belongs to, and of the one before.
+fn follow_word(word: u64, before: u64, letter: u8) -> (u64, u64) {
+    if letter.is_ascii_alphanumeric() || letter >= 128 {
+        (
+            hash(word, u64::from(letter.to_ascii_lowercase()) + 1),
+            before,
+        )
+    } else if word != 0 {
+        (0, word)
+    } else {
+        (0, before)
+    }
+}
+
+const EXHAUSTED: &str = "the record ends before it is told";
+const LONG: usize = 32;
+const STRIDE: usize = 16;
+/// From so many equal letters on, so many are told at once.
+const LETTER_CONTEXTS: usize = 13;
+const LEAST_MATCH: usize = 5;
+
+/// One pass of a document through a coder.
+pub(super) struct Teller<'a, C: Coder> {
+    pub(super) known: &'a mut Known,
+    pub(super) coder: C,
+    /// Letters that may still be read.
+    pub(super) room: usize,
+    pub(super) depth: usize,
+}
+
+macro_rules! coded {
+    ($self:ident, $model:ident, $how:ident, $value:expr, [$($context:expr),* $(,)?] $(, $bits:expr)?) => {{
+        let model = &mut $self.known.models.$model;
+        let contexts = [$($context),*];
+        for (place, context) in contexts.into_iter().enumerate() {
+            model.hashes[place] = hash(context, place as u64 + 1);
+        }
+        $how(model, &mut $self.coder, $value $(, $bits)?, None)
+    }};
+}
+
+impl<C: Coder> Teller<'_, C> {
+    /// One value; `given` when it is known, and returned when it is not.
+    fn node(
+        &mut self,
+        given: Option<&Node>,
+        kind: Kind,
+        key: Id,
+        path: u64,
+        around: u64,
+    ) -> Outcome<Node> {
+        if self.depth > MOST_DEPTH {
+            return Err("the record is nested deeper than it may be".into());
+        }
+        if given.is_none() {
+            self.room = self.room.checked_sub(1).ok_or(TOO_LARGE)?;
+        }
+        if self.coder.is_exhausted() {
+            return Err(EXHAUSTED.into());
+        }
+        self.depth += 1;
+        let mut node = Node {
+            kind,
+            key,
+            text: 0,
+            children: Vec::new(),
+        };
+        match kind {
+            Kind::Object => self.object(given, &mut node, path, around)?,
+            Kind::Array => self.array(given, &mut node, path, around)?,
+            Kind::String | Kind::Number => {
+                node.text = self.leaf(given.map(|one| one.text), kind, key, path)?
+            }
+            _ => {}
+        }
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn object(
+        &mut self,
+        given: Option<&Node>,
+        node: &mut Node,
+        path: u64,
+        around: u64,
+    ) -> Outcome<()> {
+        let shape = self.shape(given, path, around)?;
+        let members = self.known.shapes[shape].members.clone();
+        let here = self.known.shapes[shape].hash;
+        let (topic, resource) = (self.known.topic, self.known.resource);
+        let mut path = path;
+        for (number, (key, kind)) in members.into_iter().enumerate() {
+            let inner = h(&[path, self.known.texts.hash(key)]);
+            let child = self.node(
+                given.map(|one| &one.children[number]),
+                kind,
+                key,
+                inner,
+                here,
+            )?;
+            if key == self.known.resource_type && kind == Kind::String {
+                let name = self.known.texts.hash(child.text);
+                path = h(&[1, name]);
+                self.known.topic = 0;
+                self.known.resource = name;
+                if let Some(newest) = self.known.uuids.len().checked_sub(1) {
+                    self.known.uuids[newest].1 = name;
+                    self.known.newest.insert(name, newest as u32);
+                }
+            }
+            if given.is_none() {
+                node.children.push(child);
+            }
+        }
+        if path != 0 && self.known.resource != resource {
+            (self.known.topic, self.known.resource) = (topic, resource);
+        }
+        Ok(())
+    }
+
+    fn shape(&mut self, given: Option<&Node>, path: u64, around: u64) -> Outcome<usize> {
+        let hashed = given.map(|node| {
+            let parts = node
+                .children
+                .iter()
+                .flat_map(|one| [self.known.texts.hash(one.key), one.kind as u64]);
+            parts.fold(7, hash)
+        });
+        let id = hashed.map(|hashed| self.known.shape_ids.get(&hashed).map_or(0, |&id| id + 1));
+        let last = self
+            .known
+            .last_shape
+            .get(&path)
+            .copied()
+            .unwrap_or_default();
+        let told = coded!(
+            self,
+            shape,
+            number,
+            id.unwrap_or(0),
+            [
+                path,
+                h(&[path, last.0]),
+                h(&[path, last.0, last.1]),
+                h(&[path, around]),
+                h(&[path, self.known.before[0]]),
+                h(&[path, self.known.topic, around]),
+            ]
+        );
+        let shape = if told > 0 {
+            told as usize - 1
+        } else {
+            self.new_shape(given, path)?
+        };
+        let found = self
+            .known
+            .shapes
+            .get(shape)
+            .ok_or("a shape that was never told")?;
+        self.known.last_shape.insert(path, (found.hash, last.0));
+        Ok(shape)
+    }
+
+    fn new_shape(&mut self, given: Option<&Node>, path: u64) -> Outcome<usize> {
+        let count = coded!(
+            self,
+            count,
+            number,
+            given.map_or(0, |one| one.children.len() as u32),
+            [path, 1]
+        );
+        if count as usize > self.room {
+            return Err("an object of more members than the record may have letters".into());
+        }
+        let mut members: Vec<(Id, Kind)> = Vec::new();
+        let mut sum = 7;
+        for place in 0..count as usize {
+            let child = given.map(|one| &one.children[place]);
+            let (before, kind_before) = members
+                .last()
+                .map_or((0, 0), |one| (self.known.texts.hash(one.0), one.1 as u64));
+            let id = child.map(|one| {
+                self.known
+                    .key_ids
+                    .get(&self.known.texts.hash(one.key))
+                    .map_or(0, |&id| id + 1)
+            });
+            let told = coded!(
+                self,
+                key,
+                number,
+                id.unwrap_or(0),
+                [before, h(&[before, path]), 2]
+            );
+            let key = if told > 0 {
+                *self
+                    .known
+                    .keys
+                    .get(told as usize - 1)
+                    .ok_or("a name that was never told")?
+            } else {
+                let spelled = self.spell(child.map(|one| one.key), 3, None)?;
+                self.known
+                    .key_ids
+                    .insert(self.known.texts.hash(spelled), self.known.keys.len() as u32);
+                self.known.keys.push(spelled);
+                spelled
+            };
+            let named = self.known.texts.hash(key);
+            let kind = coded!(
+                self,
+                kind,
+                plain,
+                child.map_or(0, |one| one.kind as u32),
+                [named, kind_before],
+                3
+            );
+            members.push((key, *KINDS.get(kind as usize).ok_or("a kind that is none")?));
+            sum = hash(hash(sum, named), u64::from(kind));
+        }
+        self.known
+            .shape_ids
+            .insert(sum, self.known.shapes.len() as u32);
+        self.known.shapes.push(Shape { members, hash: sum });
+        Ok(self.known.shapes.len() - 1)
+    }
+
+    fn array(
+        &mut self,
+        given: Option<&Node>,
+        node: &mut Node,
+        path: u64,
+        around: u64,
+    ) -> Outcome<()> {
+        let last = self.known.last_length.get(&path).copied().unwrap_or(0);
+        let count = coded!(
+            self,
+            length,
+            number,
+            given.map_or(0, |one| one.children.len() as u32),
+            [
+                path,
+                h(&[path, last]),
+                h(&[path, around]),
+                h(&[path, self.known.topic]),
+                h(&[path, self.known.before[0]]),
+            ]
+        );
+        if count as usize > self.room {
+            return Err("a list of more elements than the record may have letters".into());
+        }
+        self.known.last_length.insert(path, u64::from(count));
+        let mut before = 0;
+        for place in 0..count as usize {
+            let child = given.map(|one| &one.children[place]);
+            let kind = coded!(
+                self,
+                kind,
+                plain,
+                child.map_or(0, |one| one.kind as u32),
+                [h(&[path, before]), h(&[4, before])],
+                3
+            );
+            before = u64::from(kind) + 1;
+            let kind = *KINDS.get(kind as usize).ok_or("a kind that is none")?;
+            let child = self.node(child, kind, 0, path, h(&[around, 5, place.min(3) as u64]))?;
+            if given.is_none() {
+                node.children.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, given: Option<Id>, kind: Kind, key: Id, path: u64) -> Outcome<Id> {
+        let known = &mut *self.known;
+        let [before, further] = known.before;
+        let keys = [
+            h(&[path, 1, before, further]),
+            h(&[path, 2, before]),
+            h(&[path, 3, known.topic, known.anchor]),
+            h(&[path, 4, known.topic]),
+            h(&[path, 5]),
+        ];
+        let mut candidates: Vec<Id> = Vec::with_capacity(EXPECTATIONS);
+        let (mut agreement, mut held) = (0u64, 0u64);
+        for key in keys {
+            let found = known.expected.get(&key).copied();
+            let (place, how) = match found {
+                None => (7, 0),
+                Some(one) => {
+                    let place = candidates
+                        .iter()
+                        .position(|&text| text == one.text)
+                        .unwrap_or_else(|| {
+                            candidates.push(one.text);
+                            candidates.len() - 1
+                        });
+                    (place as u64, u64::from(one.held) + 1)
+                }
+            };
+            agreement = agreement << 3 | place;
+            held = held << 3 | how.min(7);
+        }
+        let outcome = given.map(|text| {
+            candidates
+                .iter()
+                .position(|&one| one == text)
+                .map_or(UNEXPECTED, |place| place as u32)
+        });
+        let last = known.last_outcome.get(&path).copied().unwrap_or(0);
+        let outcomes = known.outcomes;
+        let (topic, anchor) = (known.topic, known.anchor);
+        let outcome = coded!(
+            self,
+            outcome,
+            plain,
+            outcome.unwrap_or(0),
+            [
+                h(&[path, last & 0xff]),
+                h(&[agreement, held]),
+                h(&[path, agreement]),
+                h(&[path, agreement, held & 0o77777, last & 7]),
+                h(&[path, outcomes[0], outcomes[1]]),
+                h(&[path, topic, agreement & 7]),
+                h(&[path, before]),
+                h(&[path, last, outcomes[0], anchor]),
+            ],
+            3
+        );
+        let text = if outcome == UNEXPECTED {
+            self.unexpected(given, kind, path, &candidates)?
+        } else {
+            *candidates
+                .get(outcome as usize)
+                .ok_or("an expectation that nobody had")?
+        };
+        let known = &mut *self.known;
+        for key in keys {
+            let one = known.expected.entry(key);
+            let held = if one.text == text {
+                (one.held + 1).min(6)
+            } else {
+                0
+            };
+            *one = Expectation { text, held };
+        }
+        let hashed = known.texts.hash(text);
+        known
+            .last_outcome
+            .insert(path, last << 3 & 0o777 | u64::from(outcome));
+        known.outcomes = [u64::from(outcome), outcomes[0]];
+        known.before = [hashed, before];
+        if outcome != UNEXPECTED {
+            known.anchor = hashed;
+        }
+        if key == known.code && known.topic == 0 {
+            known.topic = hashed;
+        }
+        Ok(text)
+    }
+
+    fn unexpected(
+        &mut self,
+        given: Option<Id>,
+        kind: Kind,
+        path: u64,
+        candidates: &[Id],
+    ) -> Outcome<Id> {
+        let class = given.map(|text| self.classify(text, kind, path));
+        let told = coded!(
+            self,
+            class,
+            plain,
+            class.map_or(0, |one| one as u32),
+            [path, h(&[kind as u64]), h(&[path, self.known.resource])],
+            3
+        );
+        let class = *CLASSES.get(told as usize).ok_or("a class that is none")?;
+        let text = match class {
+            Class::Uuid => self.uuid(given, path)?,
+            Class::Moment => self.moment(given, path)?,
+            Class::Seen => self.seen(given, path)?,
+            Class::Text => self.spell(given, path, candidates.last().copied())?,
+            Class::Base64 => self.base64(given, path)?,
+        };
+        if class == Class::Text || class == Class::Seen {
+            let seen = self.known.seen.entry(path);
+            if let Some(place) = seen.iter().position(|&one| one == text) {
+                seen.remove(place);
+            } else if seen.len() >= MOST_SEEN {
+                seen.remove(0);
+            }
+            seen.push(text);
+        }
+        Ok(text)
+    }
+
+    fn classify(&self, text: Id, kind: Kind, path: u64) -> Class {
+        let spelled = self.known.texts.get(text);
+        if kind == Kind::String && find_uuid(spelled).is_some() {
+            return Class::Uuid;
+        }
+        if kind == Kind::String && parse_moment(spelled).is_some() {
+            return Class::Moment;
+        }
+        if self
+            .known
+            .seen
+            .get(&path)
+            .is_some_and(|seen| seen.contains(&text))
+        {
+            return Class::Seen;
+        }
+        if kind == Kind::String && decode_base64(spelled).is_some() {
+            return Class::Base64;
+        }
+        Class::Text
+    }
+
+    fn seen(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+        let seen = self.known.seen.get(&path).map_or(&[][..], |one| &one[..]);
+        let back = given.and_then(|text| seen.iter().rev().position(|&one| one == text));
+        let back = coded!(
+            self,
+            seen,
+            number,
+            back.map_or(0, |one| one as u32),
+            [
+                path,
+                h(&[path, self.known.topic]),
+                h(&[path, self.known.before[0]])
+            ]
+        );
+        let seen = self.known.seen.get(&path).map_or(&[][..], |one| &one[..]);
+        seen.len()
+            .checked_sub(1 + back as usize)
+            .map(|place| seen[place])
+            .ok_or("a text that was not seen here".into())
+    }
+
+    /// One of the texts that surround identifiers or follow times, which are few.
+    fn template(&mut self, given: Option<&[u8]>, path: u64, beside: u64) -> Outcome<Id> {
+        let given = given.map(|text| self.known.texts.intern(text));
+        let last = self.known.template_at.get(&path).copied().unwrap_or(0);
+        let place = given.map(|text| {
+            let hashed = self.known.texts.hash(text);
+            self.known.template_ids.get(&hashed).map_or(0, |&id| id + 1)
+        });
+        let told = coded!(
+            self,
+            template,
+            number,
+            place.unwrap_or(0),
+            [
+                path,
+                h(&[path, last]),
+                h(&[path, last, beside]),
+                h(&[6, beside, last])
+            ]
+        );
+        let text = if told > 0 {
+            *self
+                .known
+                .templates
+                .get(told as usize - 1)
+                .ok_or("a template that was never told")?
+        } else {
+            let spelled = self.spell(given, 8, None)?;
+            let hashed = self.known.texts.hash(spelled);
+            self.known
+                .template_ids
+                .insert(hashed, self.known.templates.len() as u32);
+            self.known.templates.push(spelled);
+            spelled
+        };
+        self.known
+            .template_at
+            .insert(path, self.known.texts.hash(text));
+        Ok(text)
+    }
+
+    fn uuid(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+        let split = given.map(|text| {
+            let text = self.known.texts.get(text);
+            let (at, value) = find_uuid(text).unwrap_or((0, 0));
+            let mut around = text[..at].to_vec();
+            around.push(HOLE);
+            around.extend_from_slice(&text[at + UUID..]);
+            (around, value)
+        });
+        let around = self.template(split.as_ref().map(|one| &one.0[..]), h(&[path, 9]), 0)?;
+        let value = self.identifier(split.map(|one| one.1), path)?;
+        let around = self.known.texts.get(around);
+        let hole = around
+            .iter()
+            .position(|&byte| byte == HOLE)
+            .ok_or("an identifier without a place")?;
+        let mut text = around[..hole].to_vec();
+        write_uuid(value, &mut text);
+        text.extend_from_slice(&around[hole + 1..]);
+        Ok(self.known.texts.intern(&text))
+    }
+
+    fn identifier(&mut self, given: Option<u128>, path: u64) -> Outcome<u128> {
+        const NONE: u32 = u32::MAX;
+        let known = &*self.known;
+        let newest = (known.uuids.len() as u32).wrapping_sub(1);
+        let last = known.uuid_at.get(&path).copied().unwrap_or(NONE);
+        let of_type = known.uuids.get(last as usize).map_or(0, |one| one.1);
+        let next_of_type = if last == NONE {
+            NONE
+        } else {
+            (last as usize + 1..known.uuids.len())
+                .take(200)
+                .find(|&place| known.uuids[place].1 == of_type)
+                .map_or(NONE, |place| place as u32)
+        };
+        let candidates = [
+            newest,
+            known.newest.get(&of_type).copied().unwrap_or(NONE),
+            last.wrapping_add(1),
+            next_of_type,
+            last,
+        ];
+        let place = given.map(|value| known.uuid_ids.get(&value).copied().unwrap_or(NONE));
+        let outcome = place.map(|place| {
+            if place == NONE {
+                return 7;
+            }
+            candidates
+                .iter()
+                .position(|&one| one == place)
+                .map_or(6, |found| found as u32)
+        });
+        let same = (0..5).fold(0, |sum, one| {
+            sum << 3
+                | candidates
+                    .iter()
+                    .position(|&other| other == candidates[one])
+                    .unwrap_or(0) as u64
+        });
+        let before = known
+            .last_outcome
+            .get(&h(&[path, 10]))
+            .copied()
+            .unwrap_or(0);
+        let resource = known.resource;
+        let outcome = coded!(
+            self,
+            uuid,
+            plain,
+            outcome.unwrap_or(0),
+            [
+                path,
+                h(&[path, before]),
+                h(&[path, same, before & 7]),
+                h(&[path, self.known.topic]),
+                h(&[resource, before]),
+            ],
+            3
+        );
+        self.known
+            .last_outcome
+            .insert(h(&[path, 10]), before << 3 & 0o777 | u64::from(outcome));
+        let place = match outcome {
+            7 => {
+                let mut value = 0u128;
+                let last = self.known.uuids.last().map_or(0, |one| one.0);
+                for nibble in 0..32u32 {
+                    let shift = 124 - 4 * nibble;
+                    let given = given.map_or(0, |one| (one >> shift & 15) as u32);
+                    let told = if matches!(nibble, 12 | 16) {
+                        coded!(
+                            self,
+                            nibble,
+                            plain,
+                            given,
+                            [
+                                u64::from(nibble),
+                                h(&[u64::from(nibble), (last >> shift & 15) as u64])
+                            ],
+                            4
+                        )
+                    } else {
+                        (0..4).rev().fold(0, |sum, bit| {
+                            sum << 1 | self.coder.code(given >> bit & 1, 32768)
+                        })
+                    };
+                    value |= u128::from(told) << shift;
+                }
+                let place = self.known.uuids.len() as u32;
+                self.known.uuids.push((value, resource));
+                self.known.uuid_ids.insert(value, place);
+                place
+            }
+            6 => {
+                let back = place.map_or(0, |place| newest.wrapping_sub(place));
+                let back = coded!(
+                    self,
+                    distance,
+                    number,
+                    back,
+                    [path, h(&[resource]), h(&[path, of_type])]
+                );
+                newest.wrapping_sub(back)
+            }
+            _ => *candidates
+                .get(outcome as usize)
+                .ok_or("an identifier of no kind")?,
+        };
+        let value = self
+            .known
+            .uuids
+            .get(place as usize)
+            .ok_or("an identifier that was never told")?
+            .0;
+        self.known.uuid_at.insert(path, place);
+        Ok(value)
+    }
+
+    fn moment(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+        let given = given.map(|text| {
+            let text = self.known.texts.get(text);
+            let (moment, rest) = parse_moment(text).unwrap_or((
+                Moment {
+                    day: 0,
+                    second: None,
+                },
+                &[],
+            ));
+            (moment, rest.to_vec())
+        });
+        let here = h(&[path, 11]);
+        let (last, length) = self
+            .known
+            .moment_at
+            .get(&path)
+            .copied()
+            .unwrap_or((self.known.moment, 0));
+        let recent = self.known.moment;
+        let nearer = given.as_ref().map(|(moment, _)| {
+            let distance = |other: Moment| (moment.seconds() - other.seconds()).abs();
+            distance(last) < distance(recent)
+        });
+        let is_day = coded!(
+            self,
+            near,
+            plain,
+            given
+                .as_ref()
+                .map_or(0, |one| u32::from(one.0.second.is_none())),
+            [here, h(&[here, 1]), h(&[12, self.known.resource])],
+            1
+        ) != 0;
+        let is_last = coded!(
+            self,
+            near,
+            plain,
+            u32::from(nearer.unwrap_or(false)),
+            [h(&[here, 2]), h(&[here, 3, length]), h(&[13])],
+            1
+        ) != 0;
+        let reference = if is_last { last } else { recent };
+        let ours = |moment: Moment| if is_day { moment.day } else { moment.seconds() };
+        let difference = given
+            .as_ref()
+            .map_or(0, |one| ours(one.0) - ours(reference));
+        let how = h(&[here, u64::from(is_last), u64::from(is_day)]);
+        let topic = self.known.topic;
+        // zigzag: the sign is the lowest bit
+        let zigzag = u32::try_from(difference << 1 ^ difference >> 63).ok();
+        let fits = coded!(
+            self,
+            near,
+            plain,
+            u32::from(zigzag.is_some()),
+            [14, h(&[14, path]), 15],
+            1
+        ) != 0;
+        let difference = if fits {
+            let told = coded!(
+                self,
+                delta,
+                number,
+                zigzag.unwrap_or(0),
+                [
+                    how,
+                    h(&[how, length]),
+                    h(&[how, topic]),
+                    h(&[u64::from(is_last), u64::from(is_day), 16]),
+                    h(&[how, self.known.before[1]])
+                ]
+            );
+            i64::from(told >> 1) ^ -i64::from(told & 1)
+        } else {
+            let high = coded!(self, count, number, (difference >> 32) as u32, [17, 18]);
+            let low = coded!(self, count, number, difference as u32, [19, 20]);
+            (i64::from(high as i32)) << 32 | i64::from(low)
+        };
+        let value = ours(reference)
+            .checked_add(difference)
+            .filter(|one| one.abs() < 1 << 40)
+            .ok_or("a time out of range")?;
+        let moment = if is_day {
+            Moment {
+                day: value,
+                second: None,
+            }
+        } else {
+            Moment {
+                day: value.div_euclid(86400),
+                second: Some(value.rem_euclid(86400)),
+            }
+        };
+        let mut text = Vec::new();
+        write_moment(moment, &mut text);
+        if !is_day {
+            let (year, month, day) = date_of(moment.day);
+            let parts = given.as_ref().map(|(_, rest)| {
+                let (fraction, zone) = split_fraction(rest);
+                let mut template = vec![b'0' + fraction.len() as u8];
+                template.extend_from_slice(zone);
+                (template, digits(fraction).unwrap_or(0) as u64)
+            });
+            let template = self.template(
+                parts.as_ref().map(|one| &one.0[..]),
+                h(&[21]),
+                h(&[year as u64, month as u64, u64::from(day / 8 == 0)]),
+            )?;
+            let template = self.known.texts.get(template).to_vec();
+            let count = template
+                .first()
+                .filter(|digit| (b'0'..b'0' + 16).contains(digit))
+                .ok_or("no template of a time")?
+                - b'0';
+            if count > 0 {
+                let fraction = parts.as_ref().map_or(0, |one| one.1);
+                let low = coded!(
+                    self,
+                    fraction,
+                    number,
+                    fraction as u32,
+                    [
+                        here,
+                        h(&[here, self.known.fraction]),
+                        h(&[u64::from(count), 22])
+                    ]
+                );
+                let high = if count > 9 {
+                    coded!(
+                        self,
+                        fraction,
+                        number,
+                        (fraction >> 32) as u32,
+                        [23, 24, 25]
+                    )
+                } else {
+                    0
+                };
+                let value = u64::from(high) << 32 | u64::from(low);
+                self.known.fraction = value;
+                text.push(b'.');
+                text.extend(format!("{value:0width$}", width = usize::from(count)).bytes());
+            }
+            text.extend_from_slice(&template[1..]);
+        }
+        self.known.moment_at.insert(
+            path,
+            (
+                moment,
+                difference.unsigned_abs().leading_zeros() as u64
+                    + (u64::from(difference == 0) << 8),
+            ),
+        );
+        self.known.moment = moment;
+        Ok(self.known.texts.intern(&text))
+    }
+
+    fn base64(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+        let data = given.and_then(|text| decode_base64(self.known.texts.get(text)));
+        let size = coded!(
+            self,
+            count,
+            number,
+            data.as_ref().map_or(0, |one| one.len() as u32),
+            [path, 26]
+        );
+        let mut letters = Vec::new();
+        self.letters(
+            data.as_deref(),
+            Some(size as usize),
+            path,
+            &[],
+            &mut letters,
+        )?;
+        Ok(self.known.texts.intern(&encode_base64(&letters)))
+    }
+
+    fn spell(&mut self, given: Option<Id>, path: u64, like: Option<Id>) -> Outcome<Id> {
+        let text = given.map(|id| self.known.texts.get(id).to_vec());
+        let like = like
+            .map(|id| self.known.texts.get(id).to_vec())
+            .unwrap_or_default();
+        let mut letters = Vec::new();
+        self.letters(text.as_deref(), None, path, &like, &mut letters)?;
+        Ok(self.known.texts.intern(&letters))
+    }
+
+    /// Letters one by one, so many or to an `END`.
+    fn letters(
+        &mut self,
+        given: Option<&[u8]>,
+        size: Option<usize>,
+        path: u64,
+        like: &[u8],
+        into: &mut Vec<u8>,
+    ) -> Outcome<()> {
+        let (mut whole, mut word, mut word_before) = (path, 0u64, 0u64);
+        let topic = h(&[self.known.topic, path]);
+        let (mut candidate, mut matched) = (0usize, 0usize);
+        let mut agrees = true;
+        loop {
+            let place = into.len();
+            if size.is_some_and(|size| place >= size) {
+                break;
+            }
+            if matched >= LONG
+                && matched % STRIDE == 0
+                && candidate + STRIDE <= self.known.history.len()
+            {
+                let run = self.known.history[candidate..candidate + STRIDE].to_vec();
+                let goes_on = given.map(|text| text.get(place..place + STRIDE) == Some(&run[..]));
+                let fits = size.is_none_or(|size| place + STRIDE <= size);
+                let is_run = fits
+                    && coded!(
+                        self,
+                        run,
+                        plain,
+                        u32::from(goes_on.unwrap_or(false)),
+                        [(matched / STRIDE).min(20) as u64, path],
+                        1
+                    ) != 0;
+                if is_run {
+                    if given.is_none() {
+                        self.room = self.room.checked_sub(STRIDE).ok_or(TOO_LARGE)?;
+                    }
+                    for &told in &run {
+                        agrees = agrees && like.get(into.len()) == Some(&told);
+                        whole = hash(whole, u64::from(told) + 1);
+                        (word, word_before) = follow_word(word, word_before, told);
+                        into.push(told);
+                    }
+                    self.known.history.extend_from_slice(&run);
+                    candidate += STRIDE;
+                    matched += STRIDE;
+                    continue;
+                }
+            }
+            let letter = given.map_or(0, |text| text.get(place).copied().unwrap_or(END));
+            let known = &mut *self.known;
+            let history = &known.history;
+            let end = history.len();
+            let last = |back: usize| {
+                history
+                    .get(end.wrapping_sub(back))
+                    .map_or(0, |&byte| u64::from(byte))
+            };
+            let recent = last(1)
+                | last(2) << 8
+                | last(3) << 16
+                | last(4) << 24
+                | last(5) << 32
+                | last(6) << 40;
+            let beside = like.get(place).map_or(256, |&byte| u64::from(byte));
+            let contexts = [
+                h(&[recent & 0xff, path]),
+                recent & 0xffff,
+                recent & 0xff_ffff,
+                recent & 0xffff_ffff,
+                recent & 0xff_ffff_ffff,
+                recent,
+                h(&[word, 27]),
+                h(&[word, word_before]),
+                whole,
+                h(&[whole, topic]),
+                h(&[beside, u64::from(agrees), recent & 0xff]),
+                h(&[path, beside, u64::from(agrees), place.min(20) as u64]),
+                h(&[place.min(20) as u64, path]),
+            ];
+            let model = &mut known.models.letter;
+            for (number, context) in contexts.into_iter().enumerate() {
+                model.hashes[number] = hash(context, number as u64 + 1);
+            }
+            let guess = (matched > 0).then(|| {
+                (
+                    u32::from(history[candidate]),
+                    match matched {
+                        0..=15 => matched,
+                        16..=31 => 13,
+                        32..=63 => 14,
+                        _ => 15,
+                    }
+                    .min(15),
+                )
+            });
+            let told = plain(model, &mut self.coder, u32::from(letter), 8, guess) as u8;
+            let is_end = size.is_none() && told == END;
+            if matched > 0 && history[candidate] == told {
+                candidate += 1;
+                matched += 1;
+            } else {
+                matched = 0;
+            }
+            known.history.push(told);
+            let end = known.history.len();
+            if end > LEAST_MATCH {
+                let sum = known.history[end - LEAST_MATCH..]
+                    .iter()
+                    .fold(7, |sum, &byte| hash(sum, u64::from(byte)));
+                let slot = (sum >> 48) as usize;
+                if matched == 0 {
+                    let at = known.latest[slot] as usize;
+                    if at > 0 {
+                        let same = (0..32.min(at))
+                            .take_while(|back| {
+                                known.history[at - 1 - back] == known.history[end - 1 - back]
+                            })
+                            .count();
+                        if same >= LEAST_MATCH {
+                            (candidate, matched) = (at, same);
+                        }
+                    }
+                }
+                known.latest[slot] = end as u32;
+            }
+            if is_end {
+                break;
+            }
+            if given.is_none() {
+                self.room = self.room.checked_sub(1).ok_or(TOO_LARGE)?;
+                if self.coder.is_exhausted() {
+                    return Err(EXHAUSTED.into());
+                }
+            }
+            agrees = agrees && beside == u64::from(told);
+            whole = hash(whole, u64::from(told) + 1);
+            (word, word_before) = follow_word(word, word_before, told);
+            into.push(told);
+        }
+        Ok(())
+    }
+
+    /// All values of a document, one after another.
+    pub(super) fn nodes(&mut self, given: Option<&[Node]>) -> Outcome<Vec<Node>> {
+        let count = coded!(
+            self,
+            count,
+            number,
+            given.map_or(0, |all| all.len() as u32),
+            [28, 29]
+        ) as usize;
+        let mut nodes = Vec::new();
+        let mut before = 0;
+        for place in 0..count {
+            let one = given.map(|all| &all[place]);
+            let kind = coded!(
+                self,
+                kind,
+                plain,
+                one.map_or(0, |one| one.kind as u32),
+                [h(&[30, before]), 31],
+                3
+            );
+            before = u64::from(kind) + 1;
+            let kind = *KINDS.get(kind as usize).ok_or("a kind that is none")?;
+            let node = self.node(one, kind, 0, 32, 33)?;
+            if given.is_none() {
+                nodes.push(node);
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// The unit of the layout, and what is not as expected.
+    pub(super) fn layout(&mut self, given: Option<&Spacing<&[u8]>>) -> Outcome<Spacing<Vec<u8>>> {
+        let unit = coded!(
+            self,
+            count,
+            number,
+            given.map_or(0, |one| one.unit as u32),
+            [34, 35]
+        ) as usize;
+        let count = coded!(
+            self,
+            count,
+            number,
+            given.map_or(0, |one| one.odd.len() as u32),
+            [36, 37]
+        ) as usize;
+        let mut odd = Vec::new();
+        let mut before = 0;
+        for place in 0..count {
+            let one = given.map(|one| one.odd[place]);
+            let step = coded!(
+                self,
+                distance,
+                number,
+                one.map_or(0, |one| (one.0 - before) as u32),
+                [38, h(&[39, place.min(3) as u64]), 40]
+            );
+            let text = one.map(|one| self.known.texts.intern(one.1));
+            let text = self.spell(text, 41, None)?;
+            before += step as usize;
+            odd.push((before, self.known.texts.get(text).to_vec()));
+        }
+        if unit >= UNITS.len() {
+            return Err("a layout of no kind".into());
+        }
+        Ok(Spacing { unit, odd })
+    }
+}
+
+/// Tell a document to a coder that has it.
+pub(super) fn tell<C: Coder>(known: &mut Known, coder: C, document: &[u8]) -> Option<C> {
+    let (nodes, gaps) = parse(document, &mut known.texts)?;
+    let spacing = Layout::exceptions(document, &gaps);
+    let mut teller = Teller {
+        known,
+        coder,
+        room: usize::MAX,
+        depth: 0,
+    };
+    teller.nodes(Some(&nodes)).ok()?;
+    teller.layout(Some(&spacing)).ok()?;
+    Some(teller.coder)
+}

@@ -1,0 +1,44 @@
+"""Which codec an object is encoded with: of those that can, the one of the fewest bytes; and the codec of a descriptor.
+
+The small ones are tried first. A codec that cannot encode these bytes, or does not give them back, is passed over: the
+general one always remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgehold.codecs.general import SHIPPED_BASE, ZSTD, Codec, shipped_codec
+from edgehold.codecs.record import RECORD, RECORD_BASE, shipped_record_codec
+from edgehold.errors import CannotDecode
+from edgehold.wire.data import Kind
+from edgehold.wire.ids import Digest
+
+
+def codecs_for(kind: Kind) -> Sequence[Codec]:
+    """The codecs that are worth trying for what is said to be of a kind."""
+    general = shipped_codec(SHIPPED_BASE)
+    return (shipped_record_codec(RECORD_BASE), general) if kind is Kind.EHR else (general,)
+
+
+def encode_smallest(original: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes]:
+    """The codec of the fewest bytes, and these; raises `CannotDecode` if none can encode the original."""
+    found: list[tuple[Codec, bytes]] = []
+    failed = CannotDecode("there is no codec")
+    for codec in codecs:
+        try:
+            found.append((codec, codec.encode(original)))
+        except CannotDecode as error:
+            failed = error
+    if not found:
+        raise failed
+    return min(found, key=lambda one: len(one[1]))
+
+
+def codec_named(name: Digest, base: Digest | None) -> Codec:
+    """The codec that a descriptor names; raises `CannotDecode` if this version has none of that name, or not its base."""
+    if name == ZSTD:
+        return shipped_codec(base)
+    if name == RECORD:
+        return shipped_record_codec(base)
+    raise CannotDecode(f"codec {name.hex()} is not known to this version")

@@ -1,0 +1,78 @@
+"""JSON records such as FHIR's ↔ sparse bytes: only what nobody expected is spelled (`docs/formats.md`, record/1).
+
+The work is done by the native module: a document is told member by member to a model that has been told the documents
+of a public base before. Whatever is valid JSON comes back byte for byte, spaces and spellings included; what is no JSON
+has no such encoding.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import zstandard
+
+from edgehold import _native
+from edgehold.crypto.hash import tagged_hash
+from edgehold.errors import CannotDecode
+from edgehold.wire.ids import Digest
+
+BASES = Path(__file__).parent.parent / "shipped" / "bases"
+RECORD_BASE = Digest(bytes.fromhex("007675283f15fa449d78d98aa2433088b95d2e457c3bb7c6a2a297eae6a2bd62"))
+"""The documents that new records are encoded against."""
+RECORD: Final = tagged_hash("codec", b"record/1")
+MAX_BASE = 1 << 24
+
+
+class RecordCodec:
+    """The codec above a base of JSON documents. One object serves any number of hubs and threads."""
+
+    name = RECORD
+
+    def __init__(self, documents: bytes = b"") -> None:
+        self.base = base_digest(documents) if documents else None
+        self._known = _native.RecordBase([documents] if documents else [])
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
+        are none, because the data are not JSON."""
+        encoded = self._known.encode(data)
+        if encoded is None:
+            raise CannotDecode(f"{len(data)} bytes are not JSON")
+        if self.decode(encoded, len(data)) != data:
+            raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
+        return encoded
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
+        try:
+            decoded = self._known.decode(encoded, limit)
+        except ValueError as error:
+            raise CannotDecode(f"{len(encoded)} bytes are no record of this codec and base: {error}") from error
+        if len(decoded) > limit:
+            raise CannotDecode(f"the record has {len(decoded)} bytes, the limit is {limit}")
+        return decoded
+
+
+def base_digest(documents: bytes) -> Digest:
+    """The name of a base."""
+    return tagged_hash("base", documents)
+
+
+@cache
+def shipped_record_codec(base: Digest | None) -> RecordCodec:
+    """The codec with the base of that digest; raises `CannotDecode` if this package does not ship it or it was
+    altered."""
+    if base is None:
+        return RecordCodec()
+    path = BASES / f"{base.hex()}.ndjson.zst"
+    if not path.is_file():
+        raise CannotDecode(f"base {base.hex()} is not shipped with this version")
+    try:
+        documents = zstandard.ZstdDecompressor(max_window_size=MAX_BASE).decompress(path.read_bytes(), MAX_BASE)
+    except zstandard.ZstdError as error:
+        raise CannotDecode(f"base {base.hex()} was altered on disk") from error
+    if base_digest(documents) != base:
+        raise CannotDecode(f"base {base.hex()} was altered on disk")
+    return RecordCodec(documents)
