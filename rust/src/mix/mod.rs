@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 pub(crate) use coder::{Coder, Learner, Reader, Writer};
-pub(crate) use model::{hash, number, plain, Model, MOST_CONTEXTS};
+pub(crate) use model::{choice, hash, number, plain, Model, MOST_CONTEXTS};
 
 use crate::{refused, Outcome};
 

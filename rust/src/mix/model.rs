@@ -417,6 +417,30 @@ impl Model {
     }
 }
 
+/// One of up to fifteen choices, the likeliest first: whether it is this one, at each before it.
+#[inline]
+pub(crate) fn choice<C: Coder>(
+    model: &mut Model,
+    coder: &mut C,
+    value: u32,
+    choices: u32,
+    _: Option<(u32, usize)>,
+) -> u32 {
+    model.open(0);
+    let is_next = |at: u32, model: &mut Model, coder: &mut C| {
+        model.decide(
+            coder,
+            u32::from(value != at),
+            at as usize + 1,
+            at as usize + 1,
+            None,
+        )
+    };
+    (0..choices - 1)
+        .find(|&at| is_next(at, model, coder) == 0)
+        .unwrap_or(choices - 1)
+}
+
 #[inline]
 pub(crate) fn plain<C: Coder>(
     model: &mut Model,

@@ -6,7 +6,7 @@ use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNI
 use super::spelling::*;
 use super::texts::{h, Id, Map, Texts};
 use super::TOO_LARGE;
-use crate::mix::{hash, number, plain, Coder, Model};
+use crate::mix::{choice, hash, number, plain, Coder, Model};
 use crate::Outcome;
 
 /// How a leaf is told that nobody expected.
@@ -27,7 +27,8 @@ const CLASSES: [Class; 5] = [
     Class::Base64,
 ];
 const EXPECTATIONS: usize = 5;
-const UNEXPECTED: u32 = 7;
+/// How many different things are likely at most.
+const LIKELY: usize = 3;
 const MOST_SEEN: usize = 64;
 const END: u8 = 0;
 /// Where an identifier stands in its template; like `END` it occurs in no text.
@@ -47,7 +48,10 @@ struct Shape {
 
 /// A model for each kind of thing that is told.
 struct Models {
+    shape_choice: Model,
     shape: Model,
+    length_choice: Model,
+    kind_choice: Model,
     length: Model,
     kind: Model,
     outcome: Model,
@@ -67,9 +71,12 @@ struct Models {
 }
 
 impl Models {
-    fn all(&mut self) -> [&mut Model; 17] {
+    fn all(&mut self) -> [&mut Model; 20] {
         [
+            &mut self.shape_choice,
             &mut self.shape,
+            &mut self.length_choice,
+            &mut self.kind_choice,
             &mut self.length,
             &mut self.kind,
             &mut self.outcome,
@@ -91,7 +98,10 @@ impl Models {
 
     fn fresh(&self) -> Self {
         Models {
+            shape_choice: self.shape_choice.fresh(),
             shape: self.shape.fresh(),
+            length_choice: self.length_choice.fresh(),
+            kind_choice: self.kind_choice.fresh(),
             length: self.length.fresh(),
             kind: self.kind.fresh(),
             outcome: self.outcome.fresh(),
@@ -123,6 +133,8 @@ pub(super) struct Known {
     expected: Map<Expectation>,
     last_shape: Map<(u64, u64)>,
     last_length: Map<u64>,
+    last_kind: Map<u8>,
+    likely: Map<u32>,
     last_outcome: Map<u64>,
     seen: Map<Vec<Id>>,
     uuids: Vec<(u128, u64)>,
@@ -158,8 +170,11 @@ impl Known {
             keys: Vec::new(),
             key_ids: Map::default(),
             models: Models {
-                shape: Model::new(6, 14, 255),
-                length: Model::new(5, 12, 255),
+                shape_choice: Model::new(6, 13, 255),
+                shape: Model::new(4, 12, 255),
+                length_choice: Model::new(5, 13, 255),
+                kind_choice: Model::new(2, 10, 255),
+                length: Model::new(3, 11, 255),
                 kind: Model::new(2, 10, 255),
                 outcome: Model::new(8, 15, 127),
                 class: Model::new(3, 12, 127),
@@ -179,6 +194,8 @@ impl Known {
             expected: Map::default(),
             last_shape: Map::default(),
             last_length: Map::default(),
+            last_kind: Map::default(),
+            likely: Map::default(),
             last_outcome: Map::default(),
             seen: Map::default(),
             uuids: Vec::new(),
@@ -215,6 +232,8 @@ impl Known {
         self.expected.rest();
         self.last_shape.rest();
         self.last_length.rest();
+        self.last_kind.rest();
+        self.likely.rest();
         self.last_outcome.rest();
         self.seen.rest();
         self.template_ids.rest();
@@ -238,6 +257,8 @@ impl Known {
             expected: self.expected.clone(),
             last_shape: self.last_shape.clone(),
             last_length: self.last_length.clone(),
+            last_kind: self.last_kind.clone(),
+            likely: self.likely.clone(),
             last_outcome: self.last_outcome.clone(),
             seen: self.seen.clone(),
             uuids: self.uuids.clone(),
@@ -283,6 +304,24 @@ const STRIDE: usize = 16;
 /// From so many equal letters on, so many are told at once.
 const LETTER_CONTEXTS: usize = 13;
 const LEAST_MATCH: usize = 5;
+
+/// The choice that stands for one of the candidates: 0 for the first, 1 for none of them, then the others.
+fn choice_of(candidates: &[u32], given: u32) -> u32 {
+    match candidates.iter().position(|&one| one == given) {
+        Some(0) => 0,
+        Some(place) => place as u32 + 1,
+        None => 1,
+    }
+}
+
+/// The candidate that a choice stands for.
+fn chosen(candidates: &[u32], choice: u32) -> Option<u32> {
+    match choice {
+        0 => candidates.first().copied(),
+        1 => None,
+        _ => candidates.get(choice as usize - 1).copied(),
+    }
+}
 
 /// One pass of a document through a coder.
 pub(super) struct Teller<'a, C: Coder> {
@@ -398,20 +437,44 @@ impl<C: Coder> Teller<'_, C> {
             .get(&path)
             .copied()
             .unwrap_or_default();
+        let before = self.known.before[0];
+        let keys = [
+            h(&[path, 42, around, before]),
+            h(&[path, 43, around, last.0]),
+            h(&[path, 44]),
+        ];
+        let (candidates, agreement) = self.likely(keys);
+        let place = id.map(|id| choice_of(&candidates, id));
         let told = coded!(
             self,
-            shape,
-            number,
-            id.unwrap_or(0),
+            shape_choice,
+            choice,
+            place.unwrap_or(0),
             [
                 path,
-                h(&[path, last.0]),
-                h(&[path, last.0, last.1]),
+                h(&[path, agreement]),
+                h(&[path, last.0, agreement]),
                 h(&[path, around]),
-                h(&[path, self.known.before[0]]),
+                h(&[path, before, agreement]),
                 h(&[path, self.known.topic, around]),
-            ]
+            ],
+            LIKELY as u32 + 1
         );
+        let told = match chosen(&candidates, told) {
+            Some(id) => id,
+            None => coded!(
+                self,
+                shape,
+                number,
+                id.unwrap_or(0),
+                [
+                    path,
+                    h(&[path, last.0]),
+                    h(&[path, around]),
+                    h(&[path, before])
+                ]
+            ),
+        };
         let shape = if told > 0 {
             told as usize - 1
         } else {
@@ -423,7 +486,29 @@ impl<C: Coder> Teller<'_, C> {
             .get(shape)
             .ok_or("a shape that was never told")?;
         self.known.last_shape.insert(path, (found.hash, last.0));
+        for key in keys {
+            self.known.likely.insert(key, shape as u32 + 1);
+        }
         Ok(shape)
+    }
+
+    /// What the shape or the length is likely to be, the likeliest first, and which of the keys say the same.
+    fn likely(&self, keys: [u64; LIKELY]) -> (Vec<u32>, u64) {
+        let mut candidates = Vec::with_capacity(LIKELY);
+        let mut agreement = 0;
+        for key in keys {
+            let place = self.known.likely.get(&key).map_or(7, |one| {
+                candidates
+                    .iter()
+                    .position(|other| other == one)
+                    .unwrap_or_else(|| {
+                        candidates.push(*one);
+                        candidates.len() - 1
+                    })
+            });
+            agreement = agreement << 3 | place as u64;
+        }
+        (candidates, agreement)
     }
 
     fn new_shape(&mut self, given: Option<&Node>, path: u64) -> Outcome<usize> {
@@ -497,42 +582,79 @@ impl<C: Coder> Teller<'_, C> {
         path: u64,
         around: u64,
     ) -> Outcome<()> {
+        let length = given.map(|one| one.children.len() as u32);
         let last = self.known.last_length.get(&path).copied().unwrap_or(0);
-        let count = coded!(
+        let before = self.known.before[0];
+        let keys = [
+            h(&[path, 45, around, before]),
+            h(&[path, 46, around, self.known.topic]),
+            h(&[path, 47]),
+        ];
+        let (candidates, agreement) = self.likely(keys);
+        let place = length.map(|length| choice_of(&candidates, length));
+        let told = coded!(
             self,
-            length,
-            number,
-            given.map_or(0, |one| one.children.len() as u32),
+            length_choice,
+            choice,
+            place.unwrap_or(0),
             [
                 path,
-                h(&[path, last]),
-                h(&[path, around]),
+                h(&[path, last, agreement]),
+                h(&[path, around, agreement]),
                 h(&[path, self.known.topic]),
-                h(&[path, self.known.before[0]]),
-            ]
+                h(&[path, before, agreement]),
+            ],
+            LIKELY as u32 + 1
         );
+        let count = match chosen(&candidates, told) {
+            Some(count) => count,
+            None => coded!(
+                self,
+                length,
+                number,
+                length.unwrap_or(0),
+                [path, h(&[path, last]), h(&[path, around])]
+            ),
+        };
+        for key in keys {
+            self.known.likely.insert(key, count);
+        }
         if count as usize > self.room {
             return Err("a list of more elements than the record may have letters".into());
         }
         self.known.last_length.insert(path, u64::from(count));
-        let mut before = 0;
+        let mut before = self.known.last_kind.get(&path).copied().unwrap_or(0);
         for place in 0..count as usize {
             let child = given.map(|one| &one.children[place]);
-            let kind = coded!(
+            let is_other = child.is_some_and(|one| one.kind as u8 != before);
+            let is_other = coded!(
                 self,
-                kind,
-                plain,
-                child.map_or(0, |one| one.kind as u32),
-                [h(&[path, before]), h(&[4, before])],
-                3
+                kind_choice,
+                choice,
+                u32::from(is_other),
+                [h(&[path, u64::from(before)]), h(&[4, u64::from(before)])],
+                2
             );
-            before = u64::from(kind) + 1;
+            let kind = if is_other == 0 {
+                u32::from(before)
+            } else {
+                coded!(
+                    self,
+                    kind,
+                    plain,
+                    child.map_or(0, |one| one.kind as u32),
+                    [path, u64::from(before)],
+                    3
+                )
+            };
             let kind = *KINDS.get(kind as usize).ok_or("a kind that is none")?;
+            before = kind as u8;
             let child = self.node(child, kind, 0, path, h(&[around, 5, place.min(3) as u64]))?;
             if given.is_none() {
                 node.children.push(child);
             }
         }
+        self.known.last_kind.insert(path, before);
         Ok(())
     }
 
@@ -566,19 +688,14 @@ impl<C: Coder> Teller<'_, C> {
             agreement = agreement << 3 | place;
             held = held << 3 | how.min(7);
         }
-        let outcome = given.map(|text| {
-            candidates
-                .iter()
-                .position(|&one| one == text)
-                .map_or(UNEXPECTED, |place| place as u32)
-        });
+        let outcome = given.map(|text| choice_of(&candidates, text));
         let last = known.last_outcome.get(&path).copied().unwrap_or(0);
         let outcomes = known.outcomes;
         let (topic, anchor) = (known.topic, known.anchor);
         let outcome = coded!(
             self,
             outcome,
-            plain,
+            choice,
             outcome.unwrap_or(0),
             [
                 h(&[path, last & 0xff]),
@@ -590,14 +707,12 @@ impl<C: Coder> Teller<'_, C> {
                 h(&[path, before]),
                 h(&[path, last, outcomes[0], anchor]),
             ],
-            3
+            EXPECTATIONS as u32 + 1
         );
-        let text = if outcome == UNEXPECTED {
-            self.unexpected(given, kind, path, &candidates)?
-        } else {
-            *candidates
-                .get(outcome as usize)
-                .ok_or("an expectation that nobody had")?
+        let expected = chosen(&candidates, outcome);
+        let text = match expected {
+            Some(text) => text,
+            None => self.unexpected(given, kind, path, &candidates)?,
         };
         let known = &mut *self.known;
         for key in keys {
@@ -615,7 +730,7 @@ impl<C: Coder> Teller<'_, C> {
             .insert(path, last << 3 & 0o777 | u64::from(outcome));
         known.outcomes = [u64::from(outcome), outcomes[0]];
         known.before = [hashed, before];
-        if outcome != UNEXPECTED {
+        if expected.is_some() {
             known.anchor = hashed;
         }
         if key == known.code && known.topic == 0 {

@@ -11,16 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.jws import verify_detached
 from edgehold.crypto.signatures import verify
-from edgehold.errors import EdgeholdError, NotCommitted, NotTheRecord, ProgramDiffers, StorageFailed, UnknownObject
-from edgehold.hub.catalog import open_leaf, verify_opening
+from edgehold.errors import (
+    BadProof,
+    EdgeholdError,
+    NotCommitted,
+    NotTheRecord,
+    ProgramDiffers,
+    StorageFailed,
+    UnknownObject,
+)
+from edgehold.hub.catalog import open_leaf
 from edgehold.hub.store import Store, StoredObject, tables_directory
 from edgehold.hub.watch import SeenTask
 from edgehold.ledger.state import State, find_root, get_account
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.program import Failed, Measurement, run_program
 from edgehold.vdaf.prio3 import neutral
+from edgehold.verify.opening import verify_opening
+from edgehold.wire.codec import encode
 from edgehold.wire.data import Grade
 from edgehold.wire.ids import AccountId, Digest
 
@@ -72,21 +83,27 @@ def check_dataset(
 ) -> None:
     """Check that a dataset is what stands on the ledger and, for a panel of grade *signed*, what the issuer signed.
 
-    1. Every stored byte is the one that was stored, and the original is the one committed to (`AlteredBlob`).
-    2. Its leaf stands under the hub's live root (`NotCommitted`, `BadProof`).
-    3. The panel's issuer signed the original (`NotTheRecord`, `BadSignature`).
+    1. Every stored byte is the one that was stored (`AlteredBlob`).
+    2. The leaf, made of what the store says of commitment and signature, stands under the hub's live root (`NotCommitted`, `BadProof`).
+    3. The stored bytes give the original that was committed to (`AlteredBlob`), and the panel's issuer signed it
+       (`NotTheRecord`, `BadSignature`). The same bytes, signature and key are decoded once while the store is open.
     """
     # 1
-    original = store.get_original(dataset.id)
+    stored = store.check_stored(dataset.id)
     # 2
     root = find_root(state, account)
     if root is None:
         raise NotCommitted(f"account {account.hex()} has no root on the ledger")
     token = store.get_signature(dataset.id)
-    verify_opening(root.root, open_leaf(store, dataset.id, root.root), original, token)
+    verify_opening(root.root, open_leaf(store, dataset.id, root.root))
     # 3
-    if issuer is not None:
-        check_signature(state, original, token, issuer)
+    key = None if issuer is None else get_account(state, issuer).key
+    found = tagged_hash("checked", encode((stored, token, issuer, key)))
+    if found not in store.checked:
+        original = store.get_original(dataset.id)
+        if issuer is not None:
+            check_signature(state, original, token, issuer)
+        store.checked.add(found)
 
 
 def check_signature(state: State, original: bytes, token: bytes | None, issuer: AccountId) -> None:

@@ -112,6 +112,8 @@ class Store:
         self._wrap_key = derive_key(hub_key, "store/wrap")
         self._identity_key = derive_key(hub_key, "store/identity")
         self._tombstone_key = derive_key(hub_key, "store/tombstone")
+        self.checked: set[Digest] = set()
+        """What was found true of stored bytes since this store was opened, so that they need not be decoded again."""
 
     # ── its life ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,17 +277,19 @@ class Store:
     def get_original(self, object_id: ObjectId) -> bytes:
         """The bytes that were imported; raises `AlteredBlob` naming the first blob with another byte, or
         `ErasedObject`."""
-        row = self._row(object_id)
-        record, key = self._open_record(row)
-        if key is None:
-            raise ErasedObject(f"object {object_id.hex()} was erased")
-        encoded = b"".join(
-            self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in enumerate(record.blobs)
-        )
+        record, encoded = self._get_encoded(object_id)
         original = codec_named(record.descriptor.codec, record.descriptor.base).decode(encoded, record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original
+
+    def check_stored(self, object_id: ObjectId) -> Digest:
+        """Compare and open every stored byte of an object, and name them; raises as `get_original` does.
+
+        Equal names have equal originals: whoever decoded one need not decode it again.
+        """
+        record, encoded = self._get_encoded(object_id)
+        return tagged_hash("stored", record.commitment + encoded)
 
     def get_signature(self, object_id: ObjectId) -> bytes | None:
         """The issuer's detached signature over the original, if it came with one."""
@@ -365,6 +369,15 @@ class Store:
     def _execute(self, statement: str, *values: bytes | str | int | None) -> list[Any]:
         with _readable(self.path):
             return self._database.execute(statement, values).fetchall()
+
+    def _get_encoded(self, object_id: ObjectId) -> tuple[ObjectRecord, bytes]:
+        """What is said about an object, and its blobs, each compared with its name and opened."""
+        record, key = self._open_record(self._row(object_id))
+        if key is None:
+            raise ErasedObject(f"object {object_id.hex()} was erased")
+        blobs = enumerate(record.blobs)
+        encoded = (self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in blobs)
+        return record, b"".join(encoded)
 
     def _check_object(self, object_id: ObjectId) -> tuple[BlobId, ...]:
         row = self._row(object_id)
