@@ -15,7 +15,6 @@ from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.jws import verify_detached
 from edgehold.crypto.signatures import verify
 from edgehold.errors import (
-    BadProof,
     EdgeholdError,
     NotCommitted,
     NotTheRecord,
@@ -84,7 +83,8 @@ def check_dataset(
     """Check that a dataset is what stands on the ledger and, for a panel of grade *signed*, what the issuer signed.
 
     1. Every stored byte is the one that was stored (`AlteredBlob`).
-    2. The leaf, made of what the store says of commitment and signature, stands under the hub's live root (`NotCommitted`, `BadProof`).
+    2. The leaf, made of what the store says of commitment and signature, stands under the hub's live root
+       (`NotCommitted`, `BadProof`).
     3. The stored bytes give the original that was committed to (`AlteredBlob`), and the panel's issuer signed it
        (`NotTheRecord`, `BadSignature`). The same bytes, signature and key are decoded once while the store is open.
     """
