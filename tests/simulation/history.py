@@ -91,6 +91,8 @@ class History:
         self.machines: dict[str, Machine] = {}
         self.accounts: dict[AccountId, Machine] = {}
         self.placed = 0
+        self.look_again = 0
+        """When it is worth the time to ask again whether all is over."""
         self._make_machines()
         disks.hold((machine.disk for machine in self.machines.values()), SeededRandomness(seed, "salts").draw)
         self.watch = Watch(self)
@@ -330,8 +332,11 @@ class History:
 
     def _is_over(self) -> bool:
         is_placed = self.placed == len(self.regime.orders) and self.blocks > 2
+        if not is_placed or self.universe.now < self.look_again:
+            return False
+        self.look_again = self.universe.now + BLOCK // 4
         with self.universe.looking():
-            return is_placed and self.watch.is_settled()
+            return self.watch.is_settled()
 
     def _look_on(self, look: Callable[[], None]) -> None:
         with self.universe.looking():

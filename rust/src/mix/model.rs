@@ -221,6 +221,7 @@ impl Memory {
                 }
             }
         }
+        below.lines.shrink_to_fit();
         self.below = Arc::new(below);
     }
 
