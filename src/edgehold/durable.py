@@ -31,7 +31,8 @@ SqliteFailure = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnly
 class Database(apsw.Connection):
     """A SQLite file, whose failures of disk and system are `StorageFailed`; every other error stays SQLite's.
 
-    After a failure inside a transaction nothing of it is there, also where SQLite has rolled back by itself.
+    After a failure inside a transaction nothing of it is there, also where SQLite has rolled back by itself. What an
+    earlier process wrote and was killed before it was synchronised is durable before anybody sees it.
     """
 
     def __init__(self, path: Path | None, *first: str, **options: Any) -> None:
@@ -42,6 +43,7 @@ class Database(apsw.Connection):
             with closed_on_failure(self):
                 for statements in first:
                     super().execute(statements).fetchall()  # of several, those after one with an answer run only here
+                self._synchronise_log()
         except SqliteFailure as error:
             raise storage_failure(error, self.path) from error  # perhaps nothing was opened that could be asked
 
@@ -58,6 +60,14 @@ class Database(apsw.Connection):
             return super().executemany(*arguments, **options)
         except SqliteFailure as error:
             raise self._failure(error) from error
+
+    def _synchronise_log(self) -> None:
+        """Move what the write-ahead log holds into the database, as far as there is room; the log is synchronised first.
+
+        SQLite takes over what a killed process wrote to the log, but synchronises it with the next commit only.
+        """
+        with suppress(apsw.FullError, apsw.BusyError):  # busy: whoever else has it open does the same just now
+            self.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def empty_log(self) -> None:
         """Move what the write-ahead log holds into the database and overwrite the log with nothing."""
