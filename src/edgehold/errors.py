@@ -1001,7 +1001,7 @@ class UnknownFormat(IntakeError):
     """A file of a format that hubs do not read."""
 
     number = 456
-    remedy = "Import FHIR R4 as JSON or NDJSON."
+    remedy = "Import FHIR R4 as JSON or NDJSON, a table with a header, an Apple Health export, or genotypes as text."
 
 
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -472,6 +472,31 @@ pub(crate) fn plain<C: Coder>(
     read - (1 << bits)
 }
 
+/// The length of a number in bits: below eight in four decisions, else in six.
+#[inline]
+fn length<C: Coder>(model: &mut Model, coder: &mut C, length: u32) -> u32 {
+    let first = if length < 8 {
+        length
+    } else {
+        8 + ((length - 8) >> 2)
+    };
+    let first = plain(model, coder, first, 4, None);
+    if first < 8 {
+        return first;
+    }
+    model.open(u64::from(first) | 1 << 41);
+    let rest = length.wrapping_sub(8) & 3;
+    let high = model.decide(coder, rest >> 1, 1, 16 + first as usize, None);
+    let low = model.decide(
+        coder,
+        rest & 1,
+        2 | high as usize,
+        32 + first as usize,
+        None,
+    );
+    (8 + ((first - 8) << 2) + (high << 1 | low)).min(32)
+}
+
 #[inline]
 pub(crate) fn number<C: Coder>(
     model: &mut Model,
@@ -479,14 +504,7 @@ pub(crate) fn number<C: Coder>(
     value: u32,
     guess: Option<(u32, usize)>,
 ) -> u32 {
-    let length = plain(
-        model,
-        coder,
-        32 - value.leading_zeros(),
-        6,
-        guess.map(|(value, length)| (32 - value.leading_zeros(), length)),
-    )
-    .min(32);
+    let length = length(model, coder, 32 - value.leading_zeros());
     if length < 2 {
         return length;
     }

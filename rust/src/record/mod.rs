@@ -7,6 +7,7 @@
 //! that what one expects the other expects too; a *base* is a document that both told themselves before.
 
 mod document;
+mod lines;
 mod spelling;
 mod teller;
 mod texts;
@@ -17,8 +18,9 @@ use pyo3::types::PyBytes;
 use crate::mix::{Learner, Reader, Writer};
 use crate::{refused, Outcome};
 use document::{first, Layout, Node, Renderer, VALUE};
-use teller::{tell, Known, Teller};
+use teller::{tell, Known, Teller, COUNTS};
 
+const NOTHING_SUCH: &str = "something that was never told";
 const TOO_LARGE: &str = "the record is larger than it may be";
 
 impl Known {
@@ -34,6 +36,30 @@ impl Known {
         tell(&mut self, Writer::new(), document).map(Writer::finish)
     }
 
+    /// Fewer bytes of a text in lines; `None` if it is none.
+    fn encode_lines(mut self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut teller = Teller {
+            known: &mut self,
+            coder: Writer::new(),
+            room: usize::MAX,
+            depth: 0,
+            counts: true,
+        };
+        matches!(teller.tell_lines(text), Ok(true)).then(|| teller.coder.finish())
+    }
+
+    /// The text again, if it has at most so many bytes.
+    fn decode_lines(mut self, encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
+        let mut teller = Teller {
+            known: &mut self,
+            coder: Reader::new(encoded),
+            room: 3 * limit + 1024,
+            depth: 0,
+            counts: true,
+        };
+        teller.hear_lines(limit)
+    }
+
     /// The document again, if it has at most so many bytes.
     fn decode(mut self, encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
         let mut teller = Teller {
@@ -41,6 +67,7 @@ impl Known {
             coder: Reader::new(encoded),
             room: limit + limit / 8 + 1024,
             depth: 0,
+            counts: COUNTS,
         };
         let nodes = teller.nodes(None)?;
         let spacing = teller.layout(None)?;
@@ -100,5 +127,20 @@ impl RecordBase {
             .detach(|| self.known.fresh().decode(encoded, limit))
             .map_err(refused)?;
         Ok(PyBytes::new(python, &decoded))
+    }
+
+    fn encode_lines<'py>(&self, python: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyBytes>> {
+        let encoded = python.detach(|| self.known.fresh().encode_lines(text));
+        encoded.map(|bytes| PyBytes::new(python, &bytes))
+    }
+
+    fn decode_lines<'py>(
+        &self,
+        python: Python<'py>,
+        encoded: Vec<u8>,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let decoded = python.detach(|| self.known.fresh().decode_lines(encoded, limit));
+        Ok(PyBytes::new(python, &decoded.map_err(refused)?))
     }
 }

@@ -77,8 +77,11 @@ pub(super) fn digits(text: &[u8]) -> Option<i64> {
     })
 }
 
-/// A moment, and what follows its seconds: their fraction and the zone.
-pub(super) fn parse_moment(text: &[u8]) -> Option<(Moment, &[u8])> {
+/// How long a date is.
+pub(super) const DATE: usize = 10;
+
+/// A moment, what stands between date and time, and what follows the seconds: their fraction and the zone.
+pub(super) fn parse_moment(text: &[u8]) -> Option<(Moment, u8, &[u8])> {
     let date = text.get(..10)?;
     if date[4] != b'-' || date[7] != b'-' {
         return None;
@@ -98,11 +101,12 @@ pub(super) fn parse_moment(text: &[u8]) -> Option<(Moment, &[u8])> {
                 day: days,
                 second: None,
             },
+            0,
             &[],
         ));
     }
     let time = text.get(10..19)?;
-    if time[0] != b'T' || time[3] != b':' || time[6] != b':' {
+    if !matches!(time[0], b'T' | b' ') || time[3] != b':' || time[6] != b':' {
         return None;
     }
     let (hour, minute, second) = (
@@ -119,6 +123,7 @@ pub(super) fn parse_moment(text: &[u8]) -> Option<(Moment, &[u8])> {
             day: days,
             second: Some(hour * 3600 + minute * 60 + second),
         },
+        time[0],
         rest,
     ))
 }
@@ -152,6 +157,42 @@ pub(super) fn split_fraction(rest: &[u8]) -> (&[u8], &[u8]) {
         return (&[], rest);
     }
     (&rest[1..end], &rest[end..])
+}
+
+const MOST_DIGITS: usize = 9;
+
+/// A decimal in its only usual spelling: its digits as a whole number, and how many of them are decimals.
+pub(super) fn parse_decimal(text: &[u8]) -> Option<(i64, u32)> {
+    let (positive, sign) = text.strip_prefix(b"-").map_or((text, 1), |rest| (rest, -1));
+    let (whole, rest) = positive.split_at(
+        positive
+            .iter()
+            .position(|&byte| byte == b'.')
+            .unwrap_or(positive.len()),
+    );
+    let decimals = rest.len().saturating_sub(1);
+    let is_usual = !whole.is_empty() && (whole == b"0" || whole[0] != b'0') && rest.len() != 1;
+    if !is_usual || whole.len() + decimals > MOST_DIGITS {
+        return None;
+    }
+    let value =
+        digits(whole)? * 10i64.pow(decimals as u32) + digits(&rest[rest.len() - decimals..])?;
+    (value != 0 || sign > 0).then_some((sign * value, decimals as u32))
+}
+
+/// The spelling of so many digits, if that is a usual one.
+pub(super) fn write_decimal(value: i64, decimals: u32) -> Option<Vec<u8>> {
+    if decimals > MOST_DIGITS as u32 || value.unsigned_abs() >= 10u64.pow(MOST_DIGITS as u32) {
+        return None;
+    }
+    let sign = if value < 0 { "-" } else { "" };
+    let unit = 10u64.pow(decimals);
+    let (whole, part) = (value.unsigned_abs() / unit, value.unsigned_abs() % unit);
+    Some(if decimals == 0 {
+        format!("{sign}{whole}").into_bytes()
+    } else {
+        format!("{sign}{whole}.{part:0width$}", width = decimals as usize).into_bytes()
+    })
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNITS};
 use super::spelling::*;
 use super::texts::{h, Id, Map, Texts};
-use super::TOO_LARGE;
+use super::{NOTHING_SUCH, TOO_LARGE};
 use crate::mix::{choice, hash, number, plain, Coder, Model};
 use crate::Outcome;
 
@@ -17,14 +17,16 @@ enum Class {
     Seen,
     Text,
     Base64,
+    Number,
 }
 
-const CLASSES: [Class; 5] = [
+const CLASSES: [Class; 6] = [
     Class::Uuid,
     Class::Moment,
     Class::Seen,
     Class::Text,
     Class::Base64,
+    Class::Number,
 ];
 const EXPECTATIONS: usize = 5;
 /// How many different things are likely at most.
@@ -47,9 +49,9 @@ struct Shape {
 }
 
 /// A model for each kind of thing that is told.
-struct Models {
-    shape_choice: Model,
-    shape: Model,
+pub(super) struct Models {
+    pub(super) shape_choice: Model,
+    pub(super) shape: Model,
     length_choice: Model,
     kind_choice: Model,
     length: Model,
@@ -65,13 +67,15 @@ struct Models {
     near: Model,
     delta: Model,
     fraction: Model,
+    decimals: Model,
+    value: Model,
     letter: Model,
     run: Model,
-    count: Model,
+    pub(super) count: Model,
 }
 
 impl Models {
-    fn all(&mut self) -> [&mut Model; 20] {
+    fn all(&mut self) -> [&mut Model; 22] {
         [
             &mut self.shape_choice,
             &mut self.shape,
@@ -90,6 +94,8 @@ impl Models {
             &mut self.near,
             &mut self.delta,
             &mut self.fraction,
+            &mut self.decimals,
+            &mut self.value,
             &mut self.letter,
             &mut self.run,
             &mut self.count,
@@ -115,11 +121,24 @@ impl Models {
             near: self.near.fresh(),
             delta: self.delta.fresh(),
             fraction: self.fraction.fresh(),
+            decimals: self.decimals.fresh(),
+            value: self.value.fresh(),
             letter: self.letter.fresh(),
             run: self.run.fresh(),
             count: self.count.fresh(),
         }
     }
+}
+
+/// The numbers that were told at one place: the last, by how many decimals, how the last were told, and whether steps are smaller
+/// than values, of late.
+#[derive(Clone, Default)]
+struct Track {
+    value: i64,
+    decimals: u32,
+    last: [u64; 2],
+    steps: u64,
+    sizes: u64,
 }
 
 /// All that writer and reader know at one moment.
@@ -129,12 +148,12 @@ pub(super) struct Known {
     shape_ids: Map<u32>,
     keys: Vec<Id>,
     key_ids: Map<u32>,
-    models: Models,
+    pub(super) models: Models,
     expected: Map<Expectation>,
     last_shape: Map<(u64, u64)>,
     last_length: Map<u64>,
     last_kind: Map<u8>,
-    likely: Map<u32>,
+    pub(super) likely: Map<u32>,
     last_outcome: Map<u64>,
     seen: Map<Vec<Id>>,
     uuids: Vec<(u128, u64)>,
@@ -144,21 +163,41 @@ pub(super) struct Known {
     templates: Vec<Id>,
     template_ids: Map<u32>,
     template_at: Map<u64>,
+    tracks: Map<Track>,
     moment_at: Map<(Moment, u64)>,
     moment: Moment,
     fraction: u64,
     history: Vec<u8>,
     latest: Vec<u32>,
-    before: [u64; 2],
+    pub(super) before: [u64; 2],
     outcomes: [u64; 2],
     anchor: u64,
-    topic: u64,
+    pub(super) topic: u64,
     resource: u64,
     resource_type: Id,
     code: Id,
 }
 
 impl Known {
+    /// The number of a template, from one; zero if it was never told.
+    pub(super) fn template_number(&self, text: Id) -> u32 {
+        let hashed = self.texts.hash(text);
+        self.template_ids.get(&hashed).map_or(0, |&id| id + 1)
+    }
+
+    pub(super) fn template(&self, number: u32) -> Option<Id> {
+        self.templates
+            .get((number as usize).checked_sub(1)?)
+            .copied()
+    }
+
+    pub(super) fn add_template(&mut self, text: Id) {
+        let hashed = self.texts.hash(text);
+        self.template_ids
+            .insert(hashed, self.templates.len() as u32);
+        self.templates.push(text);
+    }
+
     pub(super) fn new() -> Self {
         let mut texts = Texts::default();
         texts.intern(b"");
@@ -187,6 +226,8 @@ impl Known {
                 near: Model::new(3, 10, 127),
                 delta: Model::new(5, 15, 127),
                 fraction: Model::new(3, 11, 127),
+                decimals: Model::new(3, 11, 127),
+                value: Model::new(7, 15, 127),
                 letter: Model::new(LETTER_CONTEXTS, 16, 40),
                 run: Model::new(2, 8, 127),
                 count: Model::new(2, 9, 127),
@@ -205,6 +246,7 @@ impl Known {
             templates: Vec::new(),
             template_ids: Map::default(),
             template_at: Map::default(),
+            tracks: Map::default(),
             moment_at: Map::default(),
             moment: Moment {
                 day: 0,
@@ -238,6 +280,7 @@ impl Known {
         self.seen.rest();
         self.template_ids.rest();
         self.template_at.rest();
+        self.tracks.rest();
         self.moment_at.rest();
         self.uuids.clear();
         self.uuid_ids.clear();
@@ -268,6 +311,7 @@ impl Known {
             templates: self.templates.clone(),
             template_ids: self.template_ids.clone(),
             template_at: self.template_at.clone(),
+            tracks: self.tracks.clone(),
             moment_at: self.moment_at.clone(),
             moment: self.moment,
             fraction: self.fraction,
@@ -299,6 +343,8 @@ fn follow_word(word: u64, before: u64, letter: u8) -> (u64, u64) {
 }
 
 const EXHAUSTED: &str = "the record ends before it is told";
+/// Whether numbers of records are told as letters, which takes fewer bytes and more time.
+pub(super) const COUNTS: bool = false;
 const LONG: usize = 32;
 const STRIDE: usize = 16;
 /// From so many equal letters on, so many are told at once.
@@ -306,7 +352,7 @@ const LETTER_CONTEXTS: usize = 13;
 const LEAST_MATCH: usize = 5;
 
 /// The choice that stands for one of the candidates: 0 for the first, 1 for none of them, then the others.
-fn choice_of(candidates: &[u32], given: u32) -> u32 {
+pub(super) fn choice_of(candidates: &[u32], given: u32) -> u32 {
     match candidates.iter().position(|&one| one == given) {
         Some(0) => 0,
         Some(place) => place as u32 + 1,
@@ -315,7 +361,7 @@ fn choice_of(candidates: &[u32], given: u32) -> u32 {
 }
 
 /// The candidate that a choice stands for.
-fn chosen(candidates: &[u32], choice: u32) -> Option<u32> {
+pub(super) fn chosen(candidates: &[u32], choice: u32) -> Option<u32> {
     match choice {
         0 => candidates.first().copied(),
         1 => None,
@@ -330,6 +376,8 @@ pub(super) struct Teller<'a, C: Coder> {
     /// Letters that may still be read.
     pub(super) room: usize,
     pub(super) depth: usize,
+    /// Whether numbers are told by how far they are from earlier ones.
+    pub(super) counts: bool,
 }
 
 macro_rules! coded {
@@ -337,11 +385,12 @@ macro_rules! coded {
         let model = &mut $self.known.models.$model;
         let contexts = [$($context),*];
         for (place, context) in contexts.into_iter().enumerate() {
-            model.hashes[place] = hash(context, place as u64 + 1);
+            model.hashes[place] = $crate::mix::hash(context, place as u64 + 1);
         }
         $how(model, &mut $self.coder, $value $(, $bits)?, None)
     }};
 }
+pub(super) use coded;
 
 impl<C: Coder> Teller<'_, C> {
     /// One value; `given` when it is known, and returned when it is not.
@@ -493,7 +542,7 @@ impl<C: Coder> Teller<'_, C> {
     }
 
     /// What the shape or the length is likely to be, the likeliest first, and which of the keys say the same.
-    fn likely(&self, keys: [u64; LIKELY]) -> (Vec<u32>, u64) {
+    pub(super) fn likely(&self, keys: [u64; LIKELY]) -> (Vec<u32>, u64) {
         let mut candidates = Vec::with_capacity(LIKELY);
         let mut agreement = 0;
         for key in keys {
@@ -658,7 +707,13 @@ impl<C: Coder> Teller<'_, C> {
         Ok(())
     }
 
-    fn leaf(&mut self, given: Option<Id>, kind: Kind, key: Id, path: u64) -> Outcome<Id> {
+    pub(super) fn leaf(
+        &mut self,
+        given: Option<Id>,
+        kind: Kind,
+        key: Id,
+        path: u64,
+    ) -> Outcome<Id> {
         let known = &mut *self.known;
         let [before, further] = known.before;
         let keys = [
@@ -762,6 +817,7 @@ impl<C: Coder> Teller<'_, C> {
             Class::Seen => self.seen(given, path)?,
             Class::Text => self.spell(given, path, candidates.last().copied())?,
             Class::Base64 => self.base64(given, path)?,
+            Class::Number => self.decimal(given, path)?,
         };
         if class == Class::Text || class == Class::Seen {
             let seen = self.known.seen.entry(path);
@@ -782,6 +838,9 @@ impl<C: Coder> Teller<'_, C> {
         }
         if kind == Kind::String && parse_moment(spelled).is_some() {
             return Class::Moment;
+        }
+        if self.counts && parse_decimal(spelled).is_some() {
+            return Class::Number;
         }
         if self
             .known
@@ -822,10 +881,7 @@ impl<C: Coder> Teller<'_, C> {
     fn template(&mut self, given: Option<&[u8]>, path: u64, beside: u64) -> Outcome<Id> {
         let given = given.map(|text| self.known.texts.intern(text));
         let last = self.known.template_at.get(&path).copied().unwrap_or(0);
-        let place = given.map(|text| {
-            let hashed = self.known.texts.hash(text);
-            self.known.template_ids.get(&hashed).map_or(0, |&id| id + 1)
-        });
+        let place = given.map(|text| self.known.template_number(text));
         let told = coded!(
             self,
             template,
@@ -839,18 +895,10 @@ impl<C: Coder> Teller<'_, C> {
             ]
         );
         let text = if told > 0 {
-            *self
-                .known
-                .templates
-                .get(told as usize - 1)
-                .ok_or("a template that was never told")?
+            self.known.template(told).ok_or(NOTHING_SUCH)?
         } else {
             let spelled = self.spell(given, 8, None)?;
-            let hashed = self.known.texts.hash(spelled);
-            self.known
-                .template_ids
-                .insert(hashed, self.known.templates.len() as u32);
-            self.known.templates.push(spelled);
+            self.known.add_template(spelled);
             spelled
         };
         self.known
@@ -1001,14 +1049,15 @@ impl<C: Coder> Teller<'_, C> {
     fn moment(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
         let given = given.map(|text| {
             let text = self.known.texts.get(text);
-            let (moment, rest) = parse_moment(text).unwrap_or((
+            let (moment, between, rest) = parse_moment(text).unwrap_or((
                 Moment {
                     day: 0,
                     second: None,
                 },
+                0,
                 &[],
             ));
-            (moment, rest.to_vec())
+            (moment, between, rest.to_vec())
         });
         let here = h(&[path, 11]);
         let (last, length) = self
@@ -1018,7 +1067,7 @@ impl<C: Coder> Teller<'_, C> {
             .copied()
             .unwrap_or((self.known.moment, 0));
         let recent = self.known.moment;
-        let nearer = given.as_ref().map(|(moment, _)| {
+        let nearer = given.as_ref().map(|(moment, ..)| {
             let distance = |other: Moment| (moment.seconds() - other.seconds()).abs();
             distance(last) < distance(recent)
         });
@@ -1096,9 +1145,9 @@ impl<C: Coder> Teller<'_, C> {
         write_moment(moment, &mut text);
         if !is_day {
             let (year, month, day) = date_of(moment.day);
-            let parts = given.as_ref().map(|(_, rest)| {
+            let parts = given.as_ref().map(|(_, between, rest)| {
                 let (fraction, zone) = split_fraction(rest);
-                let mut template = vec![b'0' + fraction.len() as u8];
+                let mut template = vec![b'0' + fraction.len() as u8, *between];
                 template.extend_from_slice(zone);
                 (template, digits(fraction).unwrap_or(0) as u64)
             });
@@ -1111,6 +1160,7 @@ impl<C: Coder> Teller<'_, C> {
             let count = template
                 .first()
                 .filter(|digit| (b'0'..b'0' + 16).contains(digit))
+                .filter(|_| template.len() > 1)
                 .ok_or("no template of a time")?
                 - b'0';
             if count > 0 {
@@ -1142,7 +1192,8 @@ impl<C: Coder> Teller<'_, C> {
                 text.push(b'.');
                 text.extend(format!("{value:0width$}", width = usize::from(count)).bytes());
             }
-            text.extend_from_slice(&template[1..]);
+            text.extend_from_slice(&template[2..]);
+            text[DATE] = template[1];
         }
         self.known.moment_at.insert(
             path,
@@ -1153,6 +1204,53 @@ impl<C: Coder> Teller<'_, C> {
             ),
         );
         self.known.moment = moment;
+        Ok(self.known.texts.intern(&text))
+    }
+
+    fn decimal(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+        let given = given.and_then(|text| parse_decimal(self.known.texts.get(text)));
+        let topic = self.known.topic;
+        let key = h(&[path, 72, topic]);
+        let track = self.known.tracks.get(&key).cloned().unwrap_or_default();
+        let decimals = coded!(
+            self,
+            decimals,
+            number,
+            given.map_or(0, |one| one.1),
+            [path, h(&[path, u64::from(track.decimals)]), key]
+        );
+        let is_step = track.steps < track.sizes;
+        let reference = if is_step { track.value } else { 0 };
+        let step = given.map_or(0, |one| one.0 - reference);
+        let before = self.known.before;
+        let how = h(&[path, 73, u64::from(is_step), u64::from(decimals)]);
+        let told = coded!(
+            self,
+            value,
+            number,
+            (step << 1 ^ step >> 63) as u32,
+            [
+                how,
+                h(&[how, topic]),
+                h(&[how, track.last[0]]),
+                h(&[how, track.last[0], track.last[1]]),
+                h(&[how, before[0]]),
+                h(&[how, track.value as u64]),
+                h(&[how, topic, 64 - u64::from(track.last[0].leading_zeros())]),
+            ]
+        );
+        let step = i64::from(told >> 1) ^ -i64::from(told & 1);
+        let value = reference + step;
+        let moved = (value - track.value).unsigned_abs();
+        let track = Track {
+            value,
+            decimals,
+            last: [u64::from(told), track.last[0]],
+            steps: track.steps - track.steps / 16 + moved.min(1 << 40),
+            sizes: track.sizes - track.sizes / 16 + value.unsigned_abs().min(1 << 40),
+        };
+        self.known.tracks.insert(key, track);
+        let text = write_decimal(value, decimals).ok_or("a number out of range")?;
         Ok(self.known.texts.intern(&text))
     }
 
@@ -1176,7 +1274,7 @@ impl<C: Coder> Teller<'_, C> {
         Ok(self.known.texts.intern(&encode_base64(&letters)))
     }
 
-    fn spell(&mut self, given: Option<Id>, path: u64, like: Option<Id>) -> Outcome<Id> {
+    pub(super) fn spell(&mut self, given: Option<Id>, path: u64, like: Option<Id>) -> Outcome<Id> {
         let text = given.map(|id| self.known.texts.get(id).to_vec());
         let like = like
             .map(|id| self.known.texts.get(id).to_vec())
@@ -1409,6 +1507,7 @@ pub(super) fn tell<C: Coder>(known: &mut Known, coder: C, document: &[u8]) -> Op
         coder,
         room: usize::MAX,
         depth: 0,
+        counts: COUNTS,
     };
     teller.nodes(Some(&nodes)).ok()?;
     teller.layout(Some(&spacing)).ok()?;

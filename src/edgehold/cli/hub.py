@@ -46,9 +46,10 @@ from edgehold.errors import (
 )
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.hub import Departure, Hub, Surroundings, remove_hub
-from edgehold.hub.intake.take_in import Imported
+from edgehold.hub.intake.take_in import NO_TABLE, Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
+from edgehold.hub.originals import write_originals
 from edgehold.hub.sharing import SharedRecord, fetch_record
 from edgehold.hub.store import StoredObject
 from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
@@ -253,7 +254,10 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
 @hub_option
 @json_option
 def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
-    """Take FHIR R4 files (a bundle in JSON, or NDJSON) into your hub.
+    """Take files into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables (CSV), an Apple Health
+    export.xml, genotypes as text (VCF, 23andMe, AncestryDNA).
+
+    Programs read FHIR; the others are kept, byte for byte, until they can.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
@@ -292,6 +296,7 @@ def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
         "records_known": len(imported.known),
         "bytes_received": imported.bytes_received,
         "bytes_kept": imported.bytes_kept,
+        "kinds": sorted({one.descriptor.kind.value for one in (*imported.added, *imported.known)}),
         "events": sum(count_events(own, one) for one in imported.added),
         "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
         "datasets": [one.id.hex() for one in imported.added],
@@ -304,14 +309,17 @@ def imported_lines(facts: dict[str, Any]) -> list[str]:
         return [f"{facts['file']}: your hub holds this already; nothing was added"]
     received, kept = facts["bytes_received"], facts["bytes_kept"]
     signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
+    holds = f"{facts['events']:,} events" if facts["events"] else f"{', '.join(facts['kinds'])}, no events"
     return [
-        f"{facts['file']}: {facts['events']:,} events, {signed}",
+        f"{facts['file']}: {holds}, {signed}",
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
     ]
 
 
 def count_events(own: Hub, stored: StoredObject) -> int:
     """Rows of the table that programs would see."""
+    if stored.descriptor.schema == NO_TABLE:
+        return 0
     return len(own.store.events_table(stored.id)["time.i64"]) // struct.calcsize("<q")
 
 
@@ -823,6 +831,34 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
             world.ledger.advance()
     facts = {"revoked": found.hex(), "on_ledger": posted is not None}
     emit(as_json, facts, f"the report to task {found.hex()[:16]} is taken back; no sum will contain it")
+
+
+@hub.command(short_help="Write out what you put in.")
+@click.option("--original", is_flag=True, required=True, help="Each file as it was imported, byte for byte.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="An empty or a new folder.")
+@hub_option
+@json_option
+def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int:
+    """Write every file you imported into a folder, under its own name. They are not encrypted there.
+
+    A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something was altered and is missing.
+
+    \b
+    Examples:
+      edgehold hub export --original --out my-records --hub demo-out/hubs/0001
+    """
+    with opened(folder) as (own, _, _):
+        written, altered = write_originals(own.store, out)
+    if altered and not written:
+        raise altered[0]
+    facts = {
+        "out": str(out),
+        "written": [{"dataset": one.id.hex(), "file": one.path.name, "bytes": one.size} for one in written],
+        "failed": [{"code": error.code, "message": str(error)} for error in altered],
+    }
+    says = [f"{one.path}: {one.size:,} bytes" for one in written] or ["your hub holds no records"]
+    emit(as_json, facts, says + [f"missing: {error.code} {error}" for error in altered])
+    return 3 if altered else 0
 
 
 @hub.command(short_help="Destroy records for good.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgehold.codecs.general import SHIPPED_BASE, ZSTD, Codec, shipped_codec
-from edgehold.codecs.record import RECORD, RECORD_BASE, shipped_record_codec
+from edgehold.codecs.record import LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
@@ -18,7 +18,7 @@ from edgehold.wire.ids import Digest
 def codecs_for(kind: Kind) -> Sequence[Codec]:
     """The codecs that are worth trying for what is said to be of a kind."""
     general = shipped_codec(SHIPPED_BASE)
-    return (shipped_record_codec(RECORD_BASE), general) if kind is Kind.EHR else (general,)
+    return (shipped_record_codec(RECORD_BASE), general) if kind is Kind.EHR else (lines_codec(), general)
 
 
 def encode_smallest(original: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes]:
@@ -41,4 +41,6 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return shipped_codec(base)
     if name == RECORD:
         return shipped_record_codec(base)
+    if name == LINES:
+        return lines_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")

@@ -1,12 +1,13 @@
-"""JSON records such as FHIR's ↔ sparse bytes: only what nobody expected is spelled (`docs/formats.md`, record/1).
+"""JSON records such as FHIR's, and tables in lines ↔ sparse bytes: only what nobody expected is spelled.
 
-The work is done by the native module: a document is told member by member to a model that has been told the documents
-of a public base before. Whatever is valid JSON comes back byte for byte, spaces and spellings included; what is no JSON
-has no such encoding.
+`docs/formats.md`, record/1 and lines/1. The work is done by the native module: a document is told member by member, or
+line by line, to a model that may have been told the documents of a public base before. Whatever is valid JSON, or a
+text in lines, comes back byte for byte, spaces and spellings included; what is neither has no such encoding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ BASES = Path(__file__).parent.parent / "shipped" / "bases"
 RECORD_BASE = Digest(bytes.fromhex("007675283f15fa449d78d98aa2433088b95d2e457c3bb7c6a2a297eae6a2bd62"))
 """The documents that new records are encoded against."""
 RECORD: Final = tagged_hash("codec", b"record/1")
+LINES: Final = tagged_hash("codec", b"lines/1")
 MAX_BASE = 1 << 24
 
 
@@ -37,22 +39,48 @@ class RecordCodec:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
         are none, because the data are not JSON."""
-        encoded = self._known.encode(data)
-        if encoded is None:
-            raise CannotDecode(f"{len(data)} bytes are not JSON")
-        if self.decode(encoded, len(data)) != data:
-            raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
-        return encoded
+        return _compared(self, data, self._known.encode(data), "JSON")
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        try:
-            decoded = self._known.decode(encoded, limit)
-        except ValueError as error:
-            raise CannotDecode(f"{len(encoded)} bytes are no record of this codec and base: {error}") from error
-        if len(decoded) > limit:
-            raise CannotDecode(f"the record has {len(decoded)} bytes, the limit is {limit}")
-        return decoded
+        return _bounded(self._known.decode, encoded, limit)
+
+
+class LinesCodec:
+    """The codec of tables and other texts in lines. One object serves any number of hubs and threads."""
+
+    name = LINES
+    base: Digest | None = None
+
+    def __init__(self) -> None:
+        self._known = _native.RecordBase([])
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
+        are none, because the data are no table and no markup."""
+        return _compared(self, data, self._known.encode_lines(data), "a table or markup in lines")
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
+        return _bounded(self._known.decode_lines, encoded, limit)
+
+
+def _compared(codec: RecordCodec | LinesCodec, data: bytes, encoded: bytes | None, wanted: str) -> bytes:
+    if encoded is None:
+        raise CannotDecode(f"{len(data)} bytes are not {wanted}")
+    if codec.decode(encoded, len(data)) != data:
+        raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
+    return encoded
+
+
+def _bounded(decode: Callable[[bytes, int], bytes], encoded: bytes, limit: int) -> bytes:
+    try:
+        decoded = decode(encoded, limit)
+    except ValueError as error:
+        raise CannotDecode(f"{len(encoded)} bytes are no encoding of this codec and base: {error}") from error
+    if len(decoded) > limit:
+        raise CannotDecode(f"the encoding holds {len(decoded)} bytes, the limit is {limit}")
+    return decoded
 
 
 def base_digest(documents: bytes) -> Digest:
@@ -76,3 +104,9 @@ def shipped_record_codec(base: Digest | None) -> RecordCodec:
     if base_digest(documents) != base:
         raise CannotDecode(f"base {base.hex()} was altered on disk")
     return RecordCodec(documents)
+
+
+@cache
+def lines_codec() -> LinesCodec:
+    """The codec of texts in lines."""
+    return LinesCodec()

@@ -577,5 +577,5 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
         raise StoreBusy(f"{path}: in use by another process") from error
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:  # text where bytes were kept
         raise NotAStore(f"{path}: not a store, or damaged: {error}") from error

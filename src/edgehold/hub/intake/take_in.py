@@ -6,14 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 
 from edgehold.codecs.events import MISSING_TIME, Event, encode_table
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature
 from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, detect_kind, read_records
+from edgehold.hub.intake.lines import kind_of, read_text
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
+from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Signature
+
+NO_TABLE: Final = ""
+"""The schema of what programs do not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,35 +50,43 @@ def import_file(
     limits: Limits = DEFAULT_LIMITS,
     randomness: Randomness,
 ) -> Imported:
-    """Take a FHIR file into a hub; on any error nothing of it is stored.
+    """Take a file of FHIR records, or a text in lines of a kind that hubs know, into a hub; on any error nothing of it
+    is stored.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
     issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
     """
-    kind = detect_kind(path)
-    persons: set[str] = set()
     added: list[StoredObject] = []
     known: list[StoredObject] = []
+
+    def keep(original: bytes, place: str, kind: Kind, **about: Any) -> None:
+        stored, is_new = store.put_object(
+            original, name=place, kind=kind, signature=signature, randomness=randomness, **about
+        )
+        (added if is_new else known).append(stored)
+
+    def check_signature(original: bytes, place: str) -> None:
+        if signature is None:
+            return
+        if added or known:
+            raise BadSignature(f"{place}: a signature stands for one record, and this is another")
+        if verify is None:
+            raise BadSignature(f"{place}: there is nobody whose signatures this hub knows")
+        verify_detached(signature, original, verify)
+
+    kind = kind_of(path)
     with store.transaction():
-        for number, record in enumerate(read_records(path, limits)):
-            check_one_person(persons, record)
-            if signature is not None:
-                if number:
-                    raise BadSignature(f"{record.place}: a signature stands for one record, and this is another")
-                if verify is None:
-                    raise BadSignature(f"{record.place}: there is nobody whose signatures this hub knows")
-                verify_detached(signature, record.original, verify)
-            events = record.events()
-            stored, is_new = store.put_object(
-                record.original,
-                name=record.place,
-                kind=kind,
-                years=years_of(events),
-                tables=encode_table(events),
-                signature=signature,
-                randomness=randomness,
-            )
-            (added if is_new else known).append(stored)
+        if kind is None:
+            kind, persons = detect_kind(path), set[str]()
+            for record in read_records(path, limits):
+                check_one_person(persons, record)
+                check_signature(record.original, record.place)
+                events = record.events()
+                keep(record.original, record.place, kind, years=years_of(events), tables=encode_table(events))
+        else:
+            text = read_text(path)
+            check_signature(text, path.name)
+            keep(text, path.name, kind, schema=NO_TABLE)
     return Imported(added=tuple(added), known=tuple(known))
 
 

@@ -1,0 +1,107 @@
+"""Files that are no FHIR: known by how they begin, kept byte for byte, written out again under their own names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgehold.demo.seeded import SeededRandomness
+from edgehold.errors import AlteredBlob, FolderInUse, IntakeError, IntakeLimit, NotAStore, UnknownFormat
+from edgehold.hub.intake import lines
+from edgehold.hub.intake.lines import recognise
+from edgehold.hub.intake.take_in import NO_TABLE, import_file
+from edgehold.hub.originals import file_name, write_originals
+from edgehold.hub.store import Store
+from edgehold.wire.data import Kind, ObjectId
+
+DATA = Path(__file__).parent.parent / "data"
+KINDS = {
+    "observations.csv": Kind.LAB,
+    "minutes.csv": Kind.WEARABLE,
+    "export.xml": Kind.WEARABLE,
+    "array.txt": Kind.GENOTYPE,
+    "small.vcf": Kind.GENOTYPE,
+}
+DICE = SeededRandomness(1, "other files")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store.sqlite", bytes(32), DICE)
+
+
+def test_each_comes_back_under_its_name_and_only_once(store: Store, tmp_path: Path) -> None:
+    for name, kind in KINDS.items():
+        done = import_file(store, DATA / "lines" / name, randomness=DICE)
+        assert [(one.descriptor.kind, one.descriptor.schema) for one in done.added] == [(kind, NO_TABLE)]
+        assert import_file(store, DATA / "lines" / name, randomness=DICE).added == ()
+    import_file(store, DATA / "fhir" / "ips_example_bundle.json", randomness=DICE)
+    assert store.check() == []
+    written, altered = write_originals(store, tmp_path / "out")
+    assert not altered
+    assert {one.path.name: one.path.read_bytes() for one in written} == {
+        path.name: path.read_bytes()
+        for path in [*(DATA / "lines").iterdir(), DATA / "fhir/ips_example_bundle.json"]
+        if path.suffix != ".md"
+    }
+    assert all(one.path.stat().st_mode & 0o777 == 0o600 for one in written)
+
+
+def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Store, tmp_path: Path) -> None:
+    first, second = (
+        import_file(store, DATA / "lines" / name, randomness=DICE).added[0] for name in ("array.txt", "small.vcf")
+    )
+    store.erase(first.id, DICE)
+    store._execute("UPDATE blob SET data = CAST(data || x'00' AS BLOB)")
+    written, altered = write_originals(store, tmp_path / "out")
+    assert written == []
+    assert [type(one) for one in altered] == [AlteredBlob]
+    assert second.id.hex() in str(altered[0])
+
+
+def test_text_where_bytes_were_kept_is_a_damaged_store(store: Store) -> None:
+    kept = import_file(store, DATA / "lines" / "array.txt", randomness=DICE).added[0]
+    store._execute("UPDATE blob SET data = CAST(data AS TEXT)")
+    with pytest.raises(NotAStore, match="damaged"):
+        store.get_original(kept.id)
+
+
+def test_a_folder_that_holds_something_is_left_alone(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    for place in ("out", "out/mine"):
+        with pytest.raises(FolderInUse):
+            write_originals(store, tmp_path / place)
+    assert (tmp_path / "out" / "mine").read_text() == "mine"
+
+
+def test_records_of_one_file_or_of_one_name_are_files_of_their_own() -> None:
+    name = ObjectId(bytes(16))
+    assert file_name("x.ndjson line 3", name, set()) == "x.line-3.ndjson"
+    assert file_name("a.csv", name, {"a.csv"}) == "a.00000000.csv"
+    assert file_name("../../etc/passwd", name, set()) == "passwd"
+    assert file_name("", name, set()) == "record.00000000"
+    assert file_name("..", name, set()) == "record.00000000"
+
+
+@pytest.mark.parametrize(
+    "sample", [b"", b"prose", b"a,b\n1,2", b"\x89PNG\r\n", b"code,value\0", b"<html>", b"# a note\n"]
+)
+def test_what_hubs_do_not_know_is_no_text_of_theirs(sample: bytes) -> None:
+    assert recognise(sample) is None
+
+
+def test_a_text_too_large_or_with_a_zero_in_it_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"code,value\n" + b"1,2\n" * 2000 + b"\0")
+    with pytest.raises(UnknownFormat, match="byte 8011: a zero"):
+        import_file(store, path, randomness=DICE)
+    monkeypatch.setattr(lines, "MOST_BYTES", 100)
+    with pytest.raises(IntakeLimit, match="more than 100 bytes"):
+        import_file(store, path, randomness=DICE)
+    with pytest.raises(IntakeError, match="cannot be read"):
+        import_file(store, tmp_path, randomness=DICE)
+    assert store.objects() == []
