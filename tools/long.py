@@ -48,7 +48,7 @@ CAMPAIGNS = {
 }
 """Where tests with campaigns are, their headings, and into how many slices they are cut."""
 
-BENCHES = ("ledger", "consortium", "newcomer", "map", "sandbox", "aggregation", "demo")
+BENCHES = ("ledger", "consortium", "newcomer", "map", "sandbox", "aggregation", "store", "demo")
 
 OTHERS = "others"
 """All other tests."""

@@ -63,6 +63,8 @@ class Work:
     """An empty folder to write in, on the disk that is measured."""
     say: Callable[[str], None]
     """Tell what is being measured now."""
+    data: Path | None = None
+    """A folder with files to measure, where a bench takes some."""
 
 
 def interleave(runs: int, subjects: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:

@@ -20,6 +20,7 @@ BENCHES = {
     "consortium": "four validators beside CometBFT's own kvstore, and the light client",
     "newcomer": "a fresh node, from a snapshot of a million entries and by a million transactions",
     "map": "the Merkle map at ten million keys (needs 5 GB of disk), and a bucket into which keys were ground",
+    "store": "what records and files take beside general compressors",
     "demo": "one hub's part, and the demo at 400 and 2,000 hubs",
 }
 
@@ -33,20 +34,27 @@ BENCHES = {
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Write here, not in a temporary folder."
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder of files that hubs take in, for the bench of the store.",
+)
 @json_option
-def bench(name: str, runs: int, quick: bool, folder: Path | None, as_json: bool) -> None:
+def bench(name: str, runs: int, quick: bool, folder: Path | None, data: Path | None, as_json: bool) -> None:
     """Measure one part in turns with what it is compared to: medians over the rounds, and ratios.
 
     \b
     Examples:
       edgehold bench ledger --quick --runs 1
       edgehold bench sandbox --quick --runs 1 --json
+      edgehold bench store --quick --runs 1
     """
     measure: Callable[[Work], Sequence[Row]] = importlib.import_module(f"edgehold.bench.{name}").measure
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=folder) as scratch:
-        work = Work(runs=runs, quick=quick, folder=Path(scratch), say=lambda words: click.echo(f"… {words}", err=True))
+        say: Callable[[str], None] = lambda words: click.echo(f"… {words}", err=True)  # noqa: E731 - one line of two
+        work = Work(runs=runs, quick=quick, folder=Path(scratch), say=say, data=data)
         report = make_report(name, measure(work))
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))

@@ -18,7 +18,13 @@ from edgehold.wire.ids import Digest
 def codecs_for(kind: Kind) -> Sequence[Codec]:
     """The codecs that are worth trying for what is said to be of a kind."""
     general = shipped_codec(SHIPPED_BASE)
-    return (shipped_record_codec(RECORD_BASE), general) if kind is Kind.EHR else (lines_codec(), general)
+    match kind:
+        case Kind.EHR:
+            return (shipped_record_codec(RECORD_BASE), general)
+        case Kind.LAB | Kind.WEARABLE:
+            return (lines_codec(), general)
+        case _:  # genotypes as text would take the codec of lines a second for each megabyte
+            return (general,)
 
 
 def encode_smallest(original: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes]:

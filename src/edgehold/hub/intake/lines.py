@@ -17,6 +17,8 @@ MOST_BYTES = 1 << 26
 """Of one file."""
 
 SEPARATORS = re.compile(rb"[\t;,|]")
+GENOTYPE = re.compile(rb"^[A-Za-z]+\d+\t(?:\d+|X|Y|XY|MT)\t\d+\t[ACGTDI0-]", re.MULTILINE)
+"""A line of genotypes: name, chromosome, position, alleles, as 23andMe and AncestryDNA write them."""
 WORDS = {
     Kind.WEARABLE: frozenset({b"heart_rate", b"heartrate", b"bpm", b"steps", b"calories", b"intensity", b"sleep"}),
     Kind.LAB: frozenset({b"loinc", b"code", b"value", b"unit", b"units", b"result", b"reference_range"}),
@@ -28,7 +30,7 @@ def recognise(sample: bytes) -> Kind | None:
     """The kind of a text that begins so; none if it is not one of those that hubs know."""
     if sample.startswith(b"##fileformat=VCF"):
         return Kind.GENOTYPE
-    if sample.startswith(b"#") and (b"23andMe" in sample or b"AncestryDNA" in sample):
+    if sample.startswith(b"#") and GENOTYPE.search(sample):
         return Kind.GENOTYPE
     if sample.lstrip().startswith(b"<") and b"<HealthData" in sample:
         return Kind.WEARABLE

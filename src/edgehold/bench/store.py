@@ -1,0 +1,142 @@
+"""`edgehold bench store`: the bytes that records take, beside the best general compressors, and how fast they are encoded.
+
+The people of the cohort stand one by one, as each has a hub of their own, without those of whom the public base is made;
+the rival knows the same base. Other files are those of the folder `--data`, by kinds that hubs take in. Every encoding
+is decoded and compared. Bytes are of the encoding alone: keys, description and padding come on top, the same for all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import zstandard
+
+from edgehold.bench.measure import Row, Work, interleave, make_row
+from edgehold.codecs.choice import codecs_for, encode_smallest
+from edgehold.codecs.general import Codec
+from edgehold.codecs.record import BASES, RECORD_BASE
+from edgehold.demo.world import read_cohort
+from edgehold.errors import EdgeholdError, Unavailable
+from edgehold.hub.intake.fhir import detect_kind
+from edgehold.hub.intake.lines import kind_of
+from edgehold.wire.data import Kind
+
+GENERAL: Final = "the least of zstd 22 and xz 9, for the whole file"
+KNOWING: Final = "the least of zstd 19 with the same base as dictionary and with one trained from it"
+EVERY: Final = 10
+"""Of the cohort every tenth person is measured."""
+MEGABYTE: Final = 1e6
+
+
+def measure(work: Work) -> list[Row]:
+    """Every figure of the store."""
+    return [*measure_cohort(work), *(row for path in files_of(work) for row in measure_file(work, path))]
+
+
+def measure_cohort(work: Work) -> list[Row]:
+    """People one by one: bytes beside a rival that knows the same base, and the time it takes."""
+    work.say("people of the cohort")
+    base = zstandard.ZstdDecompressor().decompress((BASES / f"{RECORD_BASE.hex()}.ndjson.zst").read_bytes(), 1 << 24)
+    known = frozenset(base.splitlines())
+    people = [one for one in islice(read_cohort(None), 0, None, EVERY) if one not in known]
+    people = people[: 4 if work.quick else len(people)]
+    rivals = [knowing(zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)), trained(base)]
+    encoded = [checked(one, Kind.EHR) for one in people]
+    ours = [len(one) for _, one in encoded]
+    theirs = [min(len(rival(one)) for rival in rivals) for one in people]
+    ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+    pairs = [(codec, data, bytes_) for data, (codec, bytes_) in zip(people, encoded, strict=True)]
+    return [
+        make_row("a person of the cohort, median", "B", [median(ours)], KNOWING, [median(theirs)]),
+        make_row("a person beside the rival's encoding, median", "", [median(ratios)]),
+        *measure_speed(work, "people of the cohort", pairs),
+    ]
+
+
+def knowing(dictionary: zstandard.ZstdCompressionDict) -> Callable[[bytes], bytes]:
+    """zstd that knows something."""
+    dictionary.precompute_compress(level=19)
+    return lambda data: zstandard.ZstdCompressor(dict_data=dictionary, write_dict_id=False).compress(data)
+
+
+def trained(base: bytes) -> Callable[[bytes], bytes]:
+    """zstd with a dictionary that was trained from the entries of a base, as large as the base is packed."""
+    size = len(zstandard.ZstdCompressor(level=22).compress(base))
+    samples: list[bytes | bytearray | memoryview[int]] = [base[at : at + 4096] for at in range(0, len(base), 4096)]
+    return knowing(zstandard.train_dictionary(size, samples, level=19))
+
+
+def files_of(work: Work) -> list[Path]:
+    """The files of the folder `--data`, of kinds that hubs take in."""
+    if work.data is None:
+        return []
+    found = [path for path in sorted(work.data.rglob("*")) if path.is_file() and is_known(path)]
+    if not found:
+        raise Unavailable(f"there is no file in {work.data} that a hub takes in")
+    return found
+
+
+def is_known(path: Path) -> bool:
+    """Whether a hub would take a file in; what is packed with gzip is unpacked first."""
+    try:
+        return path.suffix == ".gz" or kind(path) is not None
+    except EdgeholdError:
+        return False
+
+
+def kind(path: Path) -> Kind:
+    """The kind of a file."""
+    return kind_of(path) or detect_kind(path)
+
+
+def measure_file(work: Work, path: Path) -> list[Row]:
+    """One file: bytes beside the best general compressor, and the time it takes."""
+    work.say(path.name)
+    packed = path.read_bytes()
+    data = gzip.decompress(packed) if path.suffix == ".gz" else packed
+    codec, encoded = checked(data, Kind.GENOTYPE if path.suffix == ".gz" else kind(path))
+    rival = min(
+        len(zstandard.ZstdCompressor(level=22).compress(data)), len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+    )
+    return [
+        make_row(f"{path.name}, of {len(data):,}", "B", [len(encoded)], GENERAL, [rival]),
+        *measure_speed(work, path.name, [(codec, data, encoded)]),
+    ]
+
+
+def checked(data: bytes, of_kind: Kind) -> tuple[Codec, bytes]:
+    """The smallest encoding; raises `Unavailable` if it does not give back the data."""
+    codec, encoded = encode_smallest(data, codecs_for(of_kind))
+    if codec.decode(encoded, len(data)) != data:
+        raise Unavailable("an encoding does not give back what was encoded")
+    return codec, encoded
+
+
+def measure_speed(work: Work, name: str, pairs: Sequence[tuple[Codec, bytes, bytes]]) -> list[Row]:
+    """Megabytes of originals a second, on one core: encoded (with the decoding that compares), and decoded."""
+    size = sum(len(data) for _, data, _ in pairs) / MEGABYTE
+
+    def rate(do: Callable[[Codec, bytes, bytes], object]) -> Callable[[], float]:
+        def run() -> float:
+            begun = time.process_time()
+            for pair in pairs:
+                do(*pair)
+            return size / (time.process_time() - begun)
+
+        return run
+
+    found = interleave(
+        work.runs,
+        {
+            "encoded": rate(lambda codec, data, _: codec.encode(data)),
+            "decoded": rate(lambda codec, data, encoded: codec.decode(encoded, len(data))),
+        },
+    )
+    return [make_row(f"{name}: {how}", "MB/s", values) for how, values in found.items()]

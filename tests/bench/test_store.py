@@ -1,0 +1,47 @@
+"""The bench of the store: people and files beside general compressors; an encoding of something else is no figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgehold.bench import store as bench
+from edgehold.bench.measure import Work
+from edgehold.codecs.record import lines_codec
+from edgehold.errors import Unavailable
+from edgehold.wire.data import Kind
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+def work_in(folder: Path, data: Path | None) -> Work:
+    return Work(runs=1, quick=True, folder=folder, say=lambda words: None, data=data)
+
+
+def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> None:
+    rows = bench.measure(work_in(tmp_path, DATA / "lines"))
+    assert [row.name.split(",")[0] for row in rows if row.unit == "B"] == [
+        "a person of the cohort",
+        "array.txt",
+        "export.xml",
+        "minutes.csv",
+        "observations.csv",
+        "small.vcf",
+    ]
+    sparse = [row for row in rows if row.unit == "B" and row.name.split(",")[0] not in ("array.txt", "small.vcf")]
+    assert all(row.ratio is not None and row.ratio < 0.8 for row in sparse)
+    assert sum(row.unit == "MB/s" for row in rows) == 12
+
+
+def test_a_folder_without_such_files_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    with pytest.raises(Unavailable, match="no file"):
+        bench.measure(work_in(tmp_path, tmp_path))
+
+
+def test_an_encoding_that_gives_back_something_else_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(lines_codec()), "encode", lambda self, data: b"")
+    monkeypatch.setattr(type(lines_codec()), "decode", lambda self, encoded, limit: b"something else")
+    with pytest.raises(Unavailable, match="does not give back"):
+        bench.checked(b"code,value\n1,2\n", Kind.LAB)
