@@ -88,7 +88,16 @@ def edgehold(words: list[str], notes: Path, kill: Kill, planted: str | None = No
             wait_for(process, notes, kill.promises)
             time.sleep(kill.seconds)
             process.kill()
-        return process.wait(PATIENCE)
+        code = process.wait(PATIENCE)
+    end_at_a_line(notes)
+    return code
+
+
+def end_at_a_line(notes: Path) -> None:
+    """Take away a note that death cut off: its promise was not made yet."""
+    if notes.exists():
+        made = notes.read_bytes()
+        notes.write_bytes(made[: made.rfind(b"\n") + 1])
 
 
 def wait_for(process: subprocess.Popen[bytes], notes: Path, promises: int) -> None:
