@@ -212,9 +212,13 @@ def node_here(home: Home, *options: str, meanwhile: Callable[[], None], code: in
 
 
 def kill_application(home: Home) -> None:
-    """As soon as there is one that has begun."""
-    wait_for(lambda: home.socket.exists(), "the application")
-    (pid,) = [int(line.split()[0]) for line in processes_in(home.folder) if "edgehold.server.application" in line]
+    """As soon as there is one that has begun; a socket may be what a killed one left."""
+
+    def applications() -> list[int]:
+        return [int(line.split()[0]) for line in processes_in(home.folder) if "edgehold.server.application" in line]
+
+    wait_for(lambda: home.socket.exists() and len(applications()) == 1, "the application")
+    (pid,) = applications()
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), "its end")
 
