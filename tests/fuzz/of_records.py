@@ -25,7 +25,7 @@ from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
-from edgehold.codecs.record import RECORD_BASE, shipped_record_codec
+from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -50,6 +50,7 @@ from edgehold.hub.intake.fhir import (
     read_records,
 )
 from edgehold.hub.intake.json_text import read_json
+from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.store import _pack, _unpack
 from edgehold.issuer.issuer import read_patient
@@ -181,6 +182,33 @@ def record_to_keep(folder: Path) -> Reader:
         require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
 
     return Reader(read, [bundle("ada"), *resources()[:6]])
+
+
+def texts_in_lines() -> list[bytes]:
+    """The beginnings of real ones."""
+    folder = Path(__file__).parent.parent / "data" / "lines"
+    return [(folder / name).read_bytes()[:3000] for name in ("observations.csv", "minutes.csv", "export.xml")]
+
+
+def sparse_lines(folder: Path) -> Reader:
+    """A text in lines as its codec keeps it; a few bytes may stand for many, up to the limit."""
+    codec, most = lines_codec(), 1 << 15
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in texts_in_lines()])
+
+
+def lines_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of lines is given, and the kind that a hub takes it for."""
+    codec = lines_codec()
+
+    def read(text: bytes) -> None:
+        recognise(text)
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, texts_in_lines())
 
 
 def packed_table(folder: Path) -> Reader:
@@ -355,6 +383,8 @@ TARGETS: dict[str, Target] = {
     "packed record": Target(packed_record, (CannotDecode,), BY_BYTES, ZSTD + LARGE),
     "sparse record": Target(sparse_record, (CannotDecode,), BY_BYTES),
     "record to keep": Target(record_to_keep, (CannotDecode,), BY_TOKENS),
+    "sparse lines": Target(sparse_lines, (CannotDecode,), BY_BYTES),
+    "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),
