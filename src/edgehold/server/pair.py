@@ -56,6 +56,8 @@ DRAIN = 0.5
 """Seconds for the last lines of processes that have ended."""
 
 LOOK = 0.05
+FOLLOWED = 1.0
+"""Seconds within which it is seen that what CometBFT followed had ended."""
 LOCK_TRIES = 20
 
 
@@ -186,6 +188,10 @@ class _Supervisor:
         halted = asyncio.create_task(self._halted.wait())
         all_of_them: list[asyncio.Task[Any]] = [*waits, halted, told]
         done, _ = await asyncio.wait(all_of_them, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if [(waits[one], one.result()) for one in done if one in waits] == [(COMETBFT, 0)] and len(waits) > 1:
+            # it ends when its application does, and may be seen to before that
+            late, _ = await asyncio.wait(waits.keys() - done, timeout=FOLLOWED)
+            done |= late
         ended = [f"the {waits[one]} ended {_how(one.result())}" for one in done if one in waits]
         if halted in done:
             ended.append(f"the {COMETBFT} decides nothing any more: consensus failed, its log says why")
