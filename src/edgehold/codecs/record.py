@@ -73,9 +73,9 @@ def _compared(codec: RecordCodec | LinesCodec, data: bytes, encoded: bytes | Non
     return encoded
 
 
-def _bounded(decode: Callable[[bytes, int], bytes], encoded: bytes, limit: int) -> bytes:
+def _bounded(read: Callable[[bytes, int], bytes], encoded: bytes, limit: int) -> bytes:
     try:
-        decoded = decode(encoded, limit)
+        decoded = read(encoded, limit)
     except ValueError as error:
         raise CannotDecode(f"{len(encoded)} bytes are no encoding of this codec and base: {error}") from error
     if len(decoded) > limit:
