@@ -86,7 +86,17 @@ def test_records_of_one_file_or_of_one_name_are_files_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "sample", [b"", b"prose", b"a,b\n1,2", b"\x89PNG\r\n", b"code,value\0", b"<html>", b"# a note of 23andMe\n"]
+    "sample",
+    [
+        b"",
+        b"prose",
+        b"a,b\n1,2",
+        b"\x89PNG\r\n",
+        b"code,value\0",
+        b"<html>",
+        b"# a note of 23andMe\n",
+        b'{"a":[1,value,2,code]}\n{}',
+    ],
 )
 def test_what_hubs_do_not_know_is_no_text_of_theirs(sample: bytes) -> None:
     assert recognise(sample) is None

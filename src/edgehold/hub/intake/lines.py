@@ -34,8 +34,10 @@ def recognise(sample: bytes) -> Kind | None:
         return Kind.GENOTYPE
     if sample.lstrip().startswith(b"<") and b"<HealthData" in sample:
         return Kind.WEARABLE
-    header = sample.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0].strip()
-    names = {name.strip(b" \"'").lower().replace(b" ", b"_") for name in SEPARATORS.split(header)}
+    header, is_line, _ = sample.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    if not is_line or header.lstrip()[:1] in (b"{", b"[", b"<", b"#"):
+        return None
+    names = {name.strip(b" \"'").lower().replace(b" ", b"_") for name in SEPARATORS.split(header.strip())}
     if len(names) < 2 or b"\0" in sample:
         return None
     return next((kind for kind, words in WORDS.items() if names & words), None)
