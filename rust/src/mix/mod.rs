@@ -17,9 +17,8 @@
 //! | any with `^` | its length in bits |
 //! | `-` | nothing: the context that is always the same |
 //!
-//! A number of `bits` ≤ 12 is coded bit by bit from the top; with `bits` = 0 its length in bits is coded first (six decisions), then
-//! what follows its leading one. Places before the first and
-//! after the last read as zero. The first `primed` places are not coded: the coder only learns from them. With `matching` = n the
+//! A number of `bits` ≤ 12 is coded bit by bit from the top; with `bits` = 0 its length in bits is coded first (four or six
+//! decisions), then what follows its leading one. Places before the first and after the last read as zero. The first `primed` places are not coded: the coder only learns from them. With `matching` = n the
 //! place after the latest earlier one that the same n numbers preceded is one more prediction.
 
 mod coder;
@@ -33,9 +32,9 @@ pub(crate) use model::{choice, hash, number, plain, Model, MOST_CONTEXTS};
 
 use crate::{refused, Outcome};
 
+/// Binary logarithm of the lines that one context has at least.
 const LEAST_TABLE: u32 = 8;
 const MOST_TABLE: u32 = 18;
-/// Binary logarithms of the buckets that one context has.
 const MOST_TERMS: usize = 8;
 
 // ── contexts ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +142,7 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
-    /// Let the numbers from `from` on pass a coder; those that are there already are learned from or written, others are read.
+    /// Let the numbers up to `to` pass a coder; those that are there already are learned from or written, others are read.
     fn pass<C: Coder>(
         &self,
         model: &mut Model,

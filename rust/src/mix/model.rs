@@ -418,6 +418,13 @@ impl Model {
     }
 }
 
+/// Where in a line the decision is that follows those that were read since the line was opened.
+#[inline]
+fn slot_of(read: u32, done: u32) -> usize {
+    let first = 1 << (done % 4);
+    (first | read & (first - 1)) as usize
+}
+
 /// One of up to fifteen choices, the likeliest first: whether it is this one, at each before it.
 #[inline]
 pub(crate) fn choice<C: Coder>(
@@ -456,11 +463,7 @@ pub(crate) fn plain<C: Coder>(
         if done % 4 == 0 {
             model.open(u64::from(read));
         }
-        let slot = if done % 4 == 0 {
-            1
-        } else {
-            (1 << (done % 4) | read & ((1 << (done % 4)) - 1)) as usize
-        };
+        let slot = slot_of(read, done);
         let at = bits - 1 - done;
         let expected = guess.map(|(value, length)| (value >> at & 1, length));
         let bit = model.decide(coder, value >> at & 1, slot, read as usize, expected);
@@ -516,11 +519,7 @@ pub(crate) fn number<C: Coder>(
         if done % 4 == 0 {
             model.open(u64::from(read) << 8 | u64::from(length) | 1 << 40);
         }
-        let slot = if done % 4 == 0 {
-            1
-        } else {
-            (1 << (done % 4) | read & ((1 << (done % 4)) - 1)) as usize
-        };
+        let slot = slot_of(read, done);
         let expected = guess.map(|(value, length)| (value >> at & 1, length));
         let node = 64 + (length as usize * 16 + done.min(3) as usize * 4 + (read & 3) as usize);
         let bit = model.decide(coder, given, slot, node, expected);

@@ -65,7 +65,7 @@ pub(super) struct Gap {
 /// container.
 type Place = u16;
 
-pub(super) const VALUE: u16 = 6;
+const VALUE: u16 = 6;
 
 fn sign(byte: u8) -> u16 {
     match byte {
@@ -192,11 +192,7 @@ impl<'a> Parser<'a> {
                 self.gap(4, None, true, (0, 0));
                 let mut child = self.value(depth + 1)?;
                 child.key = key;
-                let last = match child.kind {
-                    Kind::Object => 2,
-                    Kind::Array => 3,
-                    _ => VALUE,
-                };
+                let last = last(&child);
                 children.push(child);
                 self.gap(last, None, true, (1, 0));
                 if self.expect(b',').is_none() {
@@ -223,11 +219,7 @@ impl<'a> Parser<'a> {
         if self.bytes.get(self.at) != Some(&b']') {
             loop {
                 let child = self.value(depth + 1)?;
-                let last = match child.kind {
-                    Kind::Object => 2,
-                    Kind::Array => 3,
-                    _ => VALUE,
-                };
+                let last = last(&child);
                 children.push(child);
                 self.gap(last, None, false, (0, 1));
                 if self.expect(b',').is_none() {
@@ -296,7 +288,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(unit: usize) -> Self {
+    fn new(unit: usize) -> Self {
         Layout {
             unit: UNITS[unit],
             found: HashMap::new(),
@@ -366,20 +358,46 @@ pub(super) struct Spacing<T> {
     pub(super) odd: Vec<(usize, T)>,
 }
 
-/// Writes documents again.
-pub(super) struct Renderer<'a> {
-    pub(super) texts: &'a Texts,
-    pub(super) layout: Layout,
-    pub(super) exceptions: std::iter::Peekable<std::vec::IntoIter<(usize, Vec<u8>)>>,
-    pub(super) gaps: usize,
-    pub(super) objects: u16,
-    pub(super) arrays: u16,
-    pub(super) limit: usize,
-    pub(super) bytes: Vec<u8>,
+/// Write documents again, if they have at most so many bytes.
+pub(super) fn render(
+    nodes: &[Node],
+    spacing: Spacing<Vec<u8>>,
+    texts: &Texts,
+    limit: usize,
+) -> Outcome<Vec<u8>> {
+    let mut renderer = Renderer {
+        texts,
+        layout: Layout::new(spacing.unit),
+        exceptions: spacing.odd.into_iter().peekable(),
+        gaps: 0,
+        objects: 0,
+        arrays: 0,
+        limit,
+        bytes: Vec::new(),
+    };
+    let after = |node: Option<&Node>| node.map_or(VALUE, first);
+    renderer.gap(7, after(nodes.first()), false, (0, 0));
+    for (place, node) in nodes.iter().enumerate() {
+        renderer.node(node)?;
+        renderer.gap(7, after(nodes.get(place + 1)), false, (0, 0));
+    }
+    Ok(renderer.bytes)
+}
+
+/// What writes them.
+struct Renderer<'a> {
+    texts: &'a Texts,
+    layout: Layout,
+    exceptions: std::iter::Peekable<std::vec::IntoIter<(usize, Vec<u8>)>>,
+    gaps: usize,
+    objects: u16,
+    arrays: u16,
+    limit: usize,
+    bytes: Vec<u8>,
 }
 
 impl Renderer<'_> {
-    pub(super) fn gap(&mut self, before: u16, after: u16, in_object: bool, out: (u16, u16)) {
+    fn gap(&mut self, before: u16, after: u16, in_object: bool, out: (u16, u16)) {
         let out = if after == 2 || after == 3 {
             out
         } else {
@@ -408,7 +426,7 @@ impl Renderer<'_> {
         self.bytes.push(b'"');
     }
 
-    pub(super) fn node(&mut self, node: &Node) -> Outcome<()> {
+    fn node(&mut self, node: &Node) -> Outcome<()> {
         if self.bytes.len() > self.limit {
             return Err(TOO_LARGE.into());
         }
@@ -457,7 +475,7 @@ impl Renderer<'_> {
     }
 }
 
-pub(super) fn first(node: &Node) -> u16 {
+fn first(node: &Node) -> u16 {
     match node.kind {
         Kind::Object => 0,
         Kind::Array => 1,

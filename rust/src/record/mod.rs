@@ -17,7 +17,7 @@ use pyo3::types::PyBytes;
 
 use crate::mix::{Learner, Reader, Writer};
 use crate::{refused, Outcome};
-use document::{first, Layout, Node, Renderer, VALUE};
+use document::render;
 use teller::{tell, Known, Teller, COUNTS};
 
 const NOTHING_SUCH: &str = "something that was never told";
@@ -38,56 +38,27 @@ impl Known {
 
     /// Fewer bytes of a text in lines; `None` if it is none.
     fn encode_lines(mut self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut teller = Teller {
-            known: &mut self,
-            coder: Writer::new(),
-            room: usize::MAX,
-            depth: 0,
-            counts: true,
-        };
+        let mut teller = Teller::new(&mut self, Writer::new(), usize::MAX, true);
         matches!(teller.tell_lines(text), Ok(true)).then(|| teller.coder.finish())
     }
 
     /// The text again, if it has at most so many bytes.
     fn decode_lines(mut self, encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
-        let mut teller = Teller {
-            known: &mut self,
-            coder: Reader::new(encoded),
-            room: 3 * limit + 1024,
-            depth: 0,
-            counts: true,
-        };
+        let mut teller = Teller::new(&mut self, Reader::new(encoded), 3 * limit + 1024, true);
         teller.hear_lines(limit)
     }
 
     /// The document again, if it has at most so many bytes.
     fn decode(mut self, encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
-        let mut teller = Teller {
-            known: &mut self,
-            coder: Reader::new(encoded),
-            room: limit + limit / 8 + 1024,
-            depth: 0,
-            counts: COUNTS,
-        };
+        let mut teller = Teller::new(
+            &mut self,
+            Reader::new(encoded),
+            limit + limit / 8 + 1024,
+            COUNTS,
+        );
         let nodes = teller.nodes(None)?;
         let spacing = teller.layout(None)?;
-        let mut renderer = Renderer {
-            texts: &self.texts,
-            layout: Layout::new(spacing.unit),
-            exceptions: spacing.odd.into_iter().peekable(),
-            gaps: 0,
-            objects: 0,
-            arrays: 0,
-            limit,
-            bytes: Vec::new(),
-        };
-        let after = |node: Option<&Node>| node.map_or(VALUE, first);
-        renderer.gap(7, after(nodes.first()), false, (0, 0));
-        for (place, node) in nodes.iter().enumerate() {
-            renderer.node(node)?;
-            renderer.gap(7, after(nodes.get(place + 1)), false, (0, 0));
-        }
-        Ok(renderer.bytes)
+        render(&nodes, spacing, &self.texts, limit)
     }
 }
 

@@ -343,11 +343,11 @@ fn follow_word(word: u64, before: u64, letter: u8) -> (u64, u64) {
 }
 
 const EXHAUSTED: &str = "the record ends before it is told";
-/// Whether numbers of records are told as letters, which takes fewer bytes and more time.
+/// Numbers of records are told as letters: that takes fewer bytes, and more time.
 pub(super) const COUNTS: bool = false;
+/// From so many equal letters on, so many are told at once.
 const LONG: usize = 32;
 const STRIDE: usize = 16;
-/// From so many equal letters on, so many are told at once.
 const LETTER_CONTEXTS: usize = 13;
 const LEAST_MATCH: usize = 5;
 
@@ -375,9 +375,9 @@ pub(super) struct Teller<'a, C: Coder> {
     pub(super) coder: C,
     /// Letters that may still be read.
     pub(super) room: usize,
-    pub(super) depth: usize,
+    depth: usize,
     /// Whether numbers are told by how far they are from earlier ones.
-    pub(super) counts: bool,
+    counts: bool,
 }
 
 macro_rules! coded {
@@ -392,7 +392,17 @@ macro_rules! coded {
 }
 pub(super) use coded;
 
-impl<C: Coder> Teller<'_, C> {
+impl<'a, C: Coder> Teller<'a, C> {
+    pub(super) fn new(known: &'a mut Known, coder: C, room: usize, counts: bool) -> Self {
+        Teller {
+            known,
+            coder,
+            room,
+            depth: 0,
+            counts,
+        }
+    }
+
     /// One value; `given` when it is known, and returned when it is not.
     fn node(
         &mut self,
@@ -1502,13 +1512,7 @@ impl<C: Coder> Teller<'_, C> {
 pub(super) fn tell<C: Coder>(known: &mut Known, coder: C, document: &[u8]) -> Option<C> {
     let (nodes, gaps) = parse(document, &mut known.texts)?;
     let spacing = Layout::exceptions(document, &gaps);
-    let mut teller = Teller {
-        known,
-        coder,
-        room: usize::MAX,
-        depth: 0,
-        counts: COUNTS,
-    };
+    let mut teller = Teller::new(known, coder, usize::MAX, COUNTS);
     teller.nodes(Some(&nodes)).ok()?;
     teller.layout(Some(&spacing)).ok()?;
     Some(teller.coder)

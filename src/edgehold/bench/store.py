@@ -21,7 +21,7 @@ import zstandard
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.codecs.choice import codecs_for, encode_smallest
 from edgehold.codecs.general import Codec
-from edgehold.codecs.record import BASES, RECORD_BASE
+from edgehold.codecs.record import RECORD_BASE, read_base
 from edgehold.demo.world import read_cohort
 from edgehold.errors import EdgeholdError, Unavailable
 from edgehold.hub.intake.fhir import detect_kind
@@ -43,7 +43,7 @@ def measure(work: Work) -> list[Row]:
 def measure_cohort(work: Work) -> list[Row]:
     """People one by one: bytes beside a rival that knows the same base, and the time it takes."""
     work.say("people of the cohort")
-    base = zstandard.ZstdDecompressor().decompress((BASES / f"{RECORD_BASE.hex()}.ndjson.zst").read_bytes(), 1 << 24)
+    base = read_base(RECORD_BASE)
     known = frozenset(base.splitlines())
     people = [one for one in islice(read_cohort(None), 0, None, EVERY) if one not in known]
     people = people[: 4 if work.quick else len(people)]

@@ -53,8 +53,13 @@ def bench(name: str, runs: int, quick: bool, folder: Path | None, data: Path | N
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=folder) as scratch:
-        say: Callable[[str], None] = lambda words: click.echo(f"… {words}", err=True)  # noqa: E731 - one line of two
-        work = Work(runs=runs, quick=quick, folder=Path(scratch), say=say, data=data)
+        work = Work(
+            runs=runs,
+            quick=quick,
+            folder=Path(scratch),
+            say=lambda words: click.echo(f"… {words}", err=True),
+            data=data,
+        )
         report = make_report(name, measure(work))
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))

@@ -88,12 +88,8 @@ def base_digest(documents: bytes) -> Digest:
     return tagged_hash("base", documents)
 
 
-@cache
-def shipped_record_codec(base: Digest | None) -> RecordCodec:
-    """The codec with the base of that digest; raises `CannotDecode` if this package does not ship it or it was
-    altered."""
-    if base is None:
-        return RecordCodec()
+def read_base(base: Digest) -> bytes:
+    """The documents of a shipped base; raises `CannotDecode` if this package does not ship it or it was altered."""
     path = BASES / f"{base.hex()}.ndjson.zst"
     if not path.is_file():
         raise CannotDecode(f"base {base.hex()} is not shipped with this version")
@@ -103,7 +99,13 @@ def shipped_record_codec(base: Digest | None) -> RecordCodec:
         raise CannotDecode(f"base {base.hex()} was altered on disk") from error
     if base_digest(documents) != base:
         raise CannotDecode(f"base {base.hex()} was altered on disk")
-    return RecordCodec(documents)
+    return documents
+
+
+@cache
+def shipped_record_codec(base: Digest | None) -> RecordCodec:
+    """The codec with the base of that digest; raises as `read_base` does."""
+    return RecordCodec() if base is None else RecordCodec(read_base(base))
 
 
 @cache
