@@ -2,6 +2,9 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
+# Compiled modules are kept: the tests begin several hundred processes, and pytest compiles each module of tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo cometbft test check fix vectors wheel lock long clean
 help:    ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/ —/'

@@ -20,7 +20,7 @@ PYTHON = VENV / "bin" / "python"
 LEAST_PYTHON = (3, 11)
 LEAST_RUST = (1, 89)
 
-NATIVE_INPUTS = ["pyproject.toml", "rust/Cargo.toml", "rust/Cargo.lock", "rust/src/*.rs"]
+NATIVE_INPUTS = ["pyproject.toml", "rust/Cargo.toml", "rust/Cargo.lock", "rust/src/**/*.rs"]
 ENVIRONMENT_INPUTS = ["requirements/dev.txt", "requirements/uv.txt"]
 
 

@@ -12,6 +12,7 @@ mod merkle;
 mod mix;
 mod noise;
 mod record;
+mod samples;
 mod vdaf;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -63,6 +64,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mix::MixWriter>()?;
     module.add_class::<mix::MixReader>()?;
     module.add_class::<record::RecordBase>()?;
+    module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;
