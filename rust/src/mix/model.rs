@@ -5,6 +5,7 @@
 //! know anything; the mean of both drives the coder. Tables are filled as they are touched: what a base has learned lies once in
 //! memory, and whoever goes on from it copies only the lines that change.
 
+use std::iter::repeat_n;
 use std::sync::{Arc, LazyLock};
 
 use super::coder::Coder;
@@ -253,28 +254,75 @@ fn level(count: u32) -> usize {
     }
 }
 
-#[derive(Clone)]
-struct Mixer {
+/// The weights of each of several circumstances; those that nothing was learned of are nowhere.
+#[derive(Default)]
+struct Sets {
+    /// Of each set, where its weights are kept, counted from one.
+    places: Vec<u32>,
     weights: Vec<i32>,
+}
+
+impl Sets {
+    fn new(sets: usize) -> Self {
+        Sets {
+            places: vec![0; sets],
+            weights: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn get(&self, set: usize, inputs: usize) -> Option<&[i32]> {
+        let at = *self.places.get(set)? as usize;
+        self.weights.get(at.checked_sub(1)? * inputs..at * inputs)
+    }
+
+    fn put(&mut self, set: usize, weights: impl Iterator<Item = i32>, inputs: usize) {
+        self.weights.extend(weights);
+        self.places[set] = (self.weights.len() / inputs) as u32;
+    }
+}
+
+/// Weighs what contexts say, with a set of weights for each circumstance.
+struct Mixer {
+    below: Arc<Sets>,
+    own: Sets,
     inputs: usize,
-    set: usize,
+    /// What a weight is at first.
+    first: i32,
+    /// Where the set in use begins.
+    open: usize,
     output: u32,
 }
 
 impl Mixer {
     fn new(sets: usize, inputs: usize, first: i32) -> Self {
         Mixer {
-            weights: vec![first; sets * inputs],
+            below: Arc::default(),
+            own: Sets::new(sets),
             inputs,
-            set: 0,
+            first,
+            open: 0,
             output: 0,
         }
     }
 
     #[inline]
+    fn find(&mut self, set: usize) {
+        if self.own.places[set] == 0 {
+            match self.below.get(set, self.inputs) {
+                Some(known) => self.own.put(set, known.iter().copied(), self.inputs),
+                None => self
+                    .own
+                    .put(set, repeat_n(self.first, self.inputs), self.inputs),
+            }
+        }
+        self.open = (self.own.places[set] as usize - 1) * self.inputs;
+    }
+
+    #[inline]
     fn mix(&mut self, set: usize, inputs: &[i32], logistic: &Logistic) -> i32 {
-        self.set = set * self.inputs;
-        let weights = &self.weights[self.set..self.set + self.inputs];
+        self.find(set);
+        let weights = &self.own.weights[self.open..self.open + self.inputs];
         let sum: i64 = weights
             .iter()
             .zip(inputs)
@@ -288,12 +336,35 @@ impl Mixer {
     #[inline]
     fn learn(&mut self, bit: u32, inputs: &[i32], rate: i32) {
         let error = (((bit << 16) as i32 - self.output as i32) * rate) >> 4;
-        for (weight, &input) in self.weights[self.set..self.set + self.inputs]
+        for (weight, &input) in self.own.weights[self.open..self.open + self.inputs]
             .iter_mut()
             .zip(inputs)
         {
             *weight =
                 (*weight + ((input * (error >> 4) + (1 << 13)) >> 14)).clamp(-(1 << 20), 1 << 20);
+        }
+    }
+
+    /// As [`Memory::rest`].
+    fn rest(&mut self) {
+        let sets = self.own.places.len();
+        let mut below = std::mem::replace(&mut self.own, Sets::new(sets));
+        for set in 0..sets {
+            if below.places[set] == 0 {
+                if let Some(known) = self.below.get(set, self.inputs) {
+                    below.put(set, known.iter().copied(), self.inputs);
+                }
+            }
+        }
+        self.below = Arc::new(below);
+    }
+
+    /// As [`Memory::fresh`].
+    fn fresh(&self) -> Self {
+        Mixer {
+            below: Arc::clone(&self.below),
+            own: Sets::new(self.own.places.len()),
+            ..*self
         }
     }
 }
@@ -333,6 +404,8 @@ impl Model {
     /// Share what was learned so far with every model that goes on from here.
     pub(crate) fn rest(&mut self) {
         self.memories.iter_mut().for_each(Memory::rest);
+        self.by_node.rest();
+        self.by_knowledge.rest();
     }
 
     /// A model that goes on from where this one rested.
@@ -342,8 +415,8 @@ impl Model {
             memories: self.memories.iter().map(Memory::fresh).collect(),
             hashes: self.hashes.clone(),
             inputs: self.inputs.clone(),
-            by_node: self.by_node.clone(),
-            by_knowledge: self.by_knowledge.clone(),
+            by_node: self.by_node.fresh(),
+            by_knowledge: self.by_knowledge.fresh(),
             matched: self.matched.clone(),
         }
     }
