@@ -27,7 +27,7 @@ from edgehold.hub.journal import Run
 from edgehold.ledger.genesis import found_network as network_of
 from edgehold.sandbox.program import Measurement
 from edgehold.service.node import ServiceNode
-from edgehold.wire.ids import AccountId
+from edgehold.wire.ids import AccountId, TaskId
 from edgehold.wire.order import SAMPLING_ONE
 from edgehold.wire.program import MeasurementKind, MeasurementType
 from edgehold.wire.purpose import Permission, Purpose
@@ -96,6 +96,8 @@ class History:
         self._make_machines()
         disks.hold((machine.disk for machine in self.machines.values()), SeededRandomness(seed, "salts").draw)
         self.watch = Watch(self)
+        self._unheard: dict[str, dict[TaskId, list[int]]] = {}
+        """What hubs measured and have not sealed for sure."""
         self.universe.note("regime", self.regime)
 
     # ── who is there ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,15 +176,24 @@ class History:
         return Company(hub, None if kind is None else BadHub(kind, hub, surroundings, self.universe.dice))
 
     def _listen(self, machine: Machine, hub: Hub) -> None:
-        """Hear what the hub measures, which nobody else ever does."""
-        seal = hub._store
+        """Hear what the hub measures, which nobody else ever does.
+
+        What a disk failed to synchronise may be found written by the next process, and then it is a report like any other.
+        """
+        seal, unheard = hub._store, self._unheard.setdefault(machine.name, {})
+
+        def hear(task: TaskId) -> None:
+            report = hub._journal.run(task).report
+            if report is not None:
+                self.watch.measured(report, unheard.pop(task))
 
         def store(run: Run, measurement: Measurement, log: str) -> None:
+            unheard[run.task] = vector_of(run.configuration.measurement, measurement)
             seal(run, measurement, log)
-            report = hub._journal.run(run.task).report
-            assert report is not None
-            self.watch.measured(report, vector_of(run.configuration.measurement, measurement))
+            hear(run.task)
 
+        for task in list(unheard):
+            hear(task)
         hub._store = store  # type: ignore[method-assign]
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ mod weights;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{hash, number, plain, Coder, Model, Reader, Writer};
+use crate::mix::{deviation, hash, number, plain, Coder, Model, Reader, Writer};
 use crate::{refused, Outcome};
 use packing::Packing;
 use weights::{Fit, CONSTANT, POINT};
@@ -55,7 +55,7 @@ impl Layout {
             && self.line <= self.samples
             && self.frame <= self.samples
             && (self.frame == 0 || self.line > 0)
-            && (self.line == 0 || self.line % self.channels == 0);
+            && (self.line == 0 || self.line.is_multiple_of(self.channels));
         (fits && whole && shape)
             .then_some(self)
             .ok_or_else(|| format!("{bytes} bytes cannot lie like {self:?}"))
@@ -435,7 +435,7 @@ impl Samples {
         let every = Fit::every(each);
         for at in places() {
             let place = at - self.before;
-            if (place / channels) % every != 0 {
+            if !(place / channels).is_multiple_of(every) {
                 continue;
             }
             let class = weights.class(lively(at));
@@ -482,7 +482,7 @@ impl Samples {
         let is_given = self.values.len() == self.before + samples;
         self.pass_scales(coder, head, is_given)?;
         self.pass_near(coder, head, is_given)?;
-        let mut model = Model::new(6, 16, 1000);
+        let mut model = Model::new(4, 16, 1000);
         let groups = self.groups();
         // what the weighted sums left, and what was left in the end
         let mut first = vec![0i32; self.before + samples];
@@ -527,30 +527,26 @@ impl Samples {
                 let foreseen =
                     (i64::from(one) + more).clamp(i64::from(least), i64::from(greatest)) as i32;
 
-                let [r1, r2, r3, r4] = near.map(|back| rest[at - back]);
-                let [x1, x2, x3, _] = near.map(|back| self.values[at - back]);
+                let [r1, r2, r3, _] = near.map(|back| rest[at - back]);
+                let [x1, x2, ..] = near.map(|back| self.values[at - back]);
                 let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
-                let beside = if channels > 1 { rest[at - 1] } else { r4 };
                 let of = groups[channel];
                 let (quick, steady) = (step_of(fast), step_of(slow[channel] >> 4));
-                let calm = step_of(fast + lively);
                 let part = |value: i32| i64::from(value.clamp(-4000, 4000)) as u64;
                 model.hashes[0] = hash(hash(1, quick), of);
                 model.hashes[1] = hash(hash(hash(2, quick >> 1), steady), of);
-                model.hashes[2] = hash(hash(hash(3, step_of(folded(beside))), quick >> 1), of);
-                model.hashes[3] = hash(
+                model.hashes[2] = hash(
                     hash(hash(4, part(foreseen - x1)), part(x1 - x2)),
                     of << 8 | quick >> 3,
                 );
-                model.hashes[4] = hash(hash(hash(5, x1 as u64), part(x1 - foreseen)), of);
-                model.hashes[5] = hash(hash(hash(6, calm), part(x2 - x3) & 0 | class as u64), of);
+                model.hashes[3] = hash(hash(hash(5, x1 as u64), part(x1 - foreseen)), of);
                 let value = if is_given { self.values[at] } else { 0 };
-                let told = unfolded(number(
+                let told = deviation(
                     &mut model,
                     coder,
-                    folded(value.wrapping_sub(foreseen)),
-                    None,
-                ));
+                    value.wrapping_sub(foreseen),
+                    32 - ((fast + 3) / 6).leading_zeros(),
+                );
                 let value = foreseen.wrapping_add(told);
                 if !is_given {
                     if !(least..=greatest).contains(&value) {

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn samples_lie_in_bytes_as_they_did() {
-        let bytes: Vec<u8> = (0..600u32).map(|place| (place * 37 >> 2) as u8).collect();
+        let bytes: Vec<u8> = (0..600u32).map(|place| ((place * 37) >> 2) as u8).collect();
         for packing in PACKINGS {
             let (mut samples, mut again) = (Vec::new(), Vec::new());
             packing.unpack(&bytes, &mut samples);
