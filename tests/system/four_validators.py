@@ -217,11 +217,17 @@ class FourValidators:
         return found[0][0]
 
     def stand_still(self, seconds: float) -> None:
-        """No application commits anything for so long; what was decided before is let come."""
-        time.sleep(1)
-        before = [validator.height() for validator in self.validators if validator.is_running]
-        time.sleep(seconds)
-        assert [validator.height() for validator in self.validators if validator.is_running] == before
+        """No application commits anything for so long; what was decided before is let come, however busy the machine is."""
+
+        def heights() -> list[int]:
+            return [validator.height() for validator in self.validators if validator.is_running]
+
+        deadline = time.monotonic() + PATIENCE
+        before: list[int] = []
+        while before != (now := heights()):
+            assert time.monotonic() < deadline, f"blocks go on: {now}"
+            before = now
+            time.sleep(seconds)
 
     def wait_for_blocks(self, count: int, among: Sequence[int] = range(COUNT)) -> float:
         """Seconds until each of these has so many blocks more than any had before."""
