@@ -182,15 +182,16 @@ class History:
         """
         seal, unheard = hub._store, self._unheard.setdefault(machine.name, {})
 
-        def hear(task: TaskId) -> None:
-            report = hub._journal.run(task).report
-            if report is not None:
-                self.watch.measured(report, unheard.pop(task))
+        def hear(task: TaskId) -> bool:
+            if not hub._journal.has_run(task) or (report := hub._journal.run(task).report) is None:
+                return False
+            self.watch.measured(report, unheard.pop(task))
+            return True
 
         def store(run: Run, measurement: Measurement, log: str) -> None:
             unheard[run.task] = vector_of(run.configuration.measurement, measurement)
             seal(run, measurement, log)
-            hear(run.task)
+            assert hear(run.task), "what was sealed is not there"
 
         for task in list(unheard):
             hear(task)

@@ -217,15 +217,16 @@ class FourValidators:
         return found[0][0]
 
     def stand_still(self, seconds: float) -> None:
-        """No application commits anything for so long; what was decided before is let come, however busy the machine is."""
+        """No application commits anything for so long; a block that was decided before is let come, if the machine is busy."""
 
         def heights() -> list[int]:
             return [validator.height() for validator in self.validators if validator.is_running]
 
         deadline = time.monotonic() + PATIENCE
-        before: list[int] = []
+        most, before = max(heights()) + 1, list[int]()
         while before != (now := heights()):
-            assert time.monotonic() < deadline, f"blocks go on: {now}"
+            assert max(now) <= most, f"blocks go on: {now}"
+            assert time.monotonic() < deadline, f"blocks come late: {now}"
             before = now
             time.sleep(seconds)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 from edgehold.crypto.signatures import SigningKey
 from edgehold.ledger.genesis import write_genesis
 from edgehold.server.abci.genesis import cometbft_genesis
+from edgehold.server.loopback import free_ports
 from edgehold.verify.header import SECOND, address_of
 from edgehold.wire.codec import decode
 from edgehold.wire.governance import Genesis
@@ -51,7 +51,7 @@ class OneValidator:
     def __init__(self, folder: Path, genesis: Genesis, seed: bytes, **more: str) -> None:
         self.folder = folder
         self.genesis = genesis
-        self.port, self.peer_port = free_port(), free_port()
+        self.port, self.peer_port = free_ports(2)
         self.app: subprocess.Popen[bytes] | None = None
         self.node: subprocess.Popen[bytes] | None = None
         (folder / "genesis.cbor").write_bytes(write_genesis(genesis))
@@ -160,12 +160,6 @@ def wait_for(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def private_key(seed: bytes) -> dict[str, Any]:

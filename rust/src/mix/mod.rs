@@ -28,7 +28,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 pub(crate) use coder::{Coder, Learner, Reader, Writer};
-pub(crate) use model::{choice, deviation, hash, number, plain, Model, MOST_CONTEXTS};
+pub(crate) use model::{choice, hash, number, plain, Deviations, Model, MOST_CONTEXTS};
 
 use crate::{refused, Outcome};
 

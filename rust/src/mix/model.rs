@@ -378,8 +378,6 @@ pub(crate) struct Model {
     by_node: Mixer,
     by_knowledge: Mixer,
     matched: Vec<Share>,
-    /// Of the bits of deviations that no context foresees: by the length of the deviation, and which bit.
-    low: Vec<Share>,
 }
 
 /// How fast weights follow.
@@ -400,7 +398,6 @@ impl Model {
             by_node: Mixer::new(NODES, inputs, first),
             by_knowledge: Mixer::new((MOST_CONTEXTS + 1) * MATCH_LEVELS, inputs, first),
             matched: vec![Share::NEW; MATCH_LEVELS * 2],
-            low: vec![Share::NEW; 32 * 32],
         }
     }
 
@@ -421,7 +418,6 @@ impl Model {
             by_node: self.by_node.fresh(),
             by_knowledge: self.by_knowledge.fresh(),
             matched: self.matched.clone(),
-            low: self.low.clone(),
         }
     }
 
@@ -611,66 +607,65 @@ pub(crate) fn number<C: Coder>(
 /// The most bits of a deviation's size.
 const MOST_LENGTH: u32 = 20;
 
-/// A signed number of which it is known how long its size probably is. Whether it is as long, one longer, one shorter, two
-/// longer and so on; its sign; the two bits below its leading one; and the others, of which only how often they were set counts.
-#[inline]
-pub(crate) fn deviation<C: Coder>(
-    model: &mut Model,
-    coder: &mut C,
-    value: i32,
-    expected: u32,
-) -> i32 {
-    let size = value.unsigned_abs();
-    let length = u32::BITS - size.leading_zeros();
-    model.open(u64::from(expected) | 1 << 42);
-    let mut walk = (0..=2 * MOST_LENGTH)
-        .map(|step| {
-            let away = step.div_ceil(2);
-            if step % 2 == 1 {
-                expected + away
-            } else {
-                expected.wrapping_sub(away)
-            }
-        })
-        .filter(|&one| one <= MOST_LENGTH);
-    let is_other = |(place, one): (usize, u32), model: &mut Model, coder: &mut C| {
-        let slot = (place + 1).min(15);
-        model.decide(coder, u32::from(length != one), slot, slot, None)
-    };
-    let mut place = 0;
-    let length = loop {
-        let Some(one) = walk.next() else {
-            break 0;
-        };
-        if is_other((place, one), model, coder) == 0 {
-            break one;
+/// Signed numbers, each told beside how long it probably is.
+pub(crate) struct Deviations {
+    pub(crate) model: Model,
+    /// Of the bits that no context foresees: by the length of the number, and which bit.
+    low: Vec<Share>,
+}
+
+impl Deviations {
+    pub(crate) fn new(model: Model) -> Self {
+        Deviations {
+            model,
+            low: vec![Share::NEW; 32 * 32],
         }
-        place += 1;
-    };
-    if length == 0 {
-        return 0;
     }
-    model.open(u64::from(length) | 1 << 43);
-    let node = 16 * length as usize;
-    let sign = model.decide(coder, u32::from(value < 0), 1, node + 1, None);
-    let mut read = 1u32;
-    for done in 0..length - 1 {
-        let at = length - 2 - done;
-        let given = size >> at & 1;
-        let bit = if done < 2 {
-            let slot = 2 << done | (read & done) as usize;
-            model.decide(coder, given, slot, node + slot, None)
+
+    /// Whether the number's size is as long as expected, one longer, one shorter, two longer and so on; its sign; the two bits below
+    /// its leading one; and the others, of which only how often they were set counts.
+    #[inline]
+    pub(crate) fn pass<C: Coder>(&mut self, coder: &mut C, value: i32, expected: u32) -> i32 {
+        let model = &mut self.model;
+        let size = value.unsigned_abs();
+        let length = u32::BITS - size.leading_zeros();
+        model.open(u64::from(expected) | 1 << 42);
+        let walk = (0..=2 * MOST_LENGTH)
+            .map(|step| match (step.div_ceil(2), step % 2) {
+                (away, 1) => expected + away,
+                (away, _) => expected.wrapping_sub(away),
+            })
+            .filter(|&one| one <= MOST_LENGTH);
+        let found = walk.enumerate().find(|&(place, one)| {
+            let slot = (place + 1).min(15);
+            model.decide(coder, u32::from(length != one), slot, slot, None) == 0
+        });
+        let length = found.map_or(0, |(_, one)| one);
+        if length == 0 {
+            return 0;
+        }
+        model.open(u64::from(length) | 1 << 43);
+        let node = 16 * length as usize;
+        let sign = model.decide(coder, u32::from(value < 0), 1, node + 1, None);
+        let mut read = 1u32;
+        for done in 0..length - 1 {
+            let at = length - 2 - done;
+            let given = size >> at & 1;
+            let bit = if done < 2 {
+                let slot = 2 << done | (read & done) as usize;
+                model.decide(coder, given, slot, node + slot, None)
+            } else {
+                let share = &mut self.low[(length * 32 + at) as usize];
+                let bit = coder.code(given, share.probability().clamp(1, 65535));
+                share.update(bit, 255, &PACE);
+                bit
+            };
+            read = read << 1 | bit;
+        }
+        if sign != 0 {
+            -(read as i32)
         } else {
-            let share = &mut model.low[(length * 32 + at) as usize];
-            let bit = coder.code(given, share.probability().clamp(1, 65535));
-            share.update(bit, 255, &PACE);
-            bit
-        };
-        read = read << 1 | bit;
-    }
-    if sign != 0 {
-        -(read as i32)
-    } else {
-        read as i32
+            read as i32
+        }
     }
 }

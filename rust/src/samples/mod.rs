@@ -11,8 +11,8 @@ mod weights;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{deviation, hash, number, plain, Coder, Model, Reader, Writer};
-use crate::{refused, Outcome};
+use crate::mix::{hash, number, plain, Coder, Deviations, Model, Reader, Writer};
+use crate::{guarded, refused, Outcome};
 use packing::Packing;
 use weights::{Fit, CONSTANT, POINT};
 
@@ -54,7 +54,7 @@ impl Layout {
         let shape = (1..=MOST_CHANNELS).contains(&self.channels)
             && self.line <= self.samples
             && self.frame <= self.samples
-            && (self.frame == 0 || self.line > 0)
+            && (self.frame == 0 || self.line > 0 && self.frame.is_multiple_of(self.line))
             && (self.line == 0 || self.line.is_multiple_of(self.channels));
         (fits && whole && shape)
             .then_some(self)
@@ -482,7 +482,7 @@ impl Samples {
         let is_given = self.values.len() == self.before + samples;
         self.pass_scales(coder, head, is_given)?;
         self.pass_near(coder, head, is_given)?;
-        let mut model = Model::new(4, 16, 1000);
+        let mut deviations = Deviations::new(Model::new(4, 16, 1000));
         let groups = self.groups();
         // what the weighted sums left, and what was left in the end
         let mut first = vec![0i32; self.before + samples];
@@ -533,16 +533,16 @@ impl Samples {
                 let of = groups[channel];
                 let (quick, steady) = (step_of(fast), step_of(slow[channel] >> 4));
                 let part = |value: i32| i64::from(value.clamp(-4000, 4000)) as u64;
-                model.hashes[0] = hash(hash(1, quick), of);
-                model.hashes[1] = hash(hash(hash(2, quick >> 1), steady), of);
-                model.hashes[2] = hash(
-                    hash(hash(4, part(foreseen - x1)), part(x1 - x2)),
+                let hashes = &mut deviations.model.hashes;
+                hashes[0] = hash(hash(1, quick), of);
+                hashes[1] = hash(hash(hash(2, quick >> 1), steady), of);
+                hashes[2] = hash(
+                    hash(hash(3, part(foreseen - x1)), part(x1 - x2)),
                     of << 8 | quick >> 3,
                 );
-                model.hashes[3] = hash(hash(hash(5, x1 as u64), part(x1 - foreseen)), of);
+                hashes[3] = hash(hash(hash(4, x1 as u64), part(x1 - foreseen)), of);
                 let value = if is_given { self.values[at] } else { 0 };
-                let told = deviation(
-                    &mut model,
+                let told = deviations.pass(
                     coder,
                     value.wrapping_sub(foreseen),
                     32 - ((fast + 3) / 6).leading_zeros(),
@@ -696,24 +696,26 @@ pub fn samples_encode<'py>(
     let data = data.to_vec();
     let encoded = python
         .detach(move || {
-            if data.len() >= 1 << 31 {
-                return Err(TOO_LARGE.into());
-            }
-            let layout = match layout {
-                None => guess(&data, start).ok_or("there are no samples in it")?,
-                Some([start, packing, channels, line, frame, samples]) => {
-                    let packing = Packing::numbered(packing as u32)?;
-                    Layout {
-                        start,
-                        packing,
-                        channels,
-                        line,
-                        frame,
-                        samples,
-                    }
+            guarded(|| {
+                if data.len() >= 1 << 31 {
+                    return Err(TOO_LARGE.into());
                 }
-            };
-            Ok(encode(&data, layout.check(data.len())?))
+                let layout = match layout {
+                    None => guess(&data, start).ok_or("there are no samples in it")?,
+                    Some([start, packing, channels, line, frame, samples]) => {
+                        let packing = Packing::numbered(packing as u32)?;
+                        Layout {
+                            start,
+                            packing,
+                            channels,
+                            line,
+                            frame,
+                            samples,
+                        }
+                    }
+                };
+                Ok(encode(&data, layout.check(data.len())?))
+            })
         })
         .map_err(refused)?;
     Ok(PyBytes::new(python, &encoded))
@@ -728,7 +730,7 @@ pub fn samples_decode<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let encoded = encoded.to_vec();
     let data = python
-        .detach(move || decode(encoded, limit))
+        .detach(move || guarded(|| decode(encoded, limit)))
         .map_err(refused)?;
     Ok(PyBytes::new(python, &data))
 }
