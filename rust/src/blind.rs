@@ -3,15 +3,22 @@
 //! The issuer signs without seeing what; the person unblinds; everybody else sees an ordinary RSASSA-PSS signature.
 //! A signing is checked against its input before it leaves, so that a fault cannot give the key away.
 
+use std::convert::Infallible;
+
 use blind_rsa_signatures::{
     BlindSignature, BlindedMessage, Hash, Options, PublicKey, Secret, SecretKey,
 };
-use num_bigint_dig::prime::probably_prime;
+use crypto_bigint::{Limb, NonZero, U1024};
+use crypto_primes::fips::{is_prime, FipsOptions};
+use crypto_primes::hazmat::{SetBits, SmallFactorsSieveFactory};
+use crypto_primes::{sieve_and_find, Flavor};
 use num_bigint_dig::{BigUint, ModInverse};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use rand_chacha::rand_core::RngCore;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{TryCryptoRng, TryRng};
 use rayon::prelude::*;
 use rsa::{PublicKeyParts, RsaPrivateKey, RsaPublicKey};
 
@@ -22,74 +29,55 @@ use crate::{exactly, guarded, reason, refused, stream, Outcome};
 const EXPONENT: u32 = 65_537;
 
 /// Bits of each of the two primes of a key.
-const PRIME_BITS: usize = 1024;
+const PRIME_BITS: u32 = 1024;
 
-/// Candidates above a random start that are sieved together; among so many there is a prime but for a chance of e^-23.
-const WINDOW: usize = 1 << 14;
+/// Miller-Rabin trials with random bases, after which a number is none with a chance of at most 2^-128 (FIPS 186-5, Appendix B.3;
+/// `crypto_primes::hazmat::minimum_mr_iterations`); and one of Lucas.
+const PRIMALITY: FipsOptions = FipsOptions::with_mr_iterations(6).with_lucas_test();
 
 fn options() -> Options {
     Options::new(Hash::Sha384, false, 48)
 }
 
-/// The odd primes below 2^16, to sieve candidates with.
-fn small_primes() -> Vec<u32> {
-    let mut composite = vec![false; 1 << 16];
-    let mut primes = Vec::new();
-    for number in (3..1usize << 16).step_by(2) {
-        if !composite[number] {
-            primes.push(number as u32);
-            (number * number..1 << 16)
-                .step_by(2 * number)
-                .for_each(|multiple| composite[multiple] = true);
-        }
-    }
-    primes
-}
+/// Our stream of random bytes, as the search for primes asks for it.
+struct Dice(ChaCha20Rng);
 
-/// The first probable prime from a random odd start with both top bits set, so that two of them multiply to all 2048 bits.
-///
-/// Sieve, then Fermat to base 2, then Miller-Rabin with 8 bases and Lucas; p − 1 shares no factor with the exponent.
-fn prime(generator: &mut impl RngCore, sieve: &[u32]) -> BigUint {
-    let (one, two) = (BigUint::from(1u8), BigUint::from(2u8));
-    loop {
-        let mut bytes = [0u8; PRIME_BITS / 8];
-        generator.fill_bytes(&mut bytes);
-        bytes[0] |= 0b1100_0000;
-        bytes[PRIME_BITS / 8 - 1] |= 1;
-        let start = BigUint::from_bytes_be(&bytes);
-        let mut composite = vec![false; WINDOW];
-        for &small in sieve {
-            // The place k stands for start + 2k; half of `small` is the inverse of 2 modulo it, in the form (small + 1) / 2.
-            let small = u64::from(small);
-            let rest = (&start % small)
-                .to_bytes_le()
-                .iter()
-                .rev()
-                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-            let first = (small - rest) % small * (small.div_ceil(2)) % small;
-            (first as usize..WINDOW)
-                .step_by(small as usize)
-                .for_each(|place| composite[place] = true);
-        }
-        let found = (0..WINDOW)
-            .filter(|place| !composite[*place])
-            .map(|place| &start + 2 * place as u64)
-            .find(|candidate| {
-                let below = candidate - &one;
-                &below % EXPONENT != BigUint::from(0u8)
-                    && two.modpow(&below, candidate) == one
-                    && candidate.bits() == PRIME_BITS
-                    && probably_prime(candidate, 8)
-            });
-        if let Some(prime) = found {
-            return prime;
-        }
+impl TryRng for Dice {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.next_u32())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill_bytes(bytes);
+        Ok(())
     }
 }
 
-fn generated(seed: &[u8; 32], sieve: &[u32]) -> Outcome<(Vec<u8>, Vec<u8>)> {
-    let mut generator = stream(seed, 0);
-    let (p, q) = (prime(&mut generator, sieve), prime(&mut generator, sieve));
+impl TryCryptoRng for Dice {}
+
+/// The first probable prime p from a random start with both top bits set, so that two of them multiply to all 2048 bits; p − 1
+/// shares no factor with the exponent.
+fn prime(dice: &mut Dice) -> Outcome<BigUint> {
+    let sieve = SmallFactorsSieveFactory::new(Flavor::Any, PRIME_BITS, SetBits::TwoMsb);
+    let exponent = NonZero::new(Limb(EXPONENT.into())).expect("an exponent is not 0");
+    let fits = |dice: &mut Dice, candidate: &U1024| {
+        candidate.rem_limb(exponent) != Limb::ONE
+            && is_prime(dice, Flavor::Any, candidate, PRIMALITY)
+    };
+    let prime = sieve_and_find(dice, sieve.map_err(reason)?, fits).map_err(reason)?;
+    let prime = prime.ok_or("there is no prime")?;
+    Ok(BigUint::from_bytes_be(&prime.to_be_bytes()))
+}
+
+fn generated(seed: &[u8; 32]) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    let mut dice = Dice(stream(seed, 0));
+    let (p, q) = (prime(&mut dice)?, prime(&mut dice)?);
     let (modulus, exponent, one) = (&p * &q, BigUint::from(EXPONENT), BigUint::from(1u8));
     let private = (&exponent)
         .mod_inverse((&p - &one) * (&q - &one))
@@ -108,12 +96,11 @@ pub fn rsa_generate_batch(
     seeds: Vec<PyBackedBytes>,
 ) -> PyResult<Vec<(Py<PyBytes>, Py<PyBytes>)>> {
     let keys: Outcome<Vec<_>> = py.detach(|| {
-        let sieve = small_primes();
         seeds
             .par_iter()
             .map(|seed| {
                 let seed = exactly("a seed", seed)?;
-                guarded(|| generated(&seed, &sieve))
+                guarded(|| generated(&seed))
             })
             .collect()
     });
@@ -254,12 +241,8 @@ mod tests {
 
     #[test]
     fn a_seed_gives_one_key_whose_signatures_verify() {
-        let sieve = small_primes();
-        let (der, modulus) = generated(&[3; 32], &sieve).unwrap();
-        assert_eq!(
-            generated(&[3; 32], &sieve).unwrap(),
-            (der.clone(), modulus.clone())
-        );
+        let (der, modulus) = generated(&[3; 32]).unwrap();
+        assert_eq!(generated(&[3; 32]).unwrap(), (der.clone(), modulus.clone()));
         let (private, public) = (
             SecretKey::from_der(&der).unwrap(),
             public_key(&modulus).unwrap(),
