@@ -3,8 +3,9 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -49,22 +50,37 @@ def examples(command: click.Command) -> list[str]:
     return re.findall(r"^ *edgehold (.+)$", re.sub(r"\\\n *", "", shown), re.MULTILINE)
 
 
-def filled(example: str, edgehold: Edgehold) -> list[str]:
-    """An example with ids of the story in place of the words in capitals."""
+def panel(edgehold: Edgehold, *, is_open: bool) -> str:
     panels = edgehold("catalog", "--json").json["panels"]
+    return str(next(one["panel"] for one in panels if one["open"] == is_open))
+
+
+def accepted_order(edgehold: Edgehold) -> str:
     orders = edgehold("order", "status", "--json").json["orders"]
-    history = edgehold("hub", "history", "--hub", ONE, "--json").json
-    waiting = edgehold("hub", "inbox", "--hub", ONE, "--json").json["waiting"]
-    ids = {
-        "PANEL": next(one["panel"] for one in panels if not one["open"])[:12],
-        "OPENPANEL": next(one["panel"] for one in panels if one["open"])[:12],
-        "ORDER": next(one["order"] for one in orders if one["status"] == "accepted")[:12],
-        "SHARE": history["shares"][0]["share"][:12],
-        "ANSWERED": history["tasks"][0]["task"][:12],
-        "WAITING": waiting[0]["task"][:12] if waiting else "WAITING",
-        "DATASET": edgehold("hub", "show", "--hub", ONE, "--json").json["datasets"][0]["id"][:8],
-    }
-    return [ids.get(word, word) for word in shlex.split(example)]
+    return str(next(one["order"] for one in orders if one["status"] == "accepted"))
+
+
+def of_hub(edgehold: Edgehold, command: str) -> Any:
+    return edgehold("hub", command, "--hub", ONE, "--json").json
+
+
+IDS: dict[str, Callable[[Edgehold], str]] = {
+    "PANEL": lambda edgehold: panel(edgehold, is_open=False)[:12],
+    "OPENPANEL": lambda edgehold: panel(edgehold, is_open=True)[:12],
+    "ORDER": lambda edgehold: accepted_order(edgehold)[:12],
+    "SHARE": lambda edgehold: str(of_hub(edgehold, "history")["shares"][0]["share"])[:12],
+    "ANSWERED": lambda edgehold: str(of_hub(edgehold, "history")["tasks"][0]["task"])[:12],
+    "WAITING": lambda edgehold: next(
+        (str(one["task"])[:12] for one in of_hub(edgehold, "inbox")["waiting"]), "WAITING"
+    ),
+    "DATASET": lambda edgehold: str(of_hub(edgehold, "show")["datasets"][0]["id"])[:8],
+}
+"""Words in capitals that stand for an id of the story, and how it is found there."""
+
+
+def filled(example: str, edgehold: Edgehold) -> list[str]:
+    """The words of an example, with ids of the story."""
+    return [IDS[word](edgehold) if word in IDS else word for word in shlex.split(example)]
 
 
 ELSEWHERE = {"demo", "gov", "node", "network", "up", "down"}
@@ -79,7 +95,7 @@ def test_every_example_runs_and_says_the_same_as_json(name: str, here: Path, edg
     if before:
         assert edgehold(*before.split()).code == 0
     for example in found:
-        words = filled(example, edgehold) if re.search(r"\b[A-Z]{5,}\b", example) else shlex.split(example)
+        words = filled(example, edgehold)
         wanted = next((code for start, code in REFUSED.items() if example.startswith(start)), 0)
         ran = edgehold(*words)
         if name == "hub answer" and example.startswith("hub answer WAITING no"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import date
@@ -26,6 +27,7 @@ from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
+from edgehold.codecs.samples import samples_codec
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -187,12 +189,12 @@ def record_to_keep(folder: Path) -> Reader:
 def texts_in_lines() -> list[bytes]:
     """The beginnings of real ones."""
     folder = Path(__file__).parent.parent / "data" / "lines"
-    return [(folder / name).read_bytes()[:3000] for name in ("observations.csv", "minutes.csv", "export.xml")]
+    return [(folder / name).read_bytes()[:1000] for name in ("observations.csv", "minutes.csv", "export.xml")]
 
 
 def sparse_lines(folder: Path) -> Reader:
     """A text in lines as its codec keeps it; a few bytes may stand for many, up to the limit."""
-    codec, most = lines_codec(), 1 << 15
+    codec, most = lines_codec(), 1 << 13
 
     def read(sparse: bytes) -> None:
         require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
@@ -209,6 +211,46 @@ def lines_to_keep(folder: Path) -> Reader:
         require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
 
     return Reader(read, texts_in_lines())
+
+
+def small_image() -> bytes:
+    """A DICOM file of two images of 12 by 9 pixels."""
+
+    def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+        form = "<HH2s2xI" if vr == b"OW" else "<HH2sH"
+        return struct.pack(form, group, number, vr, len(value)) + value
+
+    sizes = {2: 1, 0x10: 9, 0x11: 12, 0x100: 16, 0x103: 0}
+    said = b"".join(element(0x28, number, b"US", struct.pack("<H", size)) for number, size in sizes.items())
+    pixels = struct.pack("<216H", *(1000 + place * place % 97 for place in range(216)))
+    syntax = element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1\0")
+    return bytes(128) + b"DICM" + syntax + said + element(0x7FE0, 0x10, b"OW", pixels)
+
+
+def samples() -> list[bytes]:
+    """The beginnings of real signals, and a small image."""
+    folder = Path(__file__).parent.parent / "data" / "samples"
+    return [*((folder / name).read_bytes()[:480] for name in ("100.dat", "s0010_re.dat")), small_image()]
+
+
+def sparse_samples(folder: Path) -> Reader:
+    """Samples as their codec keeps them; a few bytes may stand for many, up to the limit."""
+    codec, most = samples_codec(), 1 << 13
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in samples()])
+
+
+def samples_to_keep(folder: Path) -> Reader:
+    """Any file that the codec of signals and images is given."""
+    codec = samples_codec()
+
+    def read(file: bytes) -> None:
+        require(codec.decode(codec.encode(file), len(file)) == file, "other bytes came back")
+
+    return Reader(read, samples())
 
 
 def packed_table(folder: Path) -> Reader:
@@ -385,6 +427,8 @@ TARGETS: dict[str, Target] = {
     "record to keep": Target(record_to_keep, (CannotDecode,), BY_TOKENS),
     "sparse lines": Target(sparse_lines, (CannotDecode,), BY_BYTES),
     "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
+    "sparse samples": Target(sparse_samples, (CannotDecode,), BY_BYTES),
+    "samples to keep": Target(samples_to_keep, (CannotDecode,), BY_BYTES),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),

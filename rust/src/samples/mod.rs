@@ -51,7 +51,7 @@ impl Layout {
             .checked_add(self.packing.bytes(self.samples))
             .is_some_and(|end| end <= bytes);
         let whole = self.packing.samples(self.packing.bytes(self.samples)) == self.samples;
-        let shape = (1..=MOST_CHANNELS).contains(&self.channels)
+        let shape = (1..=MOST_CHANNELS.min(self.samples)).contains(&self.channels)
             && self.line <= self.samples
             && self.frame <= self.samples
             && (self.frame == 0 || self.line > 0 && self.frame.is_multiple_of(self.line))
@@ -626,7 +626,7 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     samples.unscale();
     packing.pack(&samples.values[samples.before..], &mut data);
     data.extend(pass_bytes(&mut coder, &[], tail));
-    if data.len() != start + packing.bytes(layout.samples) + tail {
+    if coder.is_exhausted() {
         return Err("the encoding ends before its bytes do".into());
     }
     Ok(data)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from edgehold.codecs.general import SHIPPED_BASE, ZSTD, Codec, shipped_codec
 from edgehold.codecs.record import LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
+from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
@@ -23,6 +24,8 @@ def codecs_for(kind: Kind) -> Sequence[Codec]:
             return (shipped_record_codec(RECORD_BASE), general)
         case Kind.LAB | Kind.WEARABLE:
             return (lines_codec(), general)
+        case Kind.SIGNAL | Kind.IMAGE:
+            return (samples_codec(), general)
         case _:  # genotypes as text would take the codec of lines a second for each megabyte
             return (general,)
 
@@ -49,4 +52,6 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return shipped_record_codec(base)
     if name == LINES:
         return lines_codec()
+    if name == SAMPLES:
+        return samples_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")

@@ -7,7 +7,6 @@ text in lines, comes back byte for byte, spaces and spellings included; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 import zstandard
 
 from edgehold import _native
+from edgehold.codecs.compared import bounded, compared
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import CannotDecode
 from edgehold.wire.ids import Digest
@@ -39,11 +39,14 @@ class RecordCodec:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
         are none, because the data are not JSON."""
-        return _compared(self, data, self._known.encode(data), "JSON")
+        encoded = self._known.encode(data)
+        if encoded is None:
+            raise CannotDecode(f"{len(data)} bytes are not JSON")
+        return compared(self, data, encoded)
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        return _bounded(self._known.decode, encoded, limit)
+        return bounded(self._known.decode, encoded, limit)
 
 
 class LinesCodec:
@@ -58,29 +61,14 @@ class LinesCodec:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
         are none, because the data are no table and no markup."""
-        return _compared(self, data, self._known.encode_lines(data), "a table or markup in lines")
+        encoded = self._known.encode_lines(data)
+        if encoded is None:
+            raise CannotDecode(f"{len(data)} bytes are not a table or markup in lines")
+        return compared(self, data, encoded)
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        return _bounded(self._known.decode_lines, encoded, limit)
-
-
-def _compared(codec: RecordCodec | LinesCodec, data: bytes, encoded: bytes | None, wanted: str) -> bytes:
-    if encoded is None:
-        raise CannotDecode(f"{len(data)} bytes are not {wanted}")
-    if codec.decode(encoded, len(data)) != data:
-        raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
-    return encoded
-
-
-def _bounded(read: Callable[[bytes, int], bytes], encoded: bytes, limit: int) -> bytes:
-    try:
-        decoded = read(encoded, limit)
-    except ValueError as error:
-        raise CannotDecode(f"{len(encoded)} bytes are no encoding of this codec and base: {error}") from error
-    if len(decoded) > limit:
-        raise CannotDecode(f"the encoding holds {len(decoded)} bytes, the limit is {limit}")
-    return decoded
+        return bounded(self._known.decode_lines, encoded, limit)
 
 
 def base_digest(documents: bytes) -> Digest:

@@ -1,0 +1,84 @@
+"""Signals and images ↔ sparse bytes: of each sample only what those before it did not foretell.
+
+`docs/formats.md`, samples/1. The work is done by the native module, which is told where the samples lie: of a DICOM file
+with native pixels its elements say so, of a signal file it is found out. Bytes before and after the samples are kept too.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from edgehold import _native
+from edgehold.codecs.compared import bounded, compared
+from edgehold.codecs.dicom import Pixels, find_pixels, is_dicom
+from edgehold.crypto.hash import tagged_hash
+from edgehold.errors import CannotDecode
+from edgehold.wire.ids import Digest
+
+SAMPLES: Final = tagged_hash("codec", b"samples/1")
+MAT_HEADER: Final = 20
+"""Bytes of the header of a MATLAB 4 matrix, before its name."""
+BYTE, LITTLE, BIG, UNSIGNED = 0, 1, 2, 4
+"""How samples are packed, as the native module counts."""
+
+Layout = tuple[int, int, int, int, int, int]
+"""Where the first sample lies, how they are packed, how many channels; samples of a line, of a frame, of the whole."""
+
+
+class SamplesCodec:
+    """The codec of signals and images. One object serves any number of hubs and threads."""
+
+    name = SAMPLES
+    base: Digest | None = None
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
+        are none, because no samples are found in the data."""
+        if is_dicom(data):
+            pixels = find_pixels(data)
+            if pixels is None:
+                raise CannotDecode(f"the pixels of {len(data)} bytes are not native")
+            start, layout = 0, layout_of(pixels)
+        else:
+            start, layout = start_of_signal(data), None
+        try:
+            encoded = _native.samples_encode(data, start, layout)
+        except ValueError as error:
+            raise CannotDecode(f"there are no samples in {len(data)} bytes: {error}") from error
+        return compared(self, data, encoded)
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
+        return bounded(_native.samples_decode, encoded, limit)
+
+
+def layout_of(pixels: Pixels) -> Layout:
+    """How the pixels of an image lie, as the native module is told."""
+    if pixels.bits == 8:
+        packing = BYTE
+    elif pixels.is_big_endian:
+        packing = BIG
+    else:
+        packing = LITTLE if pixels.is_signed else UNSIGNED
+    channels = 1 if pixels.is_planar else pixels.channels
+    line = pixels.columns * channels
+    image = pixels.rows * pixels.columns * pixels.channels
+    samples = pixels.size * 8 // pixels.bits
+    return (pixels.start, packing, channels, line, image if samples > image else 0, samples)
+
+
+def start_of_signal(data: bytes) -> int:
+    """Where the samples begin: behind the header of a MATLAB 4 matrix, in which WFDB writes signals too, or at once."""
+    kind, rows, columns, is_complex, name = (
+        int.from_bytes(data[at : at + 4], "little") for at in range(0, MAT_HEADER, 4)
+    )
+    is_matrix = kind < 60 and kind % 10 == 0 and not is_complex and 0 < name <= 64 and rows * columns > 0
+    start = MAT_HEADER + name
+    return start if is_matrix and start + rows * columns <= len(data) else 0
+
+
+@cache
+def samples_codec() -> SamplesCodec:
+    """The codec of signals and images."""
+    return SamplesCodec()
