@@ -998,10 +998,10 @@ class SeveralPersons(IntakeError):
 
 
 class UnknownFormat(IntakeError):
-    """A file of a format that hubs do not read."""
+    """A file that is empty, or says that it is a text and is none."""
 
     number = 456
-    remedy = "Import FHIR R4 as JSON or NDJSON, a table with a header, an Apple Health export, or genotypes as text."
+    remedy = "Have the file written again by the program it comes from."
 
 
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,9 +18,8 @@ BAD = {
     f"hub import missing.json --hub {ONE}": "EH701",
     f"hub import empty.json --hub {ONE}": "EH456",
     f"hub import broken.json --hub {ONE}": "EH451",
-    f"hub import other.json --hub {ONE}": "EH456",
+    f"hub import hollow --hub {ONE}": "EH701",
     f"hub import deep.json --hub {ONE}": "EH453",
-    f"hub import picture.png --hub {ONE}": "EH456",
     f"hub import altered.json --hub {ONE}": "EH151",
     f"issuer sign other.json --issuer {RIVERBEND}": "EH452",
     f"issuer sign picture.png --issuer {RIVERBEND}": "EH452",
@@ -97,6 +96,7 @@ def spoiled(here: Path) -> Path:
     Path("altered.json").write_text(Path("record.json").read_text().replace('"final"', '"amended"', 1))
     Path("altered.json.jws").write_bytes(Path("record.json.jws").read_bytes())
     Path("alone.py").write_text("def main(person):\n    return 1\n")
+    Path("hollow/inner").mkdir(parents=True)
     Path("garbage").mkdir()
     Path("garbage/keys").write_bytes(b"\0" * 100)
     Path("garbage/keys").chmod(0o600)
@@ -134,7 +134,7 @@ def test_bad_input_is_a_typed_error_and_nothing_is_written(command: str, spoiled
 
 def test_a_hub_is_as_it_was_after_a_refused_import(spoiled: Path, edgehold: Edgehold) -> None:
     before = edgehold("hub", "show", "--hub", ONE, "--json").json
-    for name in ("broken.json", "other.json", "deep.json", "altered.json"):
+    for name in ("broken.json", "empty.json", "deep.json", "altered.json"):
         assert edgehold("hub", "import", name, "--hub", ONE).code != 0
     assert edgehold("hub", "show", "--hub", ONE, "--json").json == before
 

@@ -47,11 +47,11 @@ from edgehold.errors import (
 from edgehold.hub.intake.fhir import (
     birth_date,
     check_one_person,
-    detect_kind,
     read_original,
     read_records,
 )
 from edgehold.hub.intake.json_text import read_json
+from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.store import _pack, _unpack
@@ -137,7 +137,7 @@ def file_of_records(folder: Path) -> Reader:
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        detect_kind(path)
+        kind_of(path)
         use_records(list(read_records(path)))
 
     lines = b"\n".join(one for one in resources() if len(one) < 1_500) + b"\n"

@@ -8,7 +8,7 @@ import pytest
 
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import AlteredBlob, FolderInUse, IntakeError, IntakeLimit, NotAStore, UnknownFormat
-from edgehold.hub.intake import lines
+from edgehold.hub.intake import kinds
 from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
@@ -17,11 +17,19 @@ from edgehold.wire.data import Kind, ObjectId
 
 DATA = Path(__file__).parent.parent / "data"
 KINDS = {
-    "observations.csv": Kind.LAB,
-    "minutes.csv": Kind.WEARABLE,
-    "export.xml": Kind.WEARABLE,
-    "array.txt": Kind.GENOTYPE,
-    "small.vcf": Kind.GENOTYPE,
+    "lines/observations.csv": Kind.LAB,
+    "lines/minutes.csv": Kind.WEARABLE,
+    "lines/export.xml": Kind.WEARABLE,
+    "lines/array.txt": Kind.GENOTYPE,
+    "lines/small.vcf": Kind.GENOTYPE,
+    "samples/100.hea": Kind.SIGNAL,
+    "samples/100.dat": Kind.SIGNAL,
+    "samples/100.atr": Kind.SIGNAL,
+    "samples/3975656_0005.dat": Kind.SIGNAL,
+    "samples/CT_small.dcm": Kind.IMAGE,
+    "samples/MR_small.dcm": Kind.IMAGE,
+    "samples/s0010_re.dat": Kind.OTHER,  # no header lies beside it
+    "lines/README.md": Kind.OTHER,
 }
 DICE = SeededRandomness(1, "other files")
 
@@ -33,17 +41,15 @@ def store(tmp_path: Path) -> Store:
 
 def test_each_comes_back_under_its_name_and_only_once(store: Store, tmp_path: Path) -> None:
     for name, kind in KINDS.items():
-        done = import_file(store, DATA / "lines" / name, randomness=DICE)
+        done = import_file(store, DATA / name, randomness=DICE)
         assert [(one.descriptor.kind, one.descriptor.schema) for one in done.added] == [(kind, NO_TABLE)]
-        assert import_file(store, DATA / "lines" / name, randomness=DICE).added == ()
+        assert import_file(store, DATA / name, randomness=DICE).added == ()
     import_file(store, DATA / "fhir" / "ips_example_bundle.json", randomness=DICE)
     assert store.check() == []
     written, altered = write_originals(store, tmp_path / "out")
     assert not altered
     assert {one.path.name: one.path.read_bytes() for one in written} == {
-        path.name: path.read_bytes()
-        for path in [*(DATA / "lines").iterdir(), DATA / "fhir/ips_example_bundle.json"]
-        if path.suffix != ".md"
+        path.name: path.read_bytes() for path in (DATA / name for name in (*KINDS, "fhir/ips_example_bundle.json"))
     }
     assert all(one.path.stat().st_mode & 0o777 == 0o600 for one in written)
 
@@ -109,9 +115,33 @@ def test_a_text_too_large_or_with_a_zero_in_it_is_refused(
     path.write_bytes(b"code,value\n" + b"1,2\n" * 2000 + b"\0")
     with pytest.raises(UnknownFormat, match="byte 8011: a zero"):
         import_file(store, path, randomness=DICE)
-    monkeypatch.setattr(lines, "MOST_BYTES", 100)
+    monkeypatch.setattr(kinds, "MOST_BYTES", 100)
     with pytest.raises(IntakeLimit, match="more than 100 bytes"):
         import_file(store, path, randomness=DICE)
     with pytest.raises(IntakeError, match="cannot be read"):
         import_file(store, tmp_path, randomness=DICE)
+    (tmp_path / "y").touch()
+    with pytest.raises(UnknownFormat, match="y: is empty"):
+        import_file(store, tmp_path / "y", randomness=DICE)
     assert store.objects() == []
+
+
+HEADERS = {
+    "100 2 360 650000\n100.dat 212 200": True,
+    "s0010_re 15 1000 38400\r\ns0010_re.dat 16 2000": True,
+    "# said before\n\nmulti/3 2 125 1000\nfirst 300": True,
+    "03700181 3 125 75000 17:27:45 15/08/1994\n03700181.dat 212x4": True,
+    "plain 1\nplain.dat 16": True,
+    "": False,
+    "100 2 360 650000\n": False,
+    "a text of words\nin two lines": False,
+}
+
+
+@pytest.mark.parametrize("text", HEADERS)
+def test_a_header_of_a_record_is_known_and_so_is_what_lies_beside_it(tmp_path: Path, text: str) -> None:
+    for name in ("r.hea", "r.dat", "r.txt.hea", "q.dat"):
+        (tmp_path / name).write_text(text if name == "r.hea" else "anything")
+    assert (kinds.kind_of(tmp_path / "r.dat") is Kind.SIGNAL) == HEADERS[text]
+    assert kinds.kind_of(tmp_path / "q.dat") is Kind.OTHER
+    assert kinds.kind_of(tmp_path / "r.txt.hea") is Kind.OTHER

@@ -24,8 +24,7 @@ from edgehold.codecs.general import Codec
 from edgehold.codecs.record import RECORD_BASE, read_base
 from edgehold.demo.world import read_cohort
 from edgehold.errors import EdgeholdError, Unavailable
-from edgehold.hub.intake.fhir import detect_kind
-from edgehold.hub.intake.lines import kind_of
+from edgehold.hub.intake.kinds import kind_of
 from edgehold.wire.data import Kind
 
 GENERAL: Final = "the least of zstd 22 and xz 9, for the whole file"
@@ -84,16 +83,11 @@ def files_of(work: Work) -> list[Path]:
 
 
 def is_known(path: Path) -> bool:
-    """Whether a hub would take a file in; what is packed with gzip is unpacked first."""
+    """Whether a file is of a format that hubs know; what is packed with gzip is unpacked first."""
     try:
-        return path.suffix == ".gz" or kind(path) is not None
+        return path.suffix == ".gz" or kind_of(path) is not Kind.OTHER
     except EdgeholdError:
         return False
-
-
-def kind(path: Path) -> Kind:
-    """The kind of a file."""
-    return kind_of(path) or detect_kind(path)
 
 
 def measure_file(work: Work, path: Path) -> list[Row]:
@@ -101,7 +95,7 @@ def measure_file(work: Work, path: Path) -> list[Row]:
     work.say(path.name)
     packed = path.read_bytes()
     data = gzip.decompress(packed) if path.suffix == ".gz" else packed
-    codec, encoded = checked(data, Kind.GENOTYPE if path.suffix == ".gz" else kind(path))
+    codec, encoded = checked(data, Kind.GENOTYPE if path.suffix == ".gz" else kind_of(path))
     rival = min(
         len(zstandard.ZstdCompressor(level=22).compress(data)), len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
     )

@@ -254,8 +254,9 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
 @hub_option
 @json_option
 def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
-    """Take files into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables (CSV), an Apple Health
-    export.xml, genotypes as text (VCF, 23andMe, AncestryDNA).
+    """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables
+    (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
+    anything else.
 
     Programs read FHIR; the others are kept, byte for byte, until they can.
 
@@ -266,14 +267,13 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
     Examples:
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
+      edgehold hub import demo-out/certificates
     """
-    for path in paths:
-        if not path.is_file():
-            raise NotFound(f"there is no file {path}")
+    files = [file for path in paths for file in files_of(path)]
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
-    with opened(folder) as (own, _, _), progress("importing", len(paths), quiet=len(paths) < 2) as bar:
-        for path in paths:
+    with opened(folder) as (own, _, _), progress("importing", len(files), quiet=len(files) < 2) as bar:
+        for path in files:
             try:
                 done.append(imported_facts(own, path, own.import_file(path)))
             except EdgeholdError as error:
@@ -286,6 +286,24 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
     says += [f"refused: {error.code} {error}" for error in failed]
     emit(as_json, {"imported": done, "failed": errors}, says)
     return 3 if failed else 0
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file, or those of a folder and of the folders in it, but for hidden ones, links, and signatures, which are found beside
+    what they sign; raises `NotFound` if there is none."""
+    if path.is_file():
+        return [path]
+    found = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+        and not file.is_symlink()
+        and file.suffix != ".jws"
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    if not found:
+        raise NotFound(f"there is no file {'in ' if path.is_dir() else ''}{path}")
+    return found
 
 
 def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:

@@ -239,7 +239,7 @@ class Hub:
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def import_file(self, path: Path) -> Imported:
-        """Take in a FHIR bundle (JSON, NDJSON), checking the issuer's signature `NAME.jws` if it lies beside it.
+        """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
         stored.

@@ -22,9 +22,8 @@ import zstandard
 
 from edgehold.codecs.events import Event, derive_events
 from edgehold.durable import storage_failures
-from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons, UnknownFormat
+from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons
 from edgehold.hub.intake.json_text import MAX_DEPTH, find_excess, read_json
-from edgehold.wire.data import Kind
 
 _BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
 BUNDLE_TYPES = frozenset(_BUNDLE_TYPES.split())
@@ -98,13 +97,11 @@ class Record:
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def detect_kind(path: Path) -> Kind:
-    """What kind of data a file holds, by its first bytes; raises `UnknownFormat`."""
+def is_fhir(path: Path) -> bool:
+    """Whether a file, plain or as zstd, begins like a FHIR bundle or a FHIR resource in JSON."""
     with _open(path, DEFAULT_LIMITS) as file:
         sample = file.read(SAMPLE)
-    if sample.lstrip().startswith(b"{") and b'"resourceType"' in sample:
-        return Kind.EHR
-    raise UnknownFormat(f"{path.name}: begins neither like a FHIR bundle nor like a FHIR resource in JSON")
+    return sample.lstrip().startswith(b"{") and b'"resourceType"' in sample
 
 
 def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from edgehold.codecs.events import MISSING_TIME, Event, encode_table
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature
-from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, detect_kind, read_records
-from edgehold.hub.intake.lines import kind_of, read_text
+from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, read_records
+from edgehold.hub.intake.kinds import kind_of, read_whole
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
@@ -20,6 +20,8 @@ from edgehold.wire.ids import AccountId, Signature
 
 NO_TABLE: Final = ""
 """The schema of what programs do not read."""
+
+TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,7 @@ def import_file(
     limits: Limits = DEFAULT_LIMITS,
     randomness: Randomness,
 ) -> Imported:
-    """Take a file of FHIR records, or a text in lines of a kind that hubs know, into a hub; on any error nothing of it
-    is stored.
+    """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
     issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
@@ -76,17 +77,17 @@ def import_file(
 
     kind = kind_of(path)
     with store.transaction():
-        if kind is None:
-            kind, persons = detect_kind(path), set[str]()
+        if kind is Kind.EHR:
+            persons = set[str]()
             for record in read_records(path, limits):
                 check_one_person(persons, record)
                 check_signature(record.original, record.place)
                 events = record.events()
                 keep(record.original, record.place, kind, years=years_of(events), tables=encode_table(events))
         else:
-            text = read_text(path)
-            check_signature(text, path.name)
-            keep(text, path.name, kind, schema=NO_TABLE)
+            original = read_whole(path, is_text=kind in TEXTS)
+            check_signature(original, path.name)
+            keep(original, path.name, kind, schema=NO_TABLE)
     return Imported(added=tuple(added), known=tuple(known))
 
 

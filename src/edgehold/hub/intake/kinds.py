@@ -1,0 +1,70 @@
+"""What kind of data a file holds: known by how it begins or, of a signal, by the header beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgehold.codecs.dicom import is_dicom
+from edgehold.durable import storage_failures
+from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
+from edgehold.hub.intake.fhir import is_fhir
+from edgehold.hub.intake.lines import recognise
+from edgehold.wire.data import Kind
+
+SAMPLE = 1 << 12
+MOST_BYTES = 1 << 26
+"""Of one file that is taken in as it is."""
+
+WFDB_HEADER = re.compile(rb"\s*(?:#.*\s+)*[\w-]+(?:/\d+)?[ \t]+\d+(?:[ \t]+[\d.]+.*)?\r?\n\s*(?:#.*\s+)*\S+[ \t]+\d+")
+"""The record line of a WFDB header, and how the line of its first signal or segment begins (header(5))."""
+
+
+def kind_of(path: Path) -> Kind:
+    """The kind of a file; `Kind.OTHER` if it is of no format that hubs know.
+
+    Raises `UnknownFormat` if it is empty, `IntakeError` if it cannot be read.
+    """
+    sample = _beginning(path)
+    if not sample:
+        raise UnknownFormat(f"{path.name}: is empty")
+    if is_dicom(sample):
+        return Kind.IMAGE
+    if is_fhir(path):
+        return Kind.EHR
+    if _is_header(path, sample) or _has_header(path):
+        return Kind.SIGNAL
+    return recognise(sample) or Kind.OTHER
+
+
+def read_whole(path: Path, *, is_text: bool) -> bytes:
+    """The bytes of a file; raises `IntakeLimit` if they are more than a hub takes in at once, `UnknownFormat` if a text
+    holds a zero."""
+    try:
+        with storage_failures(path), path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise IntakeLimit(f"{path.name}: /: more than {MOST_BYTES} bytes")
+    if is_text and b"\0" in data:
+        raise UnknownFormat(f"{path.name}: byte {data.index(0)}: a zero, which no text has")
+    return data
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with storage_failures(path), path.open("rb") as file:
+            return file.read(SAMPLE)
+    except OSError as error:
+        raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _is_header(path: Path, sample: bytes) -> bool:
+    return path.suffix == ".hea" and WFDB_HEADER.match(sample) is not None
+
+
+def _has_header(path: Path) -> bool:
+    """Whether a WFDB header of the same record lies beside a file: then this holds its signals or annotations."""
+    header = path.with_suffix(".hea")
+    return header != path and header.is_file() and _is_header(header, _beginning(header))
