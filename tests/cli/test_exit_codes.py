@@ -41,7 +41,7 @@ def test_2_when_a_command_is_not_understood(edgehold: Edgehold) -> None:
 
 
 def test_3_when_some_files_of_several_are_refused(here: Path, edgehold: Edgehold) -> None:
-    Path("broken.json").write_text("{")
+    Path("broken.json").write_text('{"resourceType": "Bundle"')
     ran = edgehold("hub", "import", "record.json", "broken.json", "--hub", ONE, "--json")
     assert ran.code == 3
     assert [one["file"] for one in ran.json["imported"]] == ["record.json"]
