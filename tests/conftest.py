@@ -13,13 +13,20 @@ of each campaign; every other test belongs to the first.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))
+
 UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
 """Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""
+
+ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "scenarios", "service", "simulation")
+"""Folders whose tests found their networks alike."""
 
 COMBINE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "most": max, "least": min}
 
@@ -47,6 +54,18 @@ class Figures:
 def figures(request: pytest.FixtureRequest) -> Figures:
     """Figures of this test for the summary at the end."""
     return Figures(request.node.user_properties)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def computed_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What networks that begin alike have in common is computed once."""
+    if folder_of(request.path) not in ALIKE:
+        yield
+        return
+    from once import computing_once
+
+    with computing_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -86,11 +105,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in UNTRACED or item.get_closest_marker("campaign") is not None:
+        if folder_of(item.path) in UNTRACED or item.get_closest_marker("campaign") is not None:
             item.add_marker(pytest.mark.untraced)
     if slice_of(config)[0] > 1:
         items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
+
+
+def folder_of(path: Path) -> str:
+    """The folder of the tests in which a file lies."""
+    return path.relative_to(TESTS).parts[0]
 
 
 def slice_of(config: pytest.Config) -> tuple[int, int]:

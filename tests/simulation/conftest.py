@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,7 @@ from files import simulated  # noqa: E402
 from founding import Founded, found_network  # noqa: E402
 from history import History  # noqa: E402
 
-from edgehold.codecs.record import RecordCodec  # noqa: E402
 from edgehold.demo.seeded import SeededRandomness  # noqa: E402
-
-
-@pytest.fixture(scope="session", autouse=True)
-def decoded_once() -> Iterator[None]:
-    """The few records of the network, which every history holds, are decoded once: that has no state, and took half the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordCodec, "decode", lru_cache(maxsize=64)(RecordCodec.decode))
-        yield
 
 
 @pytest.fixture(scope="session")
