@@ -108,7 +108,7 @@ def refused_imports(world: ScenarioWorld, folder: Path) -> Iterator[EdgeholdErro
         "cut.json": whole[: len(whole) // 2],
         "two.ndjson": whole + b"\n" + other,
         "wrong.json": whole.replace(b'"resourceType":"Condition"', b'"resourceType":"%s"' % SONG.encode(), 1),
-        "named.json": b"{" + f'"{SONG}": {SONG}'.encode() + b"}",
+        "named.json": b"{" + f'"resourceType": "Bundle", "{SONG}": {SONG}'.encode() + b"}",
     }
     for name, content in cases.items():
         (folder / name).write_bytes(content)
