@@ -13,6 +13,7 @@ of each campaign; every other test belongs to the first.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ sys.path.insert(0, str(TESTS))
 
 UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
 """Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""
+
+MARKED = re.compile(r"\bmark\.(?:campaign|untraced)\b")
+"""How a test of another folder says that it runs without the tracer."""
 
 ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "scenarios", "service", "simulation")
 """Folders whose tests found their networks alike."""
@@ -79,6 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--long", action="store_true", help="campaigns at the size of `make long`")
     group.addoption("--number", type=int, help="run one number of each campaign again")
     group.addoption("--slice", metavar="K/N", default="1/1", help="run the K-th of N parts of each campaign")
+    group.addoption("--tracer", choices=("on", "off"), help="only tests that run with, or without, the coverage tracer")
     group.addoption("--figures", type=Path, help="write the figures as JSON to this file")
 
 
@@ -102,11 +107,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("numbers", shards, ids=[f"{numbers.start}-{numbers.stop - 1}" for numbers in shards])
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test of the part that is asked for are not even read."""
+    if collection_path.suffix != ".py" or TESTS not in collection_path.parents:
+        return None
+    is_untraced = folder_of(collection_path) in UNTRACED
+    match config.getoption("--tracer"):
+        case "on" if is_untraced:
+            return True
+        case "off" if not (is_untraced or MARKED.search(collection_path.read_text())):
+            return True
+        case _:
+            return None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if folder_of(item.path) in UNTRACED or item.get_closest_marker("campaign") is not None:
             item.add_marker(pytest.mark.untraced)
+    if (tracer := config.getoption("--tracer")) is not None:
+        items[:] = [item for item in items if (item.get_closest_marker("untraced") is None) == (tracer == "on")]
     if slice_of(config)[0] > 1:
         items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
 

@@ -42,6 +42,8 @@ DIGITS = re.compile(rb"[0-9]{4}")
 LIKELY_NUMBER = re.compile(rb"[\[:,\s]-?[0-9]{309}")
 """A long number by what stands before it, as it hardly stands in a string."""
 MAX_POINTER = 200
+ELEMENT = re.compile(r"_?[A-Za-z]{1,48}(?:64[A-Za-z]*)?")
+"""How elements of FHIR are named, `valueBase64Binary` the oddest; a key that is none may be a word about somebody."""
 
 
 def read_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
@@ -213,7 +215,10 @@ def _bad_scalar(word: str, kind: str | None) -> str | None:
 
 
 def _pointer(stack: list[_Container]) -> str:
-    """JSON pointer (RFC 6901) to where reading stands."""
-    steps = (str(one.index) if one.closes == "]" else one.key for one in stack)
-    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps if step is not None)
-    return pointer[:MAX_POINTER] or "/"
+    """JSON pointer (RFC 6901) to where reading stands, with a `?` for every key that is no name of an element."""
+    steps = (str(one.index) if one.closes == "]" else _shown(one.key) for one in stack)
+    return "".join(f"/{step}" for step in steps if step is not None)[:MAX_POINTER] or "/"
+
+
+def _shown(key: str | None) -> str | None:
+    return key if key is None or ELEMENT.fullmatch(key) else "?"
