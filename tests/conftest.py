@@ -12,6 +12,7 @@ of each campaign; every other test belongs to the first.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -22,6 +23,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
+gc.set_threshold(
+    50_000, 20, 20
+)  # what tests leave behind is small beside what they import, and is looked through each time
 
 UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
 """Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""

@@ -246,7 +246,10 @@ def test_what_a_kill_reveals_is_found(place: Path, planted: str, fate: dict[str,
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("fate", [one[1] for one in PLANTS], ids=[one[0] for one in PLANTS])
+@pytest.mark.parametrize(
+    "fate",
+    [pytest.param(one[1], marks=[pytest.mark.slow] if place else [], id=one[0]) for place, one in enumerate(PLANTS)],
+)
 def test_without_the_fault_nothing_is_found(place: Path, fate: dict[str, Any]) -> None:
     words = ["order", *ORDER, "--dir", str(place / "demo")]
     assert edgehold(words, place / "notes", Kill(fate)) == -signal.SIGKILL

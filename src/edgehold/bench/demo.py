@@ -54,8 +54,8 @@ SAMPLES = 24
 
 def measure(work: Work) -> list[Row]:
     """One hub's part, then whole demos of two sizes."""
-    small, large = (12, 24) if work.quick else (400, 2000)
-    shared, own = one_hub(work, 12 if work.quick else 60)
+    small, large = (6, 12) if work.quick else (400, 2000)
+    shared, own = one_hub(work, 6 if work.quick else 60)
     program = median(part.programs / part.hubs for part in shared)
     units = Units.measure()
     rounds = max(1, work.runs // 5)
