@@ -62,7 +62,7 @@ def only_dataset(folder: Path) -> str:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         assert run(["hub", "show", "--json", "--hub", str(folder)]) == 0
-    (dataset,) = json.loads(said.getvalue())["datasets"]
+    (dataset,) = json.loads(said.getvalue())["objects"]
     return str(dataset["id"])
 
 

@@ -120,7 +120,7 @@ def contents(folder: Path) -> dict[str, str]:
 def test_bad_input_is_a_typed_error_and_nothing_is_written(command: str, spoiled: Path, edgehold: Edgehold) -> None:
     words = command.split()
     if "DATASET" in words:
-        words[words.index("DATASET")] = edgehold("hub", "show", "--hub", ONE, "--json").json["datasets"][0]["id"]
+        words[words.index("DATASET")] = edgehold("hub", "show", "--hub", ONE, "--json").json["objects"][0]["id"]
     before = contents(spoiled)
     ran = edgehold(*words, "--json")
     assert ran.code not in (0, 3)

@@ -73,7 +73,7 @@ IDS: dict[str, Callable[[Edgehold], str]] = {
     "WAITING": lambda edgehold: next(
         (str(one["task"])[:12] for one in of_hub(edgehold, "inbox")["waiting"]), "WAITING"
     ),
-    "DATASET": lambda edgehold: str(of_hub(edgehold, "show")["datasets"][0]["id"])[:8],
+    "DATASET": lambda edgehold: str(of_hub(edgehold, "show")["objects"][0]["id"])[:8],
 }
 """Words in capitals that stand for an id of the story, and how it is found there."""
 

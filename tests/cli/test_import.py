@@ -1,11 +1,17 @@
 """Whole folders are taken in, and it is said what was found."""
 
+import os
 import shutil
 from pathlib import Path
 
 from cli_story import Edgehold
 
 DATA = Path(__file__).parent.parent / "data"
+
+
+def hub_folder() -> Path:
+    """Where a hub lies if nobody says where."""
+    return Path(os.environ["XDG_DATA_HOME"]) / "edgehold" / "hub"
 
 
 def test_a_folder_is_taken_in_once_and_comes_back(here: Path, edgehold: Edgehold) -> None:
@@ -22,6 +28,22 @@ def test_a_folder_is_taken_in_once_and_comes_back(here: Path, edgehold: Edgehold
     assert files[Path("study/samples/CT_small.dcm")] == ["image"]
     assert files[Path("study/samples/100.atr")] == ["signal"]
     assert files[Path("study/lines/README.md")] == ["other"]
+    held = edgehold("hub", "show", "--json").json
+    objects = {one["name"]: one for one in held["objects"]}
+    assert objects.keys() >= {"CT_small.dcm", "100.dat", "observations.csv"}
+    shown = ("kind", "codec", "source", "original_bytes")
+    assert [objects["100.dat"][key] for key in shown] == ["signal", "samples/1", None, 30_000]
+    assert objects["CT_small.dcm"]["codec"] == "samples/1"
+    assert objects["observations.csv"]["codec"] == "lines/1"
+    for one in held["objects"]:
+        assert 0 < one["stored_bytes"] <= one["original_bytes"]
+        assert 0 < one["overhead_bytes"] < 700
+    stored = sum(one["stored_bytes"] + one["overhead_bytes"] for one in held["objects"])
+    assert stored < held["total_bytes"] == sum(path.stat().st_size for path in hub_folder().glob("store.sqlite*"))
+    assert held["base_bytes"] > 0, "the dictionary of the general codec"
+    said = edgehold("hub", "show").out
+    assert "of kind signal" in said
+    assert "with public bases of" in said
     again = edgehold("hub", "import", str(folder), "--json").json["imported"]
     assert [one["records_added"] for one in again] == [0] * len(files)
     assert edgehold("hub", "export", "--original", "--out", "back").code == 0

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgehold.cli.holdings import holding_lines, holdings
 from edgehold.cli.network import (
     Names,
     add_visitor,
@@ -409,35 +410,17 @@ def show(folder: Path | None, as_json: bool) -> None:
     with opened(folder) as (own, ledger, names):
         state = state_of(ledger)
         account = find_account(state, own.account)
-        objects = own.store.objects()
         facts = {
             "hub": str(require_hub(folder)),
             "account": own.account.hex(),
             "sponsor": None if account is None or account.sponsor is None else names.title(account.sponsor),
             "minor": own.keys.minor,
             "policy": own.policy.mode.value,
-            "datasets": [dataset_facts(one) for one in objects],
-            "bytes_received": sum(one.received for one in objects),
-            "bytes_kept": sum(one.kept for one in objects),
+            **holdings(own, names),
             "root": root_facts(own, ledger),
             "panels": [panel.hex() for panel in own.panels()],
         }
         emit(as_json, facts, show_lines(facts, own, ledger, names))
-
-
-def dataset_facts(one: StoredObject) -> dict[str, Any]:
-    """One dataset as JSON values."""
-    about = one.descriptor
-    return {
-        "id": one.id.hex(),
-        "kind": about.kind.value,
-        "schema": about.schema,
-        "years": [about.first_year, about.last_year],
-        "bytes_received": one.received,
-        "bytes_kept": one.kept,
-        "signed": about.signature is not None,
-        "erased": about.tombstone,
-    }
 
 
 def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
@@ -484,21 +467,9 @@ def show_lines(facts: dict[str, Any], own: Hub, ledger: WorldLedger, names: Name
         entry = get_panel(state, panel)
         scheme, period = entry.descriptor.scheme, entry.descriptor.period
         lines.append(f"  panel     {panel.hex()[:16]}… {scheme}, period {period}, of {names.title(entry.issuer)}")
-    rows = [
-        [
-            one["id"][:8],
-            "erased" if one["erased"] else one["kind"],
-            "–" if one["years"][0] is None else f"{one['years'][0]}–{one['years'][1]}",
-            f"{one['bytes_received']:,}",
-            f"{one['bytes_kept']:,}",
-            "yes" if one["signed"] else "no",
-        ]
-        for one in facts["datasets"]
-    ]
-    if not rows:
+    if not facts["objects"]:
         return [*lines, "", "  no datasets yet (`edgehold hub import FILE`)"]
-    headings = ["dataset", "kind", "years", "bytes received", "bytes kept", "signed"]
-    return [*lines, "", *(f"  {line}" for line in table(rows, headings))]
+    return [*lines, "", *(f"  {line}" for line in holding_lines(facts["objects"], facts["base_bytes"]))]
 
 
 @hub.command(short_help="Who may ask, and for what.")

@@ -7,13 +7,16 @@ general one always remains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from edgehold.codecs.general import SHIPPED_BASE, ZSTD, Codec, shipped_codec
-from edgehold.codecs.record import LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
+from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, shipped_codec
+from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
+
+TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1"}
 
 
 def codecs_for(kind: Kind) -> Sequence[Codec]:
@@ -55,3 +58,14 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
     if name == SAMPLES:
         return samples_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
+
+
+def codec_title(name: Digest) -> str:
+    """What a codec is called in `docs/formats.md`; of an unknown one, its digest."""
+    return TITLES.get(name, name.hex())
+
+
+def base_bytes(base: Digest) -> int:
+    """Bytes that a shipped base takes on the disk; 0 if this version does not ship it."""
+    files = (DICTIONARIES / f"{base.hex()}.zstd-dict", BASES / f"{base.hex()}.ndjson.zst")
+    return sum(one.stat().st_size for one in files if one.is_file())

@@ -16,6 +16,8 @@ from edgehold.errors import CannotOpen
 from edgehold.ports import Randomness
 
 NONCE_SIZE = 12
+TAG_SIZE = 16
+"""Bytes by which a sealed chunk is longer than what is in it."""
 MAX_CHUNKS = 1 << 32
 
 

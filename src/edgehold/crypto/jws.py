@@ -42,6 +42,11 @@ def verify_detached(token: bytes, payload: bytes, verify: Callable[[AccountId, b
     return signer
 
 
+def signer_of(token: bytes) -> AccountId:
+    """The signer named in a token, whether or not they signed; raises `BadSignature` if it is none."""
+    return _read(token)[1]
+
+
 def _read(token: bytes) -> tuple[bytes, AccountId, Signature]:
     match = TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN else None
     if match is None:

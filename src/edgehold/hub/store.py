@@ -27,7 +27,7 @@ from msgspec import Struct
 from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
 from edgehold.codecs.events import SCHEMA, encode_table
 from edgehold.codecs.general import shipped_codec
-from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
+from edgehold.crypto.aead import TAG_SIZE, derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
 from edgehold.durable import Database, remove_database, require_files, storage_failures
 from edgehold.errors import (
@@ -99,6 +99,8 @@ class StoredObject:
     """Bytes of the original."""
     kept: int
     """Bytes that are stored of it: sealed blobs, sealed description, wrapped key, sealed signature."""
+    encoded: int
+    """Of these, the bytes of its encoding."""
     cached: int
     """Bytes of its derived tables, which can be made again."""
 
@@ -270,9 +272,16 @@ class Store:
             slot=row.slot,
             leaf=row.leaf,
             received=record.received,
+            encoded=blobs - TAG_SIZE * len(record.blobs),
             kept=blobs + len(row.wrapped or b"") + len(row.sealed) + len(row.signature or b""),
             cached=len(row.tables or b""),
         )
+
+    def size(self) -> int:
+        """Bytes that the store takes on the disk, its log included."""
+        files = (self.path.with_name(self.path.name + end) for end in ("", "-wal"))
+        with storage_failures(self.path):
+            return sum(one.stat().st_size for one in files if one.exists())
 
     def get_original(self, object_id: ObjectId) -> bytes:
         """The bytes that were imported; raises `AlteredBlob` naming the first blob with another byte, or

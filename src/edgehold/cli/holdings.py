@@ -1,0 +1,80 @@
+"""What a hub holds, by object and by kind: what it was, what is kept of it, and from whom it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from edgehold.cli.network import Names
+from edgehold.cli.output import table
+from edgehold.codecs.choice import base_bytes, codec_title
+from edgehold.crypto.jws import signer_of
+from edgehold.hub.hub import Hub
+from edgehold.hub.store import StoredObject
+
+NAME_WIDTH: Final = 20
+
+
+def holdings(own: Hub, names: Names) -> dict[str, Any]:
+    """Everything a hub keeps, as JSON values. `base_bytes` are those of public bases, the same for everybody;
+    `total_bytes` all that the store takes on the disk, its index and free room too."""
+    objects = own.store.objects()
+    bases = {one.descriptor.base for one in objects if one.descriptor.base is not None}
+    return {
+        "objects": [object_facts(own, names, one) for one in objects],
+        "base_bytes": sum(base_bytes(base) for base in bases),
+        "total_bytes": own.store.size(),
+    }
+
+
+def object_facts(own: Hub, names: Names, one: StoredObject) -> dict[str, Any]:
+    """One object as JSON values. What programs see of it is derived, and not in `stored_bytes`."""
+    about = one.descriptor
+    signature = None if about.tombstone else own.store.get_signature(one.id)
+    return {
+        "id": one.id.hex(),
+        "name": one.name,
+        "kind": about.kind.value,
+        "schema": about.schema,
+        "years": [about.first_year, about.last_year],
+        "original_bytes": one.received,
+        "stored_bytes": one.encoded,
+        "overhead_bytes": one.kept - one.encoded,
+        "derived_bytes": one.cached,
+        "codec": None if about.tombstone else codec_title(about.codec),
+        "source": None if signature is None else names.title(signer_of(signature)),
+        "erased": about.tombstone,
+    }
+
+
+def holding_lines(objects: Sequence[dict[str, Any]], base: int) -> list[str]:
+    """Every object, and of several of a kind their sum, for people."""
+    rows = [
+        [
+            one["id"][:8],
+            "erased" if one["erased"] else one["kind"],
+            _years([one]),
+            f"{one['original_bytes']:,}",
+            f"{one['stored_bytes'] + one['overhead_bytes']:,}",
+            one["codec"] or "",
+            one["source"] or "you",
+            one["name"] if len(one["name"]) <= NAME_WIDTH else one["name"][: NAME_WIDTH - 1] + "…",
+        ]
+        for one in objects
+    ]
+    lines = table(rows, ["dataset", "kind", "years", "bytes before", "after", "codec", "from", "name"])
+    held = sorted((one for one in objects if not one["erased"]), key=lambda one: str(one["kind"]))
+    for kind, those in ((kind, list(those)) for kind, those in groupby(held, key=lambda one: str(one["kind"]))):
+        if len(those) > 1:
+            before = sum(one["original_bytes"] for one in those)
+            after = sum(one["stored_bytes"] + one["overhead_bytes"] for one in those)
+            lines.append(f"{len(those)} of kind {kind}, {_years(those)}: {before:,} bytes before, {after:,} after")
+    if base:
+        lines.append(f"with public bases of {base:,} bytes, the same for everybody")
+    return lines
+
+
+def _years(objects: Sequence[dict[str, Any]]) -> str:
+    years = [year for one in objects for year in one["years"] if year is not None]
+    return f"{min(years)}–{max(years)}" if years else "–"
