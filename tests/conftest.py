@@ -23,9 +23,6 @@ import pytest
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
-gc.set_threshold(
-    50_000, 20, 20
-)  # what tests leave behind is small beside what they import, and is looked through each time
 
 UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
 """Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""
@@ -35,6 +32,11 @@ MARKED = re.compile(r"\bmark\.(?:campaign|untraced)\b")
 
 ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "scenarios", "service", "simulation")
 """Folders whose tests found their networks alike."""
+
+MEASURED = ("fuzz", "sandbox")
+"""Folders whose tests measure memory."""
+USUALLY, SELDOM = gc.get_threshold(), (50_000, 20, 20)
+"""How often the collector looks through everything; what tests leave behind is small beside what they import."""
 
 COMBINE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "most": max, "least": min}
 
@@ -67,6 +69,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 @pytest.fixture(scope="module", autouse=True)
 def computed_once(request: pytest.FixtureRequest) -> Iterator[None]:
     """What networks that begin alike have in common is computed once."""
+    gc.set_threshold(*(USUALLY if folder_of(request.path) in MEASURED else SELDOM))
     if folder_of(request.path) not in ALIKE:
         yield
         return
