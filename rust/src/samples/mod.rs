@@ -139,6 +139,19 @@ impl Layout {
             .map(move |from| (from, (from + size).min(samples)))
     }
 
+    /// What numbers stand for.
+    fn of(numbers: [usize; 6]) -> Outcome<Self> {
+        let [start, packing, channels, line, frame, samples] = numbers;
+        Ok(Layout {
+            start,
+            packing: Packing::numbered(packing as u32)?,
+            channels,
+            line,
+            frame,
+            samples,
+        })
+    }
+
     /// Numbers that stand for it.
     fn numbers(&self) -> [usize; 6] {
         [
@@ -609,22 +622,15 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     let [start, packing, channels, line, frame, samples, tail] = numbers[..] else {
         unreachable!()
     };
-    let packing = Packing::numbered(packing as u32)?;
     let room = limit.checked_sub(tail).ok_or(TOO_LARGE)?;
-    let layout = Layout {
-        start,
-        packing,
-        channels,
-        line,
-        frame,
-        samples,
-    }
-    .check(room)?;
+    let layout = Layout::of([start, packing, channels, line, frame, samples])?.check(room)?;
     let mut data = pass_bytes(&mut coder, &[], start);
     let mut samples = Samples::new(layout);
     samples.pass(&mut coder, &mut head)?;
     samples.unscale();
-    packing.pack(&samples.values[samples.before..], &mut data);
+    layout
+        .packing
+        .pack(&samples.values[samples.before..], &mut data);
     data.extend(pass_bytes(&mut coder, &[], tail));
     if coder.is_exhausted() {
         return Err("the encoding ends before its bytes do".into());
@@ -702,17 +708,7 @@ pub fn samples_encode<'py>(
                 }
                 let layout = match layout {
                     None => guess(&data, start).ok_or("there are no samples in it")?,
-                    Some([start, packing, channels, line, frame, samples]) => {
-                        let packing = Packing::numbered(packing as u32)?;
-                        Layout {
-                            start,
-                            packing,
-                            channels,
-                            line,
-                            frame,
-                            samples,
-                        }
-                    }
+                    Some(numbers) => Layout::of(numbers)?,
                 };
                 Ok(encode(&data, layout.check(data.len())?))
             })

@@ -1,11 +1,14 @@
-"""What every codec of the native module promises: an encoding is compared before it is used, a decoding stays in its limit."""
+"""What every codec promises: an encoding is compared before it is used, a decoding stays in its limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from edgehold.codecs.general import Codec
 from edgehold.errors import CannotDecode
+
+if TYPE_CHECKING:
+    from edgehold.codecs.general import Codec
 
 
 def compared(codec: Codec, data: bytes, encoded: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import zstandard
 
+from edgehold.codecs.compared import compared
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import CannotDecode
 from edgehold.wire.ids import Digest
@@ -58,10 +59,7 @@ class Zstd:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
         compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
-        encoded = compressor.compress(data)
-        if self.decode(encoded, len(data)) != data:
-            raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")
-        return encoded
+        return compared(self, data, compressor.compress(data))
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; the frame's own size is judged before anything is unpacked."""

@@ -25,7 +25,7 @@ def kind_of(path: Path) -> Kind:
 
     Raises `UnknownFormat` if it is empty, `IntakeError` if it cannot be read.
     """
-    sample = _beginning(path)
+    sample = _read(path, SAMPLE)
     if not sample:
         raise UnknownFormat(f"{path.name}: is empty")
     if is_dicom(sample):
@@ -40,11 +40,7 @@ def kind_of(path: Path) -> Kind:
 def read_whole(path: Path, *, is_text: bool) -> bytes:
     """The bytes of a file; raises `IntakeLimit` if they are more than a hub takes in at once, `UnknownFormat` if a text
     holds a zero."""
-    try:
-        with storage_failures(path), path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
+    data = _read(path, MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise IntakeLimit(f"{path.name}: /: more than {MOST_BYTES} bytes")
     if is_text and b"\0" in data:
@@ -52,10 +48,10 @@ def read_whole(path: Path, *, is_text: bool) -> bytes:
     return data
 
 
-def _beginning(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
         with storage_failures(path), path.open("rb") as file:
-            return file.read(SAMPLE)
+            return file.read(most)
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -67,4 +63,4 @@ def _is_header(path: Path, sample: bytes) -> bool:
 def _has_header(path: Path) -> bool:
     """Whether a WFDB header of the same record lies beside a file: then this holds its signals or annotations."""
     header = path.with_suffix(".hea")
-    return header != path and header.is_file() and _is_header(header, _beginning(header))
+    return header != path and header.is_file() and _is_header(header, _read(header, SAMPLE))
