@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +37,9 @@ ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "sce
 
 MEASURED = ("fuzz", "sandbox")
 """Folders whose tests measure memory."""
+
+ROOM = 8 << 30
+"""Bytes free in memory with which the folders of tests lie there."""
 USUALLY, SELDOM = gc.get_threshold(), (50_000, 20, 20)
 """How often the collector looks through everything; what tests leave behind is small beside what they import."""
 
@@ -95,6 +100,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
     config.addinivalue_line(
         "markers", "on_validators: a scenario that is played on a ledger of four also without --long"
