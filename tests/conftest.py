@@ -40,6 +40,7 @@ MEASURED = ("fuzz", "sandbox")
 
 ROOM = 8 << 30
 """Bytes free in memory with which the folders of tests lie there."""
+
 USUALLY, SELDOM = gc.get_threshold(), (50_000, 20, 20)
 """How often the collector looks through everything; what tests leave behind is small beside what they import."""
 
