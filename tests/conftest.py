@@ -19,6 +19,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "sce
 
 MEASURED = ("fuzz", "sandbox")
 """Folders whose tests measure memory."""
+
+LENGTHY = ("faults", "journeys", "system")
+"""Folders whose tests take long each: they come first, spread over all processes, so that none is left with them."""
 
 ROOM = 8 << 30
 """Bytes free in memory with which the folders of tests lie there."""
@@ -146,6 +150,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if (item.get_closest_marker("untraced") is None) == (tracer == "on")]
     if slice_of(config)[0] > 1:
         items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
+    items[:] = dealt(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
+    """The tests in an order whose equal parts, one for each process, all begin with their share of lengthy files."""
+    files = [list(those) for _, those in groupby(items, key=lambda item: item.path)]
+    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY]
+    others = chain.from_iterable(those for those in files if folder_of(those[0].path) not in LENGTHY)
+    size = -(-len(items) // hands)
+    shares = [list(chain.from_iterable(lengthy[hand::hands])) for hand in range(hands)]
+    return [item for share in shares for item in chain(share, islice(others, max(0, size - len(share))))] + list(others)
 
 
 def folder_of(path: Path) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -48,14 +50,26 @@ def signed_elsewhere(tmp_path: Path) -> Iterator[Home]:
 
 @contextmanager
 def signer_of(home: Home, key: Path, state: Path, place: str) -> Iterator[None]:
-    """The signer, with the key, as long as the block runs."""
+    """The signer, with the key, as long as the block runs; begun again when it ends, as a service would be."""
     chain = json.loads(home.cometbft_genesis.read_bytes())["chain_id"]
     command = [SIGNER, "-addr", place, "-chain-id", chain, "-priv-key", key, "-priv-state", state]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as signer:
-        try:
-            yield
-        finally:
-            signer.kill()
+    is_wanted = Event()
+    is_wanted.set()
+
+    def serve() -> None:
+        while is_wanted.is_set():
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as signer:
+                while signer.poll() is None and is_wanted.is_set():
+                    time.sleep(0.05)
+                signer.kill()
+
+    service = Thread(target=serve)
+    service.start()
+    try:
+        yield
+    finally:
+        is_wanted.clear()
+        service.join()
 
 
 def test_a_key_that_a_signer_has_votes_from_there(signed_elsewhere: Home, tmp_path: Path) -> None:
@@ -68,8 +82,8 @@ def test_a_key_that_a_signer_has_votes_from_there(signed_elsewhere: Home, tmp_pa
     home.signed_last.rename(state)
     edgehold("network", "accept", str(tmp_path / "network"), "--home", folder)
     assert voting_key(home) == voter
-    start_nodes([home])
     with signer_of(home, key, state, place):
+        start_nodes([home])
         wait_for(lambda: listens(home) and ask(home, "/readyz")[0] == 200 and height(home) >= 3, "blocks")
         assert int(json.loads(state.read_bytes())["height"]) >= 3
     stopped = height(home)
