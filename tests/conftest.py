@@ -23,6 +23,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
@@ -39,8 +40,9 @@ ALIKE = ("cli", "customer", "faults", "hub", "issuer", "privacy", "review", "sce
 MEASURED = ("fuzz", "sandbox")
 """Folders whose tests measure memory."""
 
-LENGTHY = ("faults", "journeys", "system")
-"""Folders whose tests take long each: they come first, spread over all processes, so that none is left with them."""
+LENGTHY = ("faults", "journeys", "sandbox", "system")
+"""Folders whose tests take long each: they and campaigns come first, spread over all processes, so that none is left
+with them."""
 
 ROOM = 8 << 30
 """Bytes free in memory with which the folders of tests lie there."""
@@ -105,6 +107,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("edgehold", deadline=None)
+    settings.load_profile("edgehold")
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
@@ -144,23 +148,30 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if folder_of(item.path) in UNTRACED or item.get_closest_marker("campaign") is not None:
+        if folder_of(item.path) in UNTRACED or is_campaign(item):
             item.add_marker(pytest.mark.untraced)
     if (tracer := config.getoption("--tracer")) is not None:
         items[:] = [item for item in items if (item.get_closest_marker("untraced") is None) == (tracer == "on")]
     if slice_of(config)[0] > 1:
-        items[:] = [item for item in items if item.get_closest_marker("campaign") is not None]
+        items[:] = [item for item in items if is_campaign(item)]
     items[:] = dealt(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
-    """The tests in an order whose equal parts, one for each process, all begin with their share of lengthy files."""
-    files = [list(those) for _, those in groupby(items, key=lambda item: item.path)]
-    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY]
-    others = chain.from_iterable(those for those in files if folder_of(those[0].path) not in LENGTHY)
+    """The tests in an order whose equal parts, one for each process, all begin with their share of what takes long."""
+    files = [list(those) for _, those in groupby(items, key=lambda item: (item.path, is_campaign(item)))]
+    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY and not is_campaign(those[0])]
+    lengthy += [[item] for item in items if is_campaign(item)]
+    chosen = {id(item) for those in lengthy for item in those}
+    others = iter([item for item in items if id(item) not in chosen])
     size = -(-len(items) // hands)
     shares = [list(chain.from_iterable(lengthy[hand::hands])) for hand in range(hands)]
     return [item for share in shares for item in chain(share, islice(others, max(0, size - len(share))))] + list(others)
+
+
+def is_campaign(item: pytest.Item) -> bool:
+    """Whether a test is a slice of a campaign."""
+    return item.get_closest_marker("campaign") is not None
 
 
 def folder_of(path: Path) -> str:

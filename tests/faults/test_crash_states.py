@@ -11,6 +11,7 @@ from crash_states import choose_cuts
 from hub_history import hub_history
 from ledger_history import ledger_history
 from service_history import helper_history, leader_history
+from store_history import store_history
 from survival import History, Survey, survey
 from weakened import rollback_journal, synchronous
 
@@ -57,7 +58,12 @@ def test_a_helper_keeps_its_word_after_a_power_cut(numbers: range, figures: Figu
     check("helper", helper_history, numbers, figures)
 
 
-@pytest.mark.parametrize("party", [ledger_history, hub_history, leader_history, helper_history])
+@pytest.mark.campaign(test=1, long=175, shard=1)
+def test_a_store_keeps_its_word_after_a_power_cut(numbers: range, figures: Figures) -> None:
+    check("store", store_history, numbers, figures)
+
+
+@pytest.mark.parametrize("party", [ledger_history, hub_history, leader_history, helper_history, store_history])
 def test_the_loss_with_synchronous_normal_is_found(party: Callable[[int], History]) -> None:
     with synchronous("NORMAL"):
         weak = party(0)

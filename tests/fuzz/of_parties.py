@@ -146,7 +146,15 @@ def parcel(folder: Path) -> Reader:
     return Reader(read, [answer.sealed])
 
 
-PLACES = ("blob.data", "object.sealed", "object.wrapped", "object.signature", "object.tables", "object.leaf")
+PLACES = (
+    "blob.data",
+    "object.sealed",
+    "object.wrapped",
+    "object.signature",
+    "object.tables",
+    "object.leaf",
+    "rows.data",
+)
 """What a hub's store says of a record, column by column."""
 
 
@@ -156,9 +164,7 @@ def store(folder: Path) -> Reader:
     kept = world.admit("ada").store
     (record,) = kept.objects()
     database = kept._database
-    original, signature, tables = (
-        read(record.id) for read in (kept.get_original, kept.get_signature, kept.events_table)
-    )
+    original, signature, tables = (read(record.id) for read in (kept.get_original, kept.get_signature, kept.table))
     values = [database.execute(_select(place)).fetchone()[0] for place in PLACES]
 
     def read(altered: bytes) -> None:
@@ -191,7 +197,7 @@ def _select(place: str) -> str:
 def _look(kept: Any, record: ObjectId) -> list[Any]:
     """Everything that can be had of a record, nothing in the place of what is refused."""
     found: list[Any] = []
-    for read in (kept.get_original, kept.get_signature, kept.events_table):
+    for read in (kept.get_original, kept.get_signature, kept.table):
         try:
             found.append(read(record))
         except (HubError, Malformed):

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import zstandard
-from bombs import BUNDLED, HEAVY_JSON, JSON, LINES, PACKED_RECORDS, TOML, XZ, ZSTD
+from bombs import BUNDLED, CBOR, HEAVY_JSON, JSON, LINES, PACKED_RECORDS, TOML, XZ, ZSTD
 from hub_world import bundle
 from mutation import BY_BYTES
 from of_proofs import LARGE, TYPES
@@ -28,6 +28,7 @@ from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
+from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -54,7 +55,7 @@ from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import years_of
-from edgehold.hub.store import _pack, _unpack
+from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient
 from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import read_component
@@ -62,6 +63,8 @@ from edgehold.sandbox.manifest import parse_manifest
 from edgehold.sandbox.program import bounds, check_measurement, make_program
 from edgehold.sandbox.vec import open_column
 from edgehold.wire.codec import decode, encode
+from edgehold.wire.data import ObjectId
+from edgehold.wire.ids import Digest
 from edgehold.wire.program import PublishProgram
 from edgehold.wire.purpose import Modifier, Permission, PermittedUse, Purpose, Term
 
@@ -69,6 +72,9 @@ TESTS = Path(__file__).parents[1]
 ANALYSES = TESTS.parent / "src" / "edgehold" / "analyses"
 MOST = 4_000
 """Bytes of an example; a larger one costs its time at every input."""
+
+LARGEST = 1 << 20
+"""Bytes of a table that is made up here."""
 
 
 # ── health records ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +260,7 @@ def samples_to_keep(folder: Path) -> Reader:
 
 
 def packed_table(folder: Path) -> Reader:
-    """A table as it is stored."""
+    """How a stored table is read, packed."""
     events = [
         Event(-(2**63), "GENDER//female"),
         Event(0, "LOINC//39156-5", 27.5, "", "kg/m2"),
@@ -263,10 +269,28 @@ def packed_table(folder: Path) -> Reader:
     tables = [encode_table(events), encode_table([])]
 
     def read(packed: bytes) -> None:
-        files = _unpack(packed)
-        require(encode_table(decode_table(files)) == files, "accepted in another spelling")
+        check_outline(open_table(packed).outline)
 
-    return Reader(read, [_pack(one) for one in tables])
+    return Reader(read, [close_table(Digest(bytes(32)), ObjectId(bytes(16)), one)[0] for one in tables])
+
+
+def outline(folder: Path) -> Reader:
+    """How a table is cut into row groups, opened: whatever is accepted takes row groups of its sizes, and no others."""
+    rows = [Event(time, "LOINC//39156-5", time / 7, "", "kg/m2") for time in range(700)]
+    tables = [cut(encode_table(one))[0] for one in (rows, [])]
+
+    def read(message: bytes) -> None:
+        found = check_outline(decode(message, Outline))
+        if found.groups > GROUPS:
+            raise Malformed("larger than this test likes")
+        sizes = [found.size_of(number) for number in range(found.groups)]
+        if sum(sizes) > LARGEST:
+            raise Malformed("larger than this test likes")
+        files = join(found, [bytes(size) for size in sizes])
+        require(set(files) >= {column.name for column in found.columns}, "a column is missing")
+        require(find_groups(found, {ROW: (0, 2**63)}) == list(range(found.groups)), "a row is in no group")
+
+    return Reader(read, [encode(one) for one in tables])
 
 
 def table(folder: Path) -> Reader:
@@ -431,6 +455,7 @@ TARGETS: dict[str, Target] = {
     "samples to keep": Target(samples_to_keep, (CannotDecode,), BY_BYTES),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
+    "outline": Target(outline, bombs=CBOR),
     "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),
     "manifest": Target(manifest, (BadManifest,), BY_TOKENS, TOML),
     "source": Target(source, (ProgramFailed,), BY_TOKENS),

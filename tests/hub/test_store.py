@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import pytest
 
-from edgehold.codecs.events import Event, decode_table
+from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.crypto.jws import sign_detached
 from edgehold.errors import (
     AlteredBlob,
@@ -32,7 +32,8 @@ from edgehold.errors import (
 from edgehold.hub import store as store_module
 from edgehold.hub.intake.fhir import read_original
 from edgehold.hub.intake.take_in import Imported, import_file, years_of
-from edgehold.hub.store import Store, remove_abandoned, tables_directory
+from edgehold.hub.store import Store
+from edgehold.hub.tables import remove_abandoned, tables_directory
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.data import Kind, ObjectId
 from edgehold.wire.ids import AccountId, Digest, Signature
@@ -111,10 +112,10 @@ def test_an_imported_file_comes_back_byte_for_byte(store: Store) -> None:
 
 def test_its_events_are_kept_and_can_be_derived_again(store: Store) -> None:
     (stored,) = take_in(store, IPS).added
-    kept = store.events_table(stored.id)
+    kept = store.table(stored.id)
     assert [event.time for event in decode_table(kept) if event.code == "MEDS_BIRTH"] == [BORN]
     execute(store.path, "UPDATE object SET tables = NULL")
-    assert store.events_table(stored.id) == kept
+    assert store.table(stored.id) == kept
 
 
 def test_the_same_file_again_adds_nothing(store: Store, tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_whatever_is_altered_the_check_names_the_object(store: Store, column: st
 
 
 def test_a_wrong_table_or_signature_under_the_right_key_is_found(store: Store) -> None:
-    put(store, patient(), tables={"time.i64": b""})
+    put(store, patient(), tables=encode_table([]))
     (fault,) = store.check()
     assert "tables" in fault
     execute(store.path, "UPDATE object SET tables = NULL, signature = NULL")
@@ -307,13 +308,15 @@ def test_an_original_that_is_not_what_was_committed_to_is_refused(
 
 def test_erasure_leaves_nothing_readable(store: Store, tmp_path: Path) -> None:
     (stored,) = take_in(store, IPS, signature=sign_detached(IPS.read_bytes(), CLINIC, sign), verify=verify).added
-    (secrets,) = execute(store.path, "SELECT wrapped, sealed, signature, tables, identity, leaf FROM object")
+    (secrets,) = execute(
+        store.path, "SELECT wrapped, sealed, signature, tables, data, identity, leaf FROM object, rows"
+    )
     ((_, blob),) = execute(store.path, "SELECT id, data FROM blob")
     assert all(leaks(secret, file_bytes(tmp_path)) for secret in (*secrets, blob))
     store.erase(stored.id, RANDOMNESS)
     left = file_bytes(tmp_path)
     assert not any(leaks(secret, left) for secret in (*secrets, blob))
-    for read in (store.get_original, store.events_table):
+    for read in (store.get_original, store.table):
         with pytest.raises(ErasedObject):
             read(stored.id)
     assert store.get_signature(stored.id) is None

@@ -31,6 +31,14 @@ impl Known {
             .ok_or("the base is not JSON".into())
     }
 
+    /// What is known after a text in lines.
+    fn learn_lines(&mut self, text: &[u8]) -> Outcome<()> {
+        let is_one = Teller::new(self, Learner, usize::MAX, true).tell_lines(text)?;
+        is_one
+            .then_some(())
+            .ok_or("the version before is no text in lines".into())
+    }
+
     /// Fewer bytes; `None` if the document is not JSON.
     fn encode(mut self, document: &[u8]) -> Option<Vec<u8>> {
         tell(&mut self, Writer::new(), document).map(Writer::finish)
@@ -79,39 +87,77 @@ impl RecordBase {
         Ok(RecordBase { known })
     }
 
+    #[pyo3(signature = (document, before=None))]
     fn encode<'py>(
         &self,
         python: Python<'py>,
         document: &[u8],
+        before: Option<&[u8]>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let encoded = python.detach(|| self.known.fresh().encode(document));
-        Ok(encoded.map(|bytes| PyBytes::new(python, &bytes)))
+        let encoded = python.detach(|| {
+            self.after(before, Known::learn)
+                .map(|known| known.encode(document))
+        });
+        Ok(encoded
+            .map_err(refused)?
+            .map(|bytes| PyBytes::new(python, &bytes)))
     }
 
+    #[pyo3(signature = (encoded, limit, before=None))]
     fn decode<'py>(
         &self,
         python: Python<'py>,
         encoded: Vec<u8>,
         limit: usize,
+        before: Option<&[u8]>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let decoded = python
-            .detach(|| self.known.fresh().decode(encoded, limit))
-            .map_err(refused)?;
-        Ok(PyBytes::new(python, &decoded))
+        let decoded = python.detach(|| self.after(before, Known::learn)?.decode(encoded, limit));
+        Ok(PyBytes::new(python, &decoded.map_err(refused)?))
     }
 
-    fn encode_lines<'py>(&self, python: Python<'py>, text: &[u8]) -> Option<Bound<'py, PyBytes>> {
-        let encoded = python.detach(|| self.known.fresh().encode_lines(text));
-        encoded.map(|bytes| PyBytes::new(python, &bytes))
+    #[pyo3(signature = (text, before=None))]
+    fn encode_lines<'py>(
+        &self,
+        python: Python<'py>,
+        text: &[u8],
+        before: Option<&[u8]>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let encoded = python.detach(|| {
+            self.after(before, Known::learn_lines)
+                .map(|known| known.encode_lines(text))
+        });
+        Ok(encoded
+            .map_err(refused)?
+            .map(|bytes| PyBytes::new(python, &bytes)))
     }
 
+    #[pyo3(signature = (encoded, limit, before=None))]
     fn decode_lines<'py>(
         &self,
         python: Python<'py>,
         encoded: Vec<u8>,
         limit: usize,
+        before: Option<&[u8]>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let decoded = python.detach(|| self.known.fresh().decode_lines(encoded, limit));
+        let decoded = python.detach(|| {
+            self.after(before, Known::learn_lines)?
+                .decode_lines(encoded, limit)
+        });
         Ok(PyBytes::new(python, &decoded.map_err(refused)?))
+    }
+}
+
+impl RecordBase {
+    /// What is known after the base and, if there is one, the version before.
+    fn after(
+        &self,
+        before: Option<&[u8]>,
+        learn: fn(&mut Known, &[u8]) -> Outcome<()>,
+    ) -> Outcome<Known> {
+        let mut known = self.known.fresh();
+        if let Some(version) = before {
+            learn(&mut known, version)?;
+        }
+        Ok(known)
     }
 }

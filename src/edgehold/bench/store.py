@@ -18,6 +18,7 @@ from typing import Final
 
 import zstandard
 
+from edgehold.bench.container import measure_container
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.codecs.choice import codecs_for, encode_smallest
 from edgehold.codecs.general import Codec
@@ -36,7 +37,8 @@ MEGABYTE: Final = 1e6
 
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
-    return [*measure_cohort(work), *(row for path in files_of(work) for row in measure_file(work, path))]
+    files = (row for path in files_of(work) for row in measure_file(work, path))
+    return [*measure_cohort(work), *files, *measure_container(work)]
 
 
 def measure_cohort(work: Work) -> list[Row]:

@@ -29,7 +29,8 @@ def holdings(own: Hub, names: Names) -> dict[str, Any]:
 
 
 def object_facts(own: Hub, names: Names, one: StoredObject) -> dict[str, Any]:
-    """One object as JSON values. What programs see of it is derived, and not in `stored_bytes`."""
+    """One object as JSON values. What programs see of it is derived, and not in `stored_bytes`; padding is part of
+    `overhead_bytes`."""
     about = one.descriptor
     signature = None if about.tombstone else own.store.get_signature(one.id)
     return {
@@ -41,7 +42,9 @@ def object_facts(own: Hub, names: Names, one: StoredObject) -> dict[str, Any]:
         "original_bytes": one.received,
         "stored_bytes": one.encoded,
         "overhead_bytes": one.kept - one.encoded,
+        "padding_bytes": one.padding,
         "derived_bytes": one.cached,
+        "follows": None if one.after is None else one.after.hex(),
         "codec": None if about.tombstone else codec_title(about.codec),
         "source": None if signature is None else names.title(signer_of(signature)),
         "erased": about.tombstone,
@@ -57,7 +60,7 @@ def holding_lines(objects: Sequence[dict[str, Any]], base: int) -> list[str]:
             _years([one]),
             f"{one['original_bytes']:,}",
             f"{one['stored_bytes'] + one['overhead_bytes']:,}",
-            one["codec"] or "",
+            _codec(one),
             one["source"] or "you",
             one["name"] if len(one["name"]) <= NAME_WIDTH else one["name"][: NAME_WIDTH - 1] + "…",
         ]
@@ -73,6 +76,11 @@ def holding_lines(objects: Sequence[dict[str, Any]], base: int) -> list[str]:
     if base:
         lines.append(f"with public bases of {base:,} bytes, the same for everybody")
     return lines
+
+
+def _codec(one: dict[str, Any]) -> str:
+    """The codec, and of a version the one it is the difference from."""
+    return f"{one['codec']} after {one['follows'][:8]}" if one["follows"] else one["codec"] or ""
 
 
 def _years(objects: Sequence[dict[str, Any]]) -> str:

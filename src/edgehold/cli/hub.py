@@ -339,7 +339,7 @@ def count_events(own: Hub, stored: StoredObject) -> int:
     """Rows of the table that programs would see."""
     if stored.descriptor.schema == NO_TABLE:
         return 0
-    return len(own.store.events_table(stored.id)["time.i64"]) // struct.calcsize("<q")
+    return len(own.store.table(stored.id)["time.i64"]) // struct.calcsize("<q")
 
 
 @hub.command(short_help="Post your root on the ledger.")

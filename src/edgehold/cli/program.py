@@ -15,7 +15,7 @@ from edgehold.crypto.names import program_id
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse, NotFound
 from edgehold.hub.intake.fhir import check_one_person, read_records
-from edgehold.hub.store import tables_directory
+from edgehold.hub.tables import tables_directory
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.sandbox.manifest import parse_manifest

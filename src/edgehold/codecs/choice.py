@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, shipped_codec
+from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
@@ -31,6 +31,18 @@ def codecs_for(kind: Kind) -> Sequence[Codec]:
             return (samples_codec(), general)
         case _:  # genotypes as text would take the codec of lines a second for each megabyte
             return (general,)
+
+
+def codecs_after(kind: Kind, before: bytes) -> Sequence[Codec]:
+    """Of these codecs the ones that can tell a version as the difference from the one before."""
+    return [codec.after(before) for codec in codecs_for(kind) if isinstance(codec, Following)]
+
+
+def codec_after(codec: Codec, before: bytes) -> Codec:
+    """The codec with which the version after one was encoded; raises `CannotDecode` if it knows no versions."""
+    if not isinstance(codec, Following):
+        raise CannotDecode(f"codec {codec_title(codec.name)} knows no versions")
+    return codec.after(before)
 
 
 def encode_smallest(original: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes]:

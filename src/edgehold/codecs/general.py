@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import zstandard
 
@@ -44,6 +44,15 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
+class Following(Codec, Protocol):
+    """A codec that can know one version of the data when it encodes the next."""
+
+    def after(self, before: bytes) -> Codec:
+        """The codec for a version that follows this one; whoever decodes needs it too."""
+        ...
+
+
 class Zstd:
     """zstd with or without a public dictionary. One object serves any number of hubs and threads: they share the digested
     dictionary, and each call has a context of its own."""
@@ -52,13 +61,28 @@ class Zstd:
         self.base = dictionary_digest(dictionary) if dictionary else None
         self.name = ZSTD
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+        self._parameters: zstandard.ZstdCompressionParameters | None = None
         if self._dictionary is not None:
             self._dictionary.precompute_compress(level=LEVEL)
             self._decompressor()  # digests the dictionary for reading too, before there are threads
 
+    def after(self, before: bytes) -> Zstd:
+        """The codec for a version that follows this one, which takes the place of the dictionary."""
+        following = Zstd()
+        following.base = self.base
+        following._dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        window = min(MAX_WINDOW.bit_length() - 1, max(2 * len(before), 1 << 16).bit_length())
+        following._parameters = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL, window_log=window, enable_ldm=True, write_dict_id=False
+        )
+        return following
+
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
-        compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
+        if self._parameters is None:
+            compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
+        else:
+            compressor = zstandard.ZstdCompressor(compression_params=self._parameters, dict_data=self._dictionary)
         return compared(self, data, compressor.compress(data))
 
     def decode(self, encoded: bytes, limit: int) -> bytes:

@@ -7,7 +7,8 @@ text in lines, comes back byte for byte, spaces and spellings included; what is 
 
 from __future__ import annotations
 
-from functools import cache
+from copy import copy
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -35,18 +36,28 @@ class RecordCodec:
     def __init__(self, documents: bytes = b"") -> None:
         self.base = base_digest(documents) if documents else None
         self._known = _native.RecordBase([documents] if documents else [])
+        self._before: bytes | None = None
+
+    def after(self, before: bytes) -> RecordCodec:
+        """The codec for a version that follows this one."""
+        following = copy(self)
+        following._before = before
+        return following
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
-        are none, because the data are not JSON."""
-        encoded = self._known.encode(data)
+        are none, because the data, or the version before, are not JSON."""
+        try:
+            encoded = self._known.encode(data, self._before)
+        except ValueError as error:
+            raise CannotDecode(f"the version before is not JSON: {error}") from error
         if encoded is None:
             raise CannotDecode(f"{len(data)} bytes are not JSON")
         return compared(self, data, encoded)
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        return bounded(self._known.decode, encoded, limit)
+        return bounded(partial(self._known.decode, before=self._before), encoded, limit)
 
 
 class LinesCodec:
@@ -57,18 +68,28 @@ class LinesCodec:
 
     def __init__(self) -> None:
         self._known = _native.RecordBase([])
+        self._before: bytes | None = None
+
+    def after(self, before: bytes) -> LinesCodec:
+        """The codec for a version that follows this one."""
+        following = copy(self)
+        following._before = before
+        return following
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
-        are none, because the data are no table and no markup."""
-        encoded = self._known.encode_lines(data)
+        are none, because the data, or the version before, are no table and no markup."""
+        try:
+            encoded = self._known.encode_lines(data, self._before)
+        except ValueError as error:
+            raise CannotDecode(f"the version before is no text in lines: {error}") from error
         if encoded is None:
             raise CannotDecode(f"{len(data)} bytes are not a table or markup in lines")
         return compared(self, data, encoded)
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        return bounded(self._known.decode_lines, encoded, limit)
+        return bounded(partial(self._known.decode_lines, before=self._before), encoded, limit)
 
 
 def base_digest(documents: bytes) -> Digest:

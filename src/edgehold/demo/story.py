@@ -260,7 +260,7 @@ def third_act(world: World, report: Report, teller: Teller) -> None:
     explain_allowance(policy, teller)
     teller.say("")
     teller.text(f"Hub {number:04d} decided: {departure.sentence}")
-    table = resident.hub.store.events_table(resident.hub.store.objects()[0].id)
+    table = resident.hub.store.table(resident.hub.store.objects()[0].id)
     rows = len(table["time.i64"]) // 8
     teller.text(
         f"The program read one table of {rows} events of this person, in a sandbox without network, clock or dice: "

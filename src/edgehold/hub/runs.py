@@ -23,7 +23,8 @@ from edgehold.errors import (
     UnknownObject,
 )
 from edgehold.hub.catalog import open_leaf
-from edgehold.hub.store import Store, StoredObject, tables_directory
+from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.tables import tables_directory
 from edgehold.hub.watch import SeenTask
 from edgehold.ledger.state import State, find_root, get_account
 from edgehold.sandbox.host import Sandbox
@@ -58,7 +59,7 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
             raise ProgramDiffers(f"the source of program {configuration.program.hex()} could not be had")
         dataset = find_dataset(bench.store, seen.program.schema)
         check_dataset(bench.store, state, account, dataset, panel.issuer if panel.grade is Grade.SIGNED else None)
-        with tables_directory(bench.store.events_table(dataset.id)) as tables:
+        with tables_directory(bench.store.table(dataset.id)) as tables:
             outcome = run_program(bench.sandbox, source, seen.program, tables)
     except StorageFailed:  # nothing ran: the same again when there is room
         raise

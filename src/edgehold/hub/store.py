@@ -6,32 +6,37 @@ descriptor, salt, commitment, blobs), the issuer's signature and the derived tab
 destroy one wrapped key is to erase the object. Every write is one durable transaction; whatever is read is checked
 first, and what does not fit is named and refused.
 
-Without the hub key the file says only how many objects there are, which of them were erased, and how large they are.
+An original that is the next version of another is encoded as the difference from it. When the other is erased, those
+that follow it are encoded anew first.
+
+Without the hub key the file says only how many objects there are, which of them were erased, and, since lengths are
+padded, roughly how large they are.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import apsw
 import msgspec
 from msgspec import Struct
 
-from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
-from edgehold.codecs.events import SCHEMA, encode_table
-from edgehold.codecs.general import shipped_codec
-from edgehold.crypto.aead import TAG_SIZE, derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
+from edgehold.codecs.choice import codec_after, codec_named, codecs_after, codecs_for, encode_smallest
+from edgehold.codecs.events import SCHEMA
+from edgehold.codecs.general import Codec
+from edgehold.codecs.segments import Where, find_groups, join, select
+from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
-from edgehold.durable import Database, remove_database, require_files, storage_failures
+from edgehold.crypto.padding import pad, padme, unpad
+from edgehold.durable import Database, remove_database, storage_failures
 from edgehold.errors import (
     AlteredBlob,
+    CannotDecode,
     CannotOpen,
     EdgeholdError,
     ErasedObject,
@@ -42,19 +47,24 @@ from edgehold.errors import (
     UnknownObject,
     WrongHubKey,
 )
-from edgehold.hub.intake.fhir import read_original
+from edgehold.hub.tables import KeptTable, Rows, close_table, derive_tables, open_group, open_table
 from edgehold.ports import Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import BlobId, Digest
 
-VERSION = b"edgehold.store/1"
+VERSION = b"edgehold.store/2"
 CHUNK = 1 << 18
 """Encoded bytes of one blob."""
 LEAST_LEAVES = 8
 BUSY_MILLISECONDS = 2000
-MAX_TABLES = 1 << 28
+LEAST_VERSION = 1 << 14
+"""Bytes of an original from which it is asked whether it is the next version of another."""
+MOST_VERSIONS = 8
+"""How many versions are differences, one from the other, before the next is encoded by itself."""
+LATEST = 8
+"""How many objects of each kind are looked at for the version before."""
 NO_COMMITMENT = Digest(bytes(32))
 
 _SCHEMA = """
@@ -62,6 +72,8 @@ CREATE TABLE fact(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE object(id BLOB PRIMARY KEY, slot INTEGER NOT NULL, leaf BLOB NOT NULL, identity BLOB, wrapped BLOB,
     sealed BLOB NOT NULL, signature BLOB, tables BLOB) WITHOUT ROWID;
 CREATE TABLE blob(id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows(object BLOB NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY(object, number)) WITHOUT ROWID;
 """
 _PRAGMAS = """
 PRAGMA synchronous=FULL;
@@ -79,7 +91,19 @@ class ObjectRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     salt: Salt
     commitment: Digest
     received: int
+    encoded: int
+    """Bytes of the encoding; what the blobs hold behind them are zeros."""
     blobs: tuple[BlobId, ...]
+    after: ObjectId | None = None
+    """The version that the encoding is the difference from."""
+    depth: int = 0
+    """How many versions that one reaches back."""
+
+
+class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The objects that may be the version before of what comes next, by kind, the newest first."""
+
+    objects: dict[Kind, tuple[ObjectId, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +125,12 @@ class StoredObject:
     """Bytes that are stored of it: sealed blobs, sealed description, wrapped key, sealed signature."""
     encoded: int
     """Of these, the bytes of its encoding."""
+    padding: int
+    """Of these, the zeros behind it."""
     cached: int
     """Bytes of its derived tables, which can be made again."""
+    after: ObjectId | None
+    """The version that it is stored as the difference from."""
 
 
 class Store:
@@ -114,6 +142,7 @@ class Store:
         self._wrap_key = derive_key(hub_key, "store/wrap")
         self._identity_key = derive_key(hub_key, "store/identity")
         self._tombstone_key = derive_key(hub_key, "store/tombstone")
+        self._latest_key = derive_key(hub_key, "store/latest")
         self.checked: set[Digest] = set()
         """What was found true of stored bytes since this store was opened, so that they need not be decoded again."""
 
@@ -200,7 +229,6 @@ class Store:
         tables: Mapping[str, bytes] | None = None,
         signature: bytes | None = None,
         policy: Digest | None = None,
-        previous: Digest | None = None,
         randomness: Randomness,
     ) -> tuple[StoredObject, bool]:
         """Keep an original; says whether it was added. The same bytes again add nothing, except a signature that is
@@ -217,38 +245,34 @@ class Store:
                     self._sign(found.id, signature, randomness)
                 return self.get_object(found.id), False
             object_id = ObjectId(randomness.draw(16))
-            key = randomness.draw(32)
             first, last = years or (None, None)
-            codec, encoded = encode_smallest(original, codecs_for(kind))
+            made = self._encode(original, name, kind)
+            descriptor = DatasetDescriptor(
+                schema=schema,
+                kind=kind,
+                first_year=first,
+                last_year=last,
+                codec=made.codec.name,
+                base=made.codec.base,
+                policy=policy,
+                previous=None if made.after is None else made.after.leaf,
+                signature=None if signature is None else signature_digest(signature),
+            )
             record = ObjectRecord(
                 name=name,
-                descriptor=DatasetDescriptor(
-                    schema=schema,
-                    kind=kind,
-                    first_year=first,
-                    last_year=last,
-                    codec=codec.name,
-                    base=codec.base,
-                    policy=policy,
-                    previous=previous,
-                    signature=None if signature is None else signature_digest(signature),
-                ),
+                descriptor=descriptor,
                 salt=Salt(randomness.draw(32)),
                 commitment=record_commitment(original),
                 received=len(original),
-                blobs=self._put_blobs(object_id, key, encoded),
+                encoded=len(made.encoded),
+                blobs=(),
+                after=None if made.after is None else made.after.id,
+                depth=made.depth,
             )
-            self._execute(
-                "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                object_id,
-                self._free_slot(randomness),
-                leaf_of(record.descriptor, record.salt, record.commitment),
-                identity,
-                seal(self._wrap_key, b"key" + object_id, key, randomness),
-                seal(derive_key(key, "about"), b"record" + object_id, encode(record), randomness),
-                _seal_optional(key, b"signature" + object_id, signature, randomness),
-                _seal_optional(key, b"tables" + object_id, None if tables is None else _pack(tables), randomness),
-            )
+            slot = self._free_slot(randomness)
+            self._put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
+            if len(original) >= LEAST_VERSION:
+                self._remember_latest(kind, object_id, randomness)
             return self.get_object(object_id), True
 
     def objects(self) -> list[StoredObject]:
@@ -272,9 +296,12 @@ class Store:
             slot=row.slot,
             leaf=row.leaf,
             received=record.received,
-            encoded=blobs - TAG_SIZE * len(record.blobs),
+            encoded=record.encoded,
+            padding=padme(record.encoded) - record.encoded,
             kept=blobs + len(row.wrapped or b"") + len(row.sealed) + len(row.signature or b""),
-            cached=len(row.tables or b""),
+            cached=len(row.tables or b"")
+            + sum(size for (size,) in self._execute("SELECT length(data) FROM rows WHERE object = ?", object_id)),
+            after=record.after,
         )
 
     def size(self) -> int:
@@ -287,7 +314,10 @@ class Store:
         """The bytes that were imported; raises `AlteredBlob` naming the first blob with another byte, or
         `ErasedObject`."""
         record, encoded = self._get_encoded(object_id)
-        original = codec_named(record.descriptor.codec, record.descriptor.base).decode(encoded, record.received)
+        codec = codec_named(record.descriptor.codec, record.descriptor.base)
+        if record.after is not None:
+            codec = codec_after(codec, self.get_original(record.after))
+        original = codec.decode(encoded, record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original
@@ -308,16 +338,36 @@ class Store:
             return None
         return _open_about(key, b"signature", object_id, row.signature)
 
-    def events_table(self, object_id: ObjectId) -> dict[str, bytes]:
+    def table(self, object_id: ObjectId) -> dict[str, bytes]:
         """The files of the table that programs see, by name: as kept, or, where they were not, derived from the
         original."""
-        row = self._row(object_id)
-        _, key = self._open_record(row)
-        if key is None:
-            raise ErasedObject(f"object {object_id.hex()} was erased")
-        if row.tables is not None:
-            return _unpack(_open_about(key, b"tables", object_id, row.tables))
-        return derive_tables(self.get_original(object_id))
+        kept, _ = self._open_table(object_id)
+        if kept is None:
+            return derive_tables(self.get_original(object_id))
+        groups = [self._get_group(kept, object_id, number) for number in range(kept.outline.groups)]
+        return join(kept.outline, [group for group, _ in groups])
+
+    def read_rows(self, object_id: ObjectId, columns: Sequence[str], where: Where, randomness: Randomness) -> Rows:
+        """Rows of an object's table that fulfil every condition, of the columns that are named: only the row groups in
+        which there may be such rows are read. A table that was not kept is derived and kept first.
+
+        Raises `Malformed` for a column that is not there, `AlteredBlob`, `ErasedObject`.
+        """
+        kept, read = self._open_table(object_id)
+        if kept is None:
+            with self.transaction():
+                self._put_table(object_id, derive_tables(self.get_original(object_id)), randomness)
+            kept, read = self._open_table(object_id)
+            assert kept is not None  # noqa: S101
+        numbers = find_groups(kept.outline, where)
+        groups = [self._get_group(kept, object_id, number) for number in numbers]
+        found = select(
+            kept.outline,
+            [(number, group) for number, (group, _) in zip(numbers, groups, strict=True)],
+            columns,
+            where,
+        )
+        return Rows(found, dict(kept.outline.others), read + sum(size for _, size in groups))
 
     def erase(self, object_id: ObjectId, randomness: Randomness) -> None:
         """Destroy key, salt and bytes of an object; a tombstone with a new salt takes its place. Raises
@@ -340,16 +390,19 @@ class Store:
             salt=Salt(randomness.draw(32)),
             commitment=NO_COMMITMENT,
             received=0,
+            encoded=0,
             blobs=(),
         )
         with self.transaction():
-            for blob in record.blobs:
-                self._execute("DELETE FROM blob WHERE id = ?", blob)
+            for other in self._ids():
+                if self._open_record(self._row(other))[0].after == object_id:
+                    self._encode_alone(other, randomness)
+            self._remove_content(object_id, record)
             self._execute(
                 "UPDATE object SET leaf = ?, identity = NULL, wrapped = NULL, sealed = ?, signature = NULL, "
                 "tables = NULL WHERE id = ?",
                 leaf_of(tombstone.descriptor, tombstone.salt, tombstone.commitment),
-                seal(self._tombstone_key, b"record" + object_id, encode(tombstone), randomness),
+                seal(self._tombstone_key, b"record" + object_id, pad(encode(tombstone)), randomness),
                 object_id,
             )
         self.empty_log()
@@ -368,9 +421,16 @@ class Store:
                 known.update(self._check_object(object_id))
             except EdgeholdError as error:
                 faults.append(str(error))
+        try:
+            self._latest()
+        except AlteredBlob as error:
+            faults.append(str(error))
         if not faults:
             stored = {row[0] for row in self._execute("SELECT id FROM blob")}
             faults += [f"blob {blob.hex()} belongs to no object" for blob in sorted(stored - known)]
+            tables = {row[0] for row in self._execute("SELECT id FROM object WHERE tables IS NOT NULL")}
+            rows = {row[0] for row in self._execute("SELECT DISTINCT object FROM rows")}
+            faults += [f"row groups of object {one.hex()} belong to no table" for one in sorted(rows - tables)]
         return faults
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -385,8 +445,130 @@ class Store:
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
         blobs = enumerate(record.blobs)
-        encoded = (self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in blobs)
-        return record, b"".join(encoded)
+        padded = b"".join(self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in blobs)
+        return record, padded[: record.encoded]
+
+    def _encode(self, original: bytes, name: str, kind: Kind) -> _Encoded:
+        """The fewest bytes for an original, by itself or as the difference from a version before."""
+        codec, encoded = encode_smallest(original, codecs_for(kind))
+        before = self._version_before(name, kind) if len(original) >= LEAST_VERSION else None
+        if before is not None:
+            found, depth = before
+            try:
+                other, fewer = encode_smallest(original, codecs_after(kind, self.get_original(found.id)))
+            except (CannotDecode, AlteredBlob):
+                return _Encoded(codec, encoded)
+            if 2 * len(fewer) <= len(encoded):
+                return _Encoded(other, fewer, found, depth + 1)
+        return _Encoded(codec, encoded)
+
+    def _version_before(self, name: str, kind: Kind) -> tuple[StoredObject, int] | None:
+        """The object that may be the version before: of those of the kind the newest of that name, or the newest."""
+        known = [one for one in self._latest().objects.get(kind, ()) if self._row(one).wrapped is not None]
+        records = [(one, self._open_record(self._row(one))[0]) for one in known]
+        likely = [one for one in records if one[1].name == name] or records
+        if not likely or likely[0][1].depth >= MOST_VERSIONS:
+            return None
+        object_id, record = likely[0]
+        return self.get_object(object_id), record.depth
+
+    def _latest(self) -> Latest:
+        kept = self.get_fact("latest")
+        try:
+            return decode(unpad(open_sealed(self._latest_key, b"latest", kept)), Latest) if kept else Latest({})
+        except (CannotOpen, Malformed) as error:
+            raise AlteredBlob("the list of the latest objects was altered") from error
+
+    def _remember_latest(self, kind: Kind, object_id: ObjectId, randomness: Randomness) -> None:
+        known = self._latest().objects
+        latest = Latest(known | {kind: (object_id, *known.get(kind, ()))[:LATEST]})
+        self.set_fact("latest", seal(self._latest_key, b"latest", pad(encode(latest)), randomness))
+
+    def _put_record(
+        self,
+        object_id: ObjectId,
+        slot: int,
+        identity: bytes,
+        record: ObjectRecord,
+        encoded: bytes,
+        signature: bytes | None,
+        tables: Mapping[str, bytes] | None,
+        randomness: Randomness,
+    ) -> None:
+        """Seal everything of an object under a new key, in its place."""
+        key = randomness.draw(32)
+        record = msgspec.structs.replace(record, blobs=self._put_blobs(object_id, key, encoded))
+        self._execute(
+            "INSERT OR REPLACE INTO object VALUES(?, ?, ?, ?, ?, ?, ?, NULL)",
+            object_id,
+            slot,
+            leaf_of(record.descriptor, record.salt, record.commitment),
+            identity,
+            seal(self._wrap_key, b"key" + object_id, key, randomness),
+            _seal_about(key, b"record", object_id, pad(encode(record)), randomness),
+            None if signature is None else _seal_about(key, b"signature", object_id, signature, randomness),
+        )
+        if tables is not None:
+            self._put_table(object_id, tables, randomness)
+
+    def _encode_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
+        """Encode an object anew that is the difference from another, by itself and under a new key; its leaf changes,
+        and with it the salt."""
+        row = self._row(object_id)
+        record, _ = self._open_record(row)
+        original, signature = self.get_original(object_id), self.get_signature(object_id)
+        tables = None if row.tables is None else self.table(object_id)
+        codec, encoded = encode_smallest(original, codecs_for(record.descriptor.kind))
+        alone = msgspec.structs.replace(
+            record,
+            descriptor=msgspec.structs.replace(record.descriptor, codec=codec.name, base=codec.base, previous=None),
+            salt=Salt(randomness.draw(32)),
+            encoded=len(encoded),
+            after=None,
+            depth=0,
+        )
+        assert row.identity is not None  # noqa: S101
+        self._remove_content(object_id, record)
+        self._put_record(object_id, row.slot, row.identity, alone, encoded, signature, tables, randomness)
+
+    def _remove_content(self, object_id: ObjectId, record: ObjectRecord) -> None:
+        for blob in record.blobs:
+            self._execute("DELETE FROM blob WHERE id = ?", blob)
+        self._execute("DELETE FROM rows WHERE object = ?", object_id)
+
+    def _put_table(self, object_id: ObjectId, files: Mapping[str, bytes], randomness: Randomness) -> None:
+        _, key = self._open_record(self._row(object_id))
+        if key is None:
+            raise ErasedObject(f"object {object_id.hex()} was erased")
+        kept, groups = close_table(Digest(randomness.draw(32)), object_id, files)
+        self._execute("DELETE FROM rows WHERE object = ?", object_id)
+        for number, group in enumerate(groups):
+            self._execute("INSERT INTO rows VALUES(?, ?, ?)", object_id, number, group)
+        sealed = _seal_about(key, b"tables", object_id, kept, randomness)
+        self._execute("UPDATE object SET tables = ? WHERE id = ?", sealed, object_id)
+
+    def _open_table(self, object_id: ObjectId) -> tuple[KeptTable | None, int]:
+        """How the table of an object is read, and the sealed bytes that say so; none if it is not kept."""
+        row = self._row(object_id)
+        _, key = self._open_record(row)
+        if key is None:
+            raise ErasedObject(f"object {object_id.hex()} was erased")
+        if row.tables is None:
+            return None, 0
+        try:
+            return open_table(_open_about(key, b"tables", object_id, row.tables)), len(row.tables)
+        except (Malformed, CannotDecode) as error:
+            raise AlteredBlob(f"the tables of object {object_id.hex()} were altered") from error
+
+    def _get_group(self, kept: KeptTable, object_id: ObjectId, number: int) -> tuple[bytes, int]:
+        """One row group, and the sealed bytes it was in."""
+        rows = self._execute("SELECT data FROM rows WHERE object = ? AND number = ?", object_id, number)
+        if not rows:
+            raise AlteredBlob(f"row group {number} of object {object_id.hex()} is missing")
+        try:
+            return open_group(kept, object_id, number, rows[0][0]), len(rows[0][0])
+        except (CannotOpen, Malformed, CannotDecode) as error:
+            raise AlteredBlob(f"row group {number} of object {object_id.hex()} was altered") from error
 
     def _check_object(self, object_id: ObjectId) -> tuple[BlobId, ...]:
         row = self._row(object_id)
@@ -401,7 +583,11 @@ class Store:
         signature = self.get_signature(object_id)
         if record.descriptor.signature != (None if signature is None else signature_digest(signature)):
             raise AlteredBlob(f"object {object_id.hex()}: its signature is not the one of its description")
-        if record.descriptor.schema == SCHEMA and self.events_table(object_id) != derive_tables(original):
+        kept, _ = self._open_table(object_id)
+        groups = self._execute("SELECT count(*) FROM rows WHERE object = ?", object_id)[0][0]
+        if kept is not None and kept.outline.groups != groups:
+            raise AlteredBlob(f"object {object_id.hex()}: its table has {kept.outline.groups} row groups, not {groups}")
+        if record.descriptor.schema == SCHEMA and self.table(object_id) != derive_tables(original):
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
         return record.blobs
 
@@ -419,12 +605,13 @@ class Store:
         try:
             key = None if row.wrapped is None else open_sealed(self._wrap_key, b"key" + row.id, row.wrapped)
             about = self._tombstone_key if key is None else derive_key(key, "about")
-            return decode(open_sealed(about, b"record" + row.id, row.sealed), ObjectRecord), key
+            return decode(unpad(open_sealed(about, b"record" + row.id, row.sealed)), ObjectRecord), key
         except (CannotOpen, Malformed) as error:
             raise AlteredBlob(f"what is said about object {row.id.hex()} was altered") from error
 
     def _put_blobs(self, object_id: ObjectId, key: bytes, encoded: bytes) -> tuple[BlobId, ...]:
-        chunks = [encoded[start : start + CHUNK] for start in range(0, len(encoded), CHUNK)]
+        padded = encoded.ljust(padme(len(encoded)), b"\0")
+        chunks = [padded[start : start + CHUNK] for start in range(0, len(padded), CHUNK)]
         blobs = []
         for number, chunk in enumerate(chunks):
             data = seal_chunk(key, object_id, number, len(chunks), chunk)
@@ -454,8 +641,8 @@ class Store:
         self._execute(
             "UPDATE object SET leaf = ?, sealed = ?, signature = ? WHERE id = ?",
             leaf_of(signed.descriptor, signed.salt, signed.commitment),
-            seal(derive_key(key, "about"), b"record" + object_id, encode(signed), randomness),
-            _seal_optional(key, b"signature" + object_id, signature, randomness),
+            _seal_about(key, b"record", object_id, pad(encode(signed)), randomness),
+            _seal_about(key, b"signature", object_id, signature, randomness),
             object_id,
         )
 
@@ -476,6 +663,16 @@ class Store:
         for slot, leaf in self._execute("SELECT slot, leaf FROM object"):
             leaves[slot] = Digest(leaf)
         return leaves
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """An encoding, and the version that it is the difference from, which reaches so far back."""
+
+    codec: Codec
+    encoded: bytes
+    after: StoredObject | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -505,71 +702,8 @@ def leaf_of(descriptor: DatasetDescriptor, salt: Salt, commitment: Digest) -> Di
     return tagged_hash("dataset-leaf", salt + encode(descriptor) + commitment)
 
 
-# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def derive_tables(original: bytes) -> dict[str, bytes]:
-    """The files of the events table of an original."""
-    return encode_table(read_original(original, "stored object").events())
-
-
-SPARE_FILES = 8
-"""Files that a sandbox has open beside the tables. A program that cannot open its own would have failed, not the system."""
-
-
-@contextmanager
-def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
-    """Files for a sandbox in a new directory that only this user can read, in memory where the system has such a place.
-
-    It is removed on the way out, however that is taken; what a killed process left is removed by the next that comes
-    here.
-    """
-    parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
-    with storage_failures(parent):
-        remove_abandoned(parent)
-        directory = Path(tempfile.mkdtemp(prefix=f"edgehold-tables-{os.getpid()}-", dir=parent))
-    try:
-        for name, content in tables.items():
-            with storage_failures(directory / name):
-                (directory / name).write_bytes(content)
-        require_files(len(tables) + SPARE_FILES, directory)
-        yield directory
-    finally:
-        for (
-            name
-        ) in tables:  # nothing is opened for it: a process without free files leaves nothing readable behind either
-            (directory / name).unlink(missing_ok=True)
-        directory.rmdir()
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove the tables of this user's processes that are no more."""
-    for directory in parent.glob("edgehold-tables-*-*"):
-        with suppress(OSError, ValueError):
-            if directory.stat().st_uid == os.getuid() and not _is_running(int(directory.name.split("-")[2])):
-                rmtree(directory, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _pack(tables: Mapping[str, bytes]) -> bytes:
-    return shipped_codec(None).encode(encode(sorted(tables.items())))
-
-
-def _unpack(packed: bytes) -> dict[str, bytes]:
-    return dict(decode(shipped_codec(None).decode(packed, MAX_TABLES), list[tuple[str, bytes]]))
-
-
-def _seal_optional(key: bytes, context: bytes, plaintext: bytes | None, randomness: Randomness) -> bytes | None:
-    return None if plaintext is None else seal(derive_key(key, "about"), context, plaintext, randomness)
+def _seal_about(key: bytes, what: bytes, object_id: ObjectId, plaintext: bytes, randomness: Randomness) -> bytes:
+    return seal(derive_key(key, "about"), what + object_id, plaintext, randomness)
 
 
 def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> bytes:

@@ -1,0 +1,123 @@
+"""`edgehold bench store`, the container: rows read without the rest, versions, and how fast stored bytes are checked and
+opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from edgehold.bench.measure import Row, Work, interleave, make_row
+from edgehold.codecs.events import MISSING_TIME
+from edgehold.codecs.segments import values_of
+from edgehold.demo.world import read_cohort
+from edgehold.hub.intake.fhir import is_fhir
+from edgehold.hub.store import CHUNK, Store
+from edgehold.hub.tables import derive_tables
+from edgehold.system import SystemRandomness
+from edgehold.wire.data import Kind
+
+NEW_ENTRIES: Final = 30
+"""What a new version has more than the one before."""
+YEAR: Final = 31_557_600
+ALONE: Final = "the same record, stored by itself"
+OBJECT: Final = "all bytes that are stored of the object"
+BARE: Final = "SHA-256 and ChaCha20-Poly1305 of the same bytes in memory"
+
+
+def measure_container(work: Work) -> list[Row]:
+    """The figures of the container: on the FHIR records of the folder `--data`, or on one person of the cohort."""
+    work.say("the container")
+    with Store.create(work.folder / "container.sqlite", os.urandom(32), SystemRandomness()) as store:
+        rows = [row for name, record in records_of(work) for row in measure_record(work, store, name, record)]
+        return [*rows, measure_opening(work, store)]
+
+
+def records_of(work: Work) -> list[tuple[str, bytes]]:
+    """Records of one document each that have a long history."""
+    paths = [] if work.data is None else sorted(work.data.rglob("*.json"))
+    found = [(path.name, path.read_bytes()) for path in paths if path.stat().st_size >= 1 << 20 and is_fhir(path)]
+    return found or [("a person of the cohort", next(islice(read_cohort(None), 3, None)))]
+
+
+def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[Row]:
+    """A version that has a few entries more, and one year of the code that the record has most of."""
+    work.say(f"the container: {name}")
+    bundle = json.loads(record)
+    before = json.dumps(bundle | {"entry": bundle["entry"][:-NEW_ENTRIES]}, indent=2).encode()
+    after = json.dumps(bundle, indent=2).encode()
+    randomness, stem = SystemRandomness(), f"{name} in versions"
+    alone, _ = store.put_object(record, name=name, kind=Kind.EHR, tables=derive_tables(record), randomness=randomness)
+    store.put_object(before, name=stem, kind=Kind.EHR, randomness=randomness)
+    next_, _ = store.put_object(after, name=stem, kind=Kind.EHR, randomness=randomness)
+
+    files = store.table(alone.id)
+    codes, times = values_of("code.u32", files["code.u32"]), values_of("time.i64", files["time.i64"])
+    dated = [(code, moment) for code, moment in zip(codes, times, strict=True) if moment != MISSING_TIME]
+    code = Counter(code for code, _ in dated).most_common(1)[0][0]
+    start = max(moment for one, moment in dated if one == code) // YEAR * YEAR
+    where = {"code.u32": (code, code), "time.i64": (start, start + YEAR - 1)}
+    columns = ["time.i64", "value.f64"]
+    read = store.read_rows(alone.id, columns, where, randomness)
+
+    def milliseconds() -> float:
+        begun = time.perf_counter()
+        store.read_rows(alone.id, columns, where, randomness)
+        return 1000 * (time.perf_counter() - begun)
+
+    found = interleave(work.runs, {"one": milliseconds})["one"]
+    held = store.get_object(alone.id)
+    years = (max(moment for _, moment in dated) - min(moment for _, moment in dated)) // YEAR
+    return [
+        make_row(f"{name}: {NEW_ENTRIES} new entries", "B", [next_.kept], ALONE, [fresh_size(work, after)]),
+        make_row(f"{name}, {years} years: one of a code, read", "B", [read.read], OBJECT, [held.kept + held.cached]),
+        make_row(f"{name}: one year of a code", "ms", found),
+    ]
+
+
+def fresh_size(work: Work, record: bytes) -> int:
+    """What a record takes in a store of its own."""
+    path = work.folder / "fresh.sqlite"
+    with Store.create(path, os.urandom(32), SystemRandomness()) as store:
+        found, _ = store.put_object(record, name="fresh", kind=Kind.EHR, randomness=SystemRandomness())
+    remove(path)
+    return found.kept
+
+
+def remove(path: Path) -> None:
+    """Remove a store that was measured."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def measure_opening(work: Work, store: Store) -> Row:
+    """Gigabytes a second of stored bytes that are compared with their names and opened, on one core."""
+    size = (4 if work.quick else 32) << 20
+    data = os.urandom(size)
+    found, _ = store.put_object(data, name="noise", kind=Kind.OTHER, randomness=SystemRandomness())
+    key, pieces = os.urandom(32), [data[at : at + CHUNK] for at in range(0, size, CHUNK)]
+    sealed = [ChaCha20Poly1305(key).encrypt(bytes(12), piece, None) for piece in pieces]
+
+    def bare() -> None:
+        for piece in sealed:
+            hashlib.sha256(piece).digest()
+            ChaCha20Poly1305(key).decrypt(bytes(12), piece, None)
+
+    def rate(do: Callable[[], object]) -> Callable[[], float]:
+        def run() -> float:
+            begun = time.process_time()
+            do()
+            return size / 1e9 / (time.process_time() - begun)
+
+        return run
+
+    rates = interleave(work.runs, {"store": rate(lambda: store.check_stored(found.id)), "bare": rate(bare)})
+    return make_row("stored bytes compared and opened", "GB/s", rates["store"], BARE, rates["bare"])

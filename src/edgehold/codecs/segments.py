@@ -1,0 +1,192 @@
+"""Tables in row groups, so that some rows can be read without the others.
+
+A table is files by name, as programs see them: columns of fixed width, all of one length, whose names end in what they
+hold (`time.i64`), and a few others (`strings.json`). It is cut into groups of so many rows, each all columns one after
+another, and an *outline*: what is no column, and of each column of whole numbers the least and the largest of each
+group, by which a reader finds the groups it needs.
+
+    outline = cut(files) → (outline, groups) → join(outline, groups) = files
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from edgehold.errors import Malformed
+
+Format = Literal["B", "b", "H", "h", "I", "i", "q", "d"]
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "u8": "B",
+    "i8": "b",
+    "u16": "H",
+    "i16": "h",
+    "u32": "I",
+    "i32": "i",
+    "i64": "q",
+    "f64": "d",
+}
+"""What a column holds, by the end of its name, as `struct` writes it; little-endian."""
+ROW: Final = "row"
+"""Stands for the number of a row, from 0, in a condition."""
+LEAST_GROUP, MOST_GROUP, GROUPS = 1 << 13, 1 << 18, 64
+"""Bytes of a group, and how many there are of a table whose groups are neither the least nor the largest."""
+
+Where = Mapping[str, tuple[int, int]]
+"""Conditions on rows: of columns of whole numbers, or of `ROW`, the least and the largest value that is asked for."""
+
+
+class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One column, and between which values each group lies; nothing of that for floating-point numbers."""
+
+    name: str
+    least: tuple[int, ...]
+    most: tuple[int, ...]
+
+
+class Outline(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A table without its rows."""
+
+    rows: Annotated[int, Meta(ge=0)]
+    group: Annotated[int, Meta(ge=1)]
+    """Rows of each group but the last."""
+    columns: tuple[Column, ...]
+    others: tuple[tuple[str, bytes], ...]
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return -(-self.rows // self.group)
+
+    def rows_in(self, number: int) -> int:
+        """How many rows one group has."""
+        return min(self.group, self.rows - number * self.group)
+
+    def size_of(self, number: int) -> int:
+        """How many bytes one group has."""
+        return self.rows_in(number) * sum(width_of(column.name) for column in self.columns)
+
+
+def cut(files: Mapping[str, bytes]) -> tuple[Outline, list[bytes]]:
+    """A table as outline and groups; raises `Malformed` if its columns have different lengths."""
+    names = sorted(name for name in files if format_of(name) is not None)
+    lengths = {len(files[name]) / width_of(name) for name in names}
+    if len(lengths) > 1 or not all(length.is_integer() for length in lengths):
+        raise Malformed(f"columns of different lengths: {sorted(lengths)} rows")
+    rows = int(lengths.pop()) if lengths else 0
+    width = sum(map(width_of, names))
+    group = max(1, min(max(rows * width // GROUPS, LEAST_GROUP), MOST_GROUP) // max(width, 1))
+    starts = range(0, rows, group)
+
+    def piece(name: str, start: int) -> bytes:
+        return files[name][start * width_of(name) : (start + group) * width_of(name)]
+
+    columns = []
+    for name in names:
+        pieces = [values_of(name, piece(name, start)) for start in starts] if format_of(name) != "d" else []
+        columns.append(Column(name, tuple(map(min, pieces)), tuple(map(max, pieces))))
+    outline = Outline(
+        rows=rows,
+        group=group,
+        columns=tuple(columns),
+        others=tuple(sorted((name, data) for name, data in files.items() if name not in names)),
+    )
+    return outline, [b"".join(piece(name, start) for name in names) for start in starts]
+
+
+def check_outline(outline: Outline) -> Outline:
+    """The outline, if `cut` could have made it of some table; raises `Malformed`."""
+    names = [column.name for column in outline.columns]
+    if any(format_of(name) is None for name in names) or names != sorted(set(names)) or (outline.rows and not names):
+        raise Malformed("the outline of a table names what is no column, or one column twice")
+    for column in outline.columns:
+        zones = 0 if format_of(column.name) == "d" else outline.groups
+        if not len(column.least) == len(column.most) == zones:
+            raise Malformed(f"the outline of a table has {len(column.least)} zones of a column for {zones} groups")
+    return outline
+
+
+def join(outline: Outline, groups: Sequence[bytes]) -> dict[str, bytes]:
+    """The files of a table again; raises `Malformed` if the groups are not those of the outline."""
+    if len(groups) != outline.groups:
+        raise Malformed(f"a table of {outline.groups} groups was given {len(groups)}")
+    parts = [dict(columns_of(outline, number, group)) for number, group in enumerate(groups)]
+    columns = {column.name: b"".join(part[column.name] for part in parts) for column in outline.columns}
+    return columns | dict(outline.others)
+
+
+def find_groups(outline: Outline, where: Where) -> list[int]:
+    """The groups in which there may be rows that fulfil every condition; raises `Malformed` for a column that is not
+    there or has no whole numbers."""
+    found = range(outline.groups)
+    known = {column.name: column for column in outline.columns}
+    kept = list(found)
+    for name, (low, high) in where.items():
+        if name == ROW:
+            kept = [number for number in kept if number * outline.group <= high and low < (number + 1) * outline.group]
+            continue
+        column = known.get(name)
+        if column is None or format_of(name) == "d":
+            raise Malformed(f"the table has no column of whole numbers {name!r}")
+        kept = [number for number in kept if column.least[number] <= high and low <= column.most[number]]
+    return kept
+
+
+def select(
+    outline: Outline, groups: Iterable[tuple[int, bytes]], names: Sequence[str], where: Where
+) -> dict[str, bytes]:
+    """Of some groups (by number) the rows that fulfil every condition: of each column that is named, its values.
+
+    Raises `Malformed` for a column that is not there.
+    """
+    known = {column.name for column in outline.columns}
+    for name in names:
+        if name not in known:
+            raise Malformed(f"the table has no column {name!r}")
+    chosen: dict[str, list[bytes]] = {name: [] for name in names}
+    for number, group in groups:
+        columns = dict(columns_of(outline, number, group))
+        mask = [True] * outline.rows_in(number)
+        for name, (low, high) in where.items():
+            values: Sequence[int] = (
+                range(number * outline.group, number * outline.group + len(mask))
+                if name == ROW
+                else values_of(name, columns[name])
+            )
+            mask = [is_kept and low <= value <= high for is_kept, value in zip(mask, values, strict=True)]
+        for name in names:
+            code = FORMATS[name.rpartition(".")[2]]
+            chosen[name].append(array(code, compress(values_of(name, columns[name]), mask)).tobytes())
+    return {name: b"".join(pieces) for name, pieces in chosen.items()}
+
+
+def columns_of(outline: Outline, number: int, group: bytes) -> Iterator[tuple[str, bytes]]:
+    """The columns of one group; raises `Malformed` if it has another length."""
+    rows, at = outline.rows_in(number), 0
+    if len(group) != outline.size_of(number):
+        raise Malformed(f"group {number} of a table has {len(group)} bytes for {rows} rows")
+    for column in outline.columns:
+        size = rows * width_of(column.name)
+        yield column.name, group[at : at + size]
+        at += size
+
+
+def format_of(name: str) -> Format | None:
+    """What a column of this name holds, as `struct` writes it; none if a file of that name is no column."""
+    return FORMATS.get(name.rpartition(".")[2])
+
+
+def width_of(name: str) -> int:
+    """Bytes of one value of a column."""
+    return array(FORMATS[name.rpartition(".")[2]]).itemsize
+
+
+def values_of(name: str, data: bytes) -> memoryview[Any]:
+    """The values of a column."""
+    values: memoryview[Any] = memoryview(data).cast(FORMATS[name.rpartition(".")[2]])
+    return values

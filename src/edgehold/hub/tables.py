@@ -1,0 +1,132 @@
+"""The tables that programs see of an object: derived from its original, kept sealed in row groups, laid out as files for a
+sandbox.
+
+A table is kept under a key of its own, drawn anew each time it is kept, so that it can be derived again at any time: its
+outline with that key is sealed under the object's, each row group as a chunk under the table's.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from msgspec import Struct
+
+from edgehold.codecs.events import encode_table
+from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.segments import Outline, check_outline, cut
+from edgehold.crypto.aead import open_chunk, seal_chunk
+from edgehold.crypto.padding import pad, unpad
+from edgehold.durable import require_files, storage_failures
+from edgehold.hub.intake.fhir import read_original
+from edgehold.wire.codec import decode, encode
+from edgehold.wire.data import ObjectId
+from edgehold.wire.ids import Digest
+
+MOST_OUTLINE = 1 << 26
+
+
+class KeptTable(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How a kept table is read: its key and its outline."""
+
+    key: Digest
+    outline: Outline
+
+    def __repr__(self) -> str:
+        return "KeptTable(…)"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table."""
+
+    columns: dict[str, bytes]
+    """The values of each column that was asked for."""
+    others: dict[str, bytes]
+    """What is no column: the strings that columns point into, the schema."""
+    read: int
+    """Sealed bytes that were read for it."""
+
+
+def derive_tables(original: bytes) -> dict[str, bytes]:
+    """The files of the events table of an original."""
+    return encode_table(read_original(original, "stored object").events())
+
+
+def close_table(key: Digest, object_id: ObjectId, files: Mapping[str, bytes]) -> tuple[bytes, list[bytes]]:
+    """A table as it is kept, under a key that seals nothing else: what goes under the object's key (`open_table` takes
+    it again), and its sealed row groups. Raises `Malformed` if it is no table."""
+    outline, groups = cut(files)
+    sealed = [
+        seal_chunk(key, object_id, number, len(groups), pad(shipped_codec(None).encode(group)))
+        for number, group in enumerate(groups)
+    ]
+    return pad(shipped_codec(SHIPPED_BASE).encode(encode(KeptTable(key, outline)))), sealed
+
+
+def open_table(kept: bytes) -> KeptTable:
+    """What was kept of a table under the object's key; raises `Malformed`, `CannotDecode`."""
+    opened = decode(shipped_codec(SHIPPED_BASE).decode(unpad(kept), MOST_OUTLINE), KeptTable)
+    check_outline(opened.outline)
+    return opened
+
+
+def open_group(kept: KeptTable, object_id: ObjectId, number: int, sealed: bytes) -> bytes:
+    """One row group of a table; raises `CannotOpen` if it was altered, `Malformed`, `CannotDecode`."""
+    opened = open_chunk(kept.key, object_id, number, kept.outline.groups, sealed)
+    return shipped_codec(None).decode(unpad(opened), kept.outline.size_of(number))
+
+
+# ── as files ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+SPARE_FILES = 8
+"""Files that a sandbox has open beside the tables. A program that cannot open its own would have failed, not the system."""
+
+
+@contextmanager
+def tables_directory(tables: Mapping[str, bytes]) -> Iterator[Path]:
+    """Files for a sandbox in a new directory that only this user can read, in memory where the system has such a place.
+
+    It is removed on the way out, however that is taken; what a killed process left is removed by the next that comes
+    here.
+    """
+    parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
+    with storage_failures(parent):
+        remove_abandoned(parent)
+        directory = Path(tempfile.mkdtemp(prefix=f"edgehold-tables-{os.getpid()}-", dir=parent))
+    try:
+        for name, content in tables.items():
+            with storage_failures(directory / name):
+                (directory / name).write_bytes(content)
+        require_files(len(tables) + SPARE_FILES, directory)
+        yield directory
+    finally:
+        for (
+            name
+        ) in tables:  # nothing is opened for it: a process without free files leaves nothing readable behind either
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the tables of this user's processes that are no more."""
+    for directory in parent.glob("edgehold-tables-*-*"):
+        with suppress(OSError, ValueError):
+            if directory.stat().st_uid == os.getuid() and not _is_running(int(directory.name.split("-")[2])):
+                rmtree(directory, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
