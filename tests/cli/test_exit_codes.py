@@ -88,14 +88,14 @@ def test_7_when_another_process_keeps_the_ledger(here: Path, edgehold: Edgehold)
     assert "EH401 LedgerBusy" in ran.err
 
 
-def test_8_when_a_blob_is_altered_and_it_is_named(here: Path, edgehold: Edgehold) -> None:
+def test_8_when_a_chunk_is_altered_and_it_is_named(here: Path, edgehold: Edgehold) -> None:
     database = apsw.Connection(str(Path(ONE, "store.sqlite")))
-    blob, data = database.execute("SELECT id, data FROM blob").fetchone()
-    database.execute("UPDATE blob SET data = ? WHERE id = ?", (data[:50] + b"\0" + data[51:], blob))
+    place, data = database.execute("SELECT place, data FROM chunk").fetchone()
+    database.execute("UPDATE chunk SET data = ? WHERE place = ?", (data[:50] + b"\0" + data[51:], place))
     database.close()
     ran = edgehold("hub", "check", "--hub", ONE)
     assert ran.code == 8
-    assert blob.hex() in ran.err
+    assert "chunk 0 of" in ran.err
 
 
 def test_8_when_any_byte_of_a_certificate_is_changed(here: Path, edgehold: Edgehold) -> None:

@@ -147,7 +147,7 @@ def parcel(folder: Path) -> Reader:
 
 
 PLACES = (
-    "blob.data",
+    "chunk.data",
     "object.sealed",
     "object.wrapped",
     "object.signature",

@@ -317,11 +317,11 @@ def test_no_data_give_a_neutral_report(world: World) -> None:
     assert "holds no dataset" in neutral_report(world, hub, panel)
 
 
-def test_an_altered_blob_gives_a_neutral_report(world: World) -> None:
+def test_an_altered_chunk_gives_a_neutral_report(world: World) -> None:
     (hub, *_), panel = enrolled(world, *PERSONS)
     database = apsw.Connection(str(world.folder / "ada" / STORE_FILE))
-    (name, data), *_ = database.execute("SELECT id, data FROM blob").fetchall()
-    database.execute("UPDATE blob SET data = ? WHERE id = ?", (data[:-1] + bytes([data[-1] ^ 1]), name))
+    (name, data), *_ = database.execute("SELECT place, data FROM chunk").fetchall()
+    database.execute("UPDATE chunk SET data = ? WHERE place = ?", (data[:-1] + bytes([data[-1] ^ 1]), name))
     assert "was altered" in neutral_report(world, hub, panel)
 
 

@@ -59,7 +59,7 @@ def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Sto
         import_file(store, DATA / "lines" / name, randomness=DICE).added[0] for name in ("array.txt", "small.vcf")
     )
     store.erase(first.id, DICE)
-    store._execute("UPDATE blob SET data = CAST(data || x'00' AS BLOB)")
+    store._execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
     written, altered = write_originals(store, tmp_path / "out")
     assert written == []
     assert [type(one) for one in altered] == [AlteredBlob]
@@ -68,7 +68,7 @@ def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Sto
 
 def test_text_where_bytes_were_kept_is_a_damaged_store(store: Store) -> None:
     kept = import_file(store, DATA / "lines" / "array.txt", randomness=DICE).added[0]
-    store._execute("UPDATE blob SET data = CAST(data AS TEXT)")
+    store._execute("UPDATE chunk SET data = CAST(data AS TEXT)")
     with pytest.raises(NotAStore, match="damaged"):
         store.get_original(kept.id)
 

@@ -134,7 +134,7 @@ def test_the_same_record_in_two_hubs_looks_different(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         with Store.create(tmp_path / name / "hub.store", os.urandom(32), Seeded(name.encode())) as store:
             take_in(store, IPS)
-        content.append({row[0] for row in execute(tmp_path / name / "hub.store", "SELECT id FROM blob")})
+        content.append({row[0] for row in execute(tmp_path / name / "hub.store", "SELECT data FROM chunk")})
     assert not content[0] & content[1]
 
 
@@ -148,7 +148,7 @@ def test_a_file_with_a_bad_line_leaves_nothing(store: Store, tmp_path: Path) -> 
             take_in(store, path)
         assert store.objects() == []
         assert store.check() == []
-        assert execute(store.path, "SELECT * FROM blob") == []
+        assert execute(store.path, "SELECT * FROM chunk") == []
 
 
 def test_another_persons_record_is_refused(store: Store, tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ def test_another_persons_record_is_refused(store: Store, tmp_path: Path) -> None
     assert store.objects() == []
 
 
-def test_a_large_original_is_cut_into_blobs_that_cannot_change_places(store: Store) -> None:
+def test_a_large_original_is_cut_into_chunks_that_cannot_change_places(store: Store) -> None:
     noise = shake_256(b"noise").digest(700_000)
     object_id = put(store, noise, schema="none/1")
     assert store.get_original(object_id) == noise
-    blobs = execute(store.path, "SELECT id, data FROM blob")
-    assert len(blobs) == 3
-    execute(store.path, "UPDATE blob SET data = ? WHERE id = ?", blobs[0][1], blobs[1][0])
-    with pytest.raises(AlteredBlob, match=blobs[1][0].hex()):
+    chunks = execute(store.path, "SELECT place, data FROM chunk ORDER BY place")
+    assert len(chunks) == 3
+    execute(store.path, "UPDATE chunk SET data = ? WHERE place = ?", chunks[0][1], chunks[1][0])
+    with pytest.raises(AlteredBlob, match=f"chunk 1 of 3 of object {object_id.hex()}"):
         store.get_original(object_id)
 
 
@@ -232,20 +232,20 @@ def test_a_signature_stands_for_one_record_only(store: Store, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("position", [0, 100, -1])
-def test_a_flipped_bit_in_a_blob_is_named_and_refused(store: Store, position: int) -> None:
+def test_a_flipped_bit_in_a_chunk_is_named_and_refused(store: Store, position: int) -> None:
     (stored,) = take_in(store, IPS).added
-    ((name, data),) = execute(store.path, "SELECT id, data FROM blob")
+    ((data,),) = execute(store.path, "SELECT data FROM chunk")
     altered = bytearray(data)
     altered[position] ^= 1
-    execute(store.path, "UPDATE blob SET data = ?", bytes(altered))
-    with pytest.raises(AlteredBlob, match=f"blob {name.hex()} of object {stored.id.hex()} was altered"):
+    execute(store.path, "UPDATE chunk SET data = ?", bytes(altered))
+    with pytest.raises(AlteredBlob, match=f"chunk 0 of 1 of object {stored.id.hex()} was altered"):
         store.get_original(stored.id)
-    assert any(name.hex() in fault for fault in store.check())
+    assert any(f"chunk 0 of 1 of object {stored.id.hex()}" in fault for fault in store.check())
 
 
-def test_a_missing_blob_is_named(store: Store) -> None:
+def test_a_missing_chunk_is_named(store: Store) -> None:
     (stored,) = take_in(store, IPS).added
-    execute(store.path, "DELETE FROM blob")
+    execute(store.path, "DELETE FROM chunk")
     with pytest.raises(AlteredBlob, match="is missing"):
         store.get_original(stored.id)
 
@@ -287,10 +287,11 @@ def test_damage_anywhere_in_the_file_is_found(tmp_path: Path) -> None:
             continue
 
 
-def test_a_stray_blob_is_found(store: Store) -> None:
+def test_stray_chunks_and_row_groups_are_found(store: Store) -> None:
     assert store.check() == []
-    execute(store.path, "INSERT INTO blob VALUES(?, ?)", bytes(32), b"stray")
-    assert store.check() == [f"blob {bytes(32).hex()} belongs to no object"]
+    for table in ("chunk", "rows"):
+        execute(store.path, f"INSERT INTO {table} VALUES(7, ?)", b"stray")
+    assert store.check() == ["chunk 7 belongs to no object", "row group 7 belongs to no object"]
 
 
 def test_an_original_that_is_not_what_was_committed_to_is_refused(
@@ -311,11 +312,11 @@ def test_erasure_leaves_nothing_readable(store: Store, tmp_path: Path) -> None:
     (secrets,) = execute(
         store.path, "SELECT wrapped, sealed, signature, tables, data, identity, leaf FROM object, rows"
     )
-    ((_, blob),) = execute(store.path, "SELECT id, data FROM blob")
-    assert all(leaks(secret, file_bytes(tmp_path)) for secret in (*secrets, blob))
+    ((chunk,),) = execute(store.path, "SELECT data FROM chunk")
+    assert all(leaks(secret, file_bytes(tmp_path)) for secret in (*secrets, chunk))
     store.erase(stored.id, RANDOMNESS)
     left = file_bytes(tmp_path)
-    assert not any(leaks(secret, left) for secret in (*secrets, blob))
+    assert not any(leaks(secret, left) for secret in (*secrets, chunk))
     for read in (store.get_original, store.table):
         with pytest.raises(ErasedObject):
             read(stored.id)

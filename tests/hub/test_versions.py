@@ -127,7 +127,7 @@ def test_no_byte_of_an_erased_version_is_left_in_what_follows(store: Store) -> N
 
 def test_an_altered_version_is_named_and_the_next_stands_by_itself(store: Store) -> None:
     first = put(store, version(0))
-    execute(store.path, "UPDATE blob SET data = zeroblob(length(data))")
+    execute(store.path, "UPDATE chunk SET data = zeroblob(length(data))")
     found, _ = store.put_object(version(1), name="x.json", kind=Kind.EHR, randomness=RANDOMNESS)
     assert found.after is None
     with pytest.raises(AlteredBlob):

@@ -125,7 +125,7 @@ def test_after_erasure_no_canary_is_in_the_hub(aviary: ScenarioWorld, figures: F
     columns = "SELECT wrapped, sealed, signature, tables, identity FROM object"
     with apsw.Connection(str(hub.store.path)) as database:
         secrets = [bytes(one) for row in database.execute(columns) for one in row if one]
-        secrets += [bytes(data) for (data,) in database.execute("SELECT data FROM blob")]
+        secrets += [bytes(data) for (data,) in database.execute("SELECT data FROM chunk")]
     hub.erase()
     hub.commit()
     world.ledger.advance()

@@ -119,8 +119,8 @@ def test_the_same_record_again_adds_nothing(world: ScenarioWorld, tmp_path: Path
 
 def test_a_record_altered_in_the_store_gives_a_neutral_report(world: ScenarioWorld) -> None:
     database = apsw.Connection(str(world.hub_folder(2) / STORE_FILE))
-    for name, data in list(database.execute("SELECT id, data FROM blob")):
-        database.execute("UPDATE blob SET data = ? WHERE id = ?", (data[:-1] + bytes([data[-1] ^ 1]), name))
+    for name, data in list(database.execute("SELECT place, data FROM chunk")):
+        database.execute("UPDATE chunk SET data = ? WHERE place = ?", (data[:-1] + bytes([data[-1] ^ 1]), name))
     database.close()
     order, task = world.run()
     line = world.line(2, task)

@@ -1,4 +1,4 @@
-"""Sealing what lies on a hub's disk: ChaCha20-Poly1305 (RFC 8439), one random key for each object.
+"""Sealing what lies on a hub's disk: AES-256-GCM (NIST SP 800-38D), one random key for each object.
 
 An object is cut into chunks. Its key seals nothing but this object, so that the nonce is the chunk's number and need
 not be stored; the associated data bind object, number and total, so that chunks cannot be moved, dropped or swapped.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgehold.errors import CannotOpen
 from edgehold.ports import Randomness
@@ -35,14 +35,14 @@ def keyed_digest(key: bytes, data: bytes) -> bytes:
 def seal_chunk(key: bytes, object_id: bytes, number: int, total: int, plaintext: bytes) -> bytes:
     """Seal chunk `number` (from 0) of `total`; the key must belong to this object alone and each number be sealed
     once."""
-    return ChaCha20Poly1305(key).encrypt(*_place(object_id, number, total, plaintext))
+    return AESGCM(key).encrypt(*_place(object_id, number, total, plaintext))
 
 
 def open_chunk(key: bytes, object_id: bytes, number: int, total: int, sealed: bytes) -> bytes:
     """Open a chunk; raises `CannotOpen` if key, object, number, total or any byte is another."""
     try:
         nonce, ciphertext, context = _place(object_id, number, total, sealed)
-        return ChaCha20Poly1305(key).decrypt(nonce, ciphertext, context)
+        return AESGCM(key).decrypt(nonce, ciphertext, context)
     except InvalidTag as error:
         raise CannotOpen(f"chunk {number} of {total} of object {object_id.hex()} does not open") from error
 
@@ -51,13 +51,13 @@ def seal(key: bytes, context: bytes, plaintext: bytes, randomness: Randomness) -
     """Seal a small secret: nonce ‖ ciphertext ‖ tag, `context` authenticated with it. One key seals at most 2³² of
     them."""
     nonce = randomness.draw(NONCE_SIZE)
-    return nonce + ChaCha20Poly1305(key).encrypt(nonce, plaintext, context)
+    return nonce + AESGCM(key).encrypt(nonce, plaintext, context)
 
 
 def open_sealed(key: bytes, context: bytes, sealed: bytes) -> bytes:
     """Open what `seal` sealed; raises `CannotOpen` if key, context or any byte is another."""
     try:
-        return ChaCha20Poly1305(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], context)
+        return AESGCM(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], context)
     except (InvalidTag, ValueError) as error:
         raise CannotOpen(f"{len(sealed)} sealed bytes do not open") from error
 

@@ -402,7 +402,7 @@ def fifth_act(world: World, report: Report, teller: Teller) -> None:
 
 
 def sixth_act(world: World, exact: ExactAnswers, teller: Teller) -> Report:
-    """Control: a record shared, an owner who withdraws, one who erases, an altered blob."""
+    """Control: a record shared, an owner who withdraws, one who erases, an altered chunk."""
     teller.act(6, "control")
     with teller.part("control"):
         share_with_doctor(world, world.adults[0], teller)
@@ -432,7 +432,7 @@ def sixth_act(world: World, exact: ExactAnswers, teller: Teller) -> Report:
         "and the root on the ledger links to nothing. What results it was summed into contain it still."
     )
     show_result(report, world, teller)
-    alter_blob(world, world.adults[3], teller)
+    alter_chunk(world, world.adults[3], teller)
     return report
 
 
@@ -457,23 +457,23 @@ def share_with_doctor(world: World, resident: Resident, teller: Teller) -> None:
         teller.text(f"The share is withdrawn; the next fetch fails: {refusal.code} {refusal}")
 
 
-def alter_blob(world: World, resident: Resident, teller: Teller) -> None:
-    """One bit of a stored blob changed, in a copy of the hub's store: named and refused, never returned."""
+def alter_chunk(world: World, resident: Resident, teller: Teller) -> None:
+    """One byte of a stored chunk changed, in a copy of the hub's store: named and refused, never returned."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "store.sqlite"
         for path in world.hub_folder(resident.number).glob("store.sqlite*"):
             shutil.copy(path, folder)
         database = apsw.Connection(str(copy))
         database.execute(
-            "UPDATE blob SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) "
-            "WHERE id = (SELECT min(id) FROM blob)"
+            "UPDATE chunk SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) "
+            "WHERE place = (SELECT min(place) FROM chunk)"
         )
         database.close()
         with Store.open(copy, resident.hub.keys.storage_key) as store:
             found = store.check()
-    teller.text(f"One byte of a stored blob altered (in a copy): refused. {found[0] if found else 'NOT FOUND'}")
+    teller.text(f"One byte of a stored chunk altered (in a copy): refused. {found[0] if found else 'NOT FOUND'}")
     if not found:
-        raise BadCertificate("an altered blob was not found")
+        raise BadCertificate("an altered chunk was not found")
 
 
 def say_goodbye(folder: Path, teller: Teller) -> None:

@@ -74,7 +74,7 @@ class HubKeys:
 
     @property
     def storage_key(self) -> bytes:
-        """32 bytes that wrap the keys of the store's blobs."""
+        """32 bytes that wrap the keys of the store's objects."""
         return self.file.storage_key
 
     def slot_key(self, panel: PanelId, slot: int) -> SigningKey:

@@ -1,8 +1,8 @@
 """What a hub keeps: sealed originals in one SQLite file, each under a key of its own.
 
-An original is encoded sparsely, cut into chunks, sealed with a random *object key* and stored as blobs that are named
-by the digest of their sealed bytes. The object key is wrapped by the hub key; all that is said about the object (name,
-descriptor, salt, commitment, blobs), the issuer's signature and the derived tables are sealed under it too. So to
+An original is encoded sparsely, cut into chunks and sealed with a random *object key*, which seals nothing else: a
+chunk that opens is the one that was stored. The object key is wrapped by the hub key; all that is said about the object
+(name, descriptor, salt, commitment), the issuer's signature and the derived tables are sealed under it too. So to
 destroy one wrapped key is to erase the object. Every write is one durable transaction; whatever is read is checked
 first, and what does not fit is named and refused.
 
@@ -52,15 +52,17 @@ from edgehold.ports import Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
-from edgehold.wire.ids import BlobId, Digest
+from edgehold.wire.ids import Digest
 
 VERSION = b"edgehold.store/2"
 CHUNK = 1 << 18
-"""Encoded bytes of one blob."""
+"""Encoded bytes of one chunk."""
 LEAST_LEAVES = 8
 BUSY_MILLISECONDS = 2000
 LEAST_VERSION = 1 << 14
 """Bytes of an original from which it is asked whether it is the next version of another."""
+PLACES = 24
+"""Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
 MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 LATEST = 8
@@ -71,9 +73,8 @@ _SCHEMA = """
 CREATE TABLE fact(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE object(id BLOB PRIMARY KEY, slot INTEGER NOT NULL, leaf BLOB NOT NULL, identity BLOB, wrapped BLOB,
     sealed BLOB NOT NULL, signature BLOB, tables BLOB) WITHOUT ROWID;
-CREATE TABLE blob(id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE rows(object BLOB NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY(object, number)) WITHOUT ROWID;
+CREATE TABLE chunk(place INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE rows(place INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 _PRAGMAS = """
 PRAGMA synchronous=FULL;
@@ -92,8 +93,7 @@ class ObjectRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     commitment: Digest
     received: int
     encoded: int
-    """Bytes of the encoding; what the blobs hold behind them are zeros."""
-    blobs: tuple[BlobId, ...]
+    """Bytes of the encoding; what the chunks hold behind them are zeros."""
     after: ObjectId | None = None
     """The version that the encoding is the difference from."""
     depth: int = 0
@@ -122,7 +122,7 @@ class StoredObject:
     received: int
     """Bytes of the original."""
     kept: int
-    """Bytes that are stored of it: sealed blobs, sealed description, wrapped key, sealed signature."""
+    """Bytes that are stored of it: sealed chunks, sealed description, wrapped key, sealed signature."""
     encoded: int
     """Of these, the bytes of its encoding."""
     padding: int
@@ -265,7 +265,6 @@ class Store:
                 commitment=record_commitment(original),
                 received=len(original),
                 encoded=len(made.encoded),
-                blobs=(),
                 after=None if made.after is None else made.after.id,
                 depth=made.depth,
             )
@@ -284,9 +283,6 @@ class Store:
         """One object; raises `UnknownObject`, or `AlteredBlob` if what is said about it was altered."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        blobs = 0
-        for blob in record.blobs:
-            blobs += sum(size for (size,) in self._execute("SELECT length(data) FROM blob WHERE id = ?", blob))
         return StoredObject(
             id=object_id,
             name=record.name,
@@ -298,9 +294,11 @@ class Store:
             received=record.received,
             encoded=record.encoded,
             padding=padme(record.encoded) - record.encoded,
-            kept=blobs + len(row.wrapped or b"") + len(row.sealed) + len(row.signature or b""),
-            cached=len(row.tables or b"")
-            + sum(size for (size,) in self._execute("SELECT length(data) FROM rows WHERE object = ?", object_id)),
+            kept=self._size_of("chunk", row.slot)
+            + len(row.wrapped or b"")
+            + len(row.sealed)
+            + len(row.signature or b""),
+            cached=self._size_of("rows", row.slot) + len(row.tables or b""),
             after=record.after,
         )
 
@@ -311,24 +309,26 @@ class Store:
             return sum(one.stat().st_size for one in files if one.exists())
 
     def get_original(self, object_id: ObjectId) -> bytes:
-        """The bytes that were imported; raises `AlteredBlob` naming the first blob with another byte, or
+        """The bytes that were imported; raises `AlteredBlob` naming the first chunk with another byte, or
         `ErasedObject`."""
-        record, encoded = self._get_encoded(object_id)
+        record, chunks = self._open_chunks(object_id)
         codec = codec_named(record.descriptor.codec, record.descriptor.base)
         if record.after is not None:
             codec = codec_after(codec, self.get_original(record.after))
-        original = codec.decode(encoded, record.received)
+        original = codec.decode(b"".join(chunks), record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original
 
     def check_stored(self, object_id: ObjectId) -> Digest:
-        """Compare and open every stored byte of an object, and name them; raises as `get_original` does.
+        """Open every stored byte of an object, and name them; raises as `get_original` does.
 
-        Equal names have equal originals: whoever decoded one need not decode it again.
+        Equal names have equal bytes, since a key seals each chunk once: whoever decoded one need not decode it again.
         """
-        record, encoded = self._get_encoded(object_id)
-        return tagged_hash("stored", record.commitment + encoded)
+        record, chunks = self._open_chunks(object_id)
+        for _ in chunks:
+            pass
+        return tagged_hash("stored", object_id + encode(record))
 
     def get_signature(self, object_id: ObjectId) -> bytes | None:
         """The issuer's detached signature over the original, if it came with one."""
@@ -344,7 +344,8 @@ class Store:
         kept, _ = self._open_table(object_id)
         if kept is None:
             return derive_tables(self.get_original(object_id))
-        groups = [self._get_group(kept, object_id, number) for number in range(kept.outline.groups)]
+        slot = self._row(object_id).slot
+        groups = [self._get_group(kept, object_id, slot, number) for number in range(kept.outline.groups)]
         return join(kept.outline, [group for group, _ in groups])
 
     def read_rows(self, object_id: ObjectId, columns: Sequence[str], where: Where, randomness: Randomness) -> Rows:
@@ -360,7 +361,8 @@ class Store:
             kept, read = self._open_table(object_id)
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
-        groups = [self._get_group(kept, object_id, number) for number in numbers]
+        slot = self._row(object_id).slot
+        groups = [self._get_group(kept, object_id, slot, number) for number in numbers]
         found = select(
             kept.outline,
             [(number, group) for number, (group, _) in zip(numbers, groups, strict=True)],
@@ -373,7 +375,7 @@ class Store:
         """Destroy key, salt and bytes of an object; a tombstone with a new salt takes its place. Raises
         `ErasedObject`."""
         row = self._row(object_id)
-        record, key = self._open_record(row)
+        _, key = self._open_record(row)
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased before")
         tombstone = ObjectRecord(
@@ -391,13 +393,12 @@ class Store:
             commitment=NO_COMMITMENT,
             received=0,
             encoded=0,
-            blobs=(),
         )
         with self.transaction():
             for other in self._ids():
                 if self._open_record(self._row(other))[0].after == object_id:
                     self._encode_alone(other, randomness)
-            self._remove_content(object_id, record)
+            self._remove_content(self._row(object_id).slot)
             self._execute(
                 "UPDATE object SET leaf = ?, identity = NULL, wrapped = NULL, sealed = ?, signature = NULL, "
                 "tables = NULL WHERE id = ?",
@@ -415,10 +416,9 @@ class Store:
     def check(self) -> list[str]:
         """Compute everything again; a sentence for each thing that is wrong, none if all is well."""
         faults = [f"database: {row[0]}" for row in self._execute("PRAGMA integrity_check") if row[0] != "ok"]
-        known: set[bytes] = set()
         for object_id in self._ids():
             try:
-                known.update(self._check_object(object_id))
+                self._check_object(object_id)
             except EdgeholdError as error:
                 faults.append(str(error))
         try:
@@ -426,11 +426,11 @@ class Store:
         except AlteredBlob as error:
             faults.append(str(error))
         if not faults:
-            stored = {row[0] for row in self._execute("SELECT id FROM blob")}
-            faults += [f"blob {blob.hex()} belongs to no object" for blob in sorted(stored - known)]
-            tables = {row[0] for row in self._execute("SELECT id FROM object WHERE tables IS NOT NULL")}
-            rows = {row[0] for row in self._execute("SELECT DISTINCT object FROM rows")}
-            faults += [f"row groups of object {one.hex()} belong to no table" for one in sorted(rows - tables)]
+            taken = {slot for (slot,) in self._execute("SELECT slot FROM object WHERE wrapped IS NOT NULL")}
+            for table, what in (("chunk", "chunk"), ("rows", "row group")):
+                places = (place for (place,) in self._execute(f"SELECT place FROM {table}"))  # noqa: S608
+                strays = [place for place in places if place >> PLACES not in taken]
+                faults += [f"{what} {place} belongs to no object" for place in strays]
         return faults
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -439,14 +439,15 @@ class Store:
         with _readable(self.path):
             return self._database.execute(statement, values).fetchall()
 
-    def _get_encoded(self, object_id: ObjectId) -> tuple[ObjectRecord, bytes]:
-        """What is said about an object, and its blobs, each compared with its name and opened."""
-        record, key = self._open_record(self._row(object_id))
+    def _open_chunks(self, object_id: ObjectId) -> tuple[ObjectRecord, Iterator[bytes]]:
+        """What is said about an object, and its encoding in pieces that are opened one by one."""
+        row = self._row(object_id)
+        record, key = self._open_record(row)
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
-        blobs = enumerate(record.blobs)
-        padded = b"".join(self._get_blob(object_id, key, number, len(record.blobs), blob) for number, blob in blobs)
-        return record, padded[: record.encoded]
+        total = _chunks(record.encoded)
+        opened = (self._get_chunk(object_id, row.slot, key, number, total) for number in range(total))
+        return record, (chunk[: record.encoded - number * CHUNK] for number, chunk in enumerate(opened))
 
     def _encode(self, original: bytes, name: str, kind: Kind) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
@@ -497,7 +498,7 @@ class Store:
     ) -> None:
         """Seal everything of an object under a new key, in its place."""
         key = randomness.draw(32)
-        record = msgspec.structs.replace(record, blobs=self._put_blobs(object_id, key, encoded))
+        self._put_chunks(object_id, slot, key, encoded)
         self._execute(
             "INSERT OR REPLACE INTO object VALUES(?, ?, ?, ?, ?, ?, ?, NULL)",
             object_id,
@@ -528,22 +529,30 @@ class Store:
             depth=0,
         )
         assert row.identity is not None  # noqa: S101
-        self._remove_content(object_id, record)
+        self._remove_content(row.slot)
         self._put_record(object_id, row.slot, row.identity, alone, encoded, signature, tables, randomness)
 
-    def _remove_content(self, object_id: ObjectId, record: ObjectRecord) -> None:
-        for blob in record.blobs:
-            self._execute("DELETE FROM blob WHERE id = ?", blob)
-        self._execute("DELETE FROM rows WHERE object = ?", object_id)
+    def _remove_content(self, slot: int) -> None:
+        for table in ("chunk", "rows"):
+            self._execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", *_places(slot))  # noqa: S608
+
+    def _size_of(self, table: str, slot: int) -> int:
+        """Sealed bytes of an object in one of the tables of chunks and row groups."""
+        found = self._execute(f"SELECT total(length(data)) FROM {table} WHERE place BETWEEN ? AND ?", *_places(slot))  # noqa: S608
+        return int(found[0][0])
+
+    def _count_of(self, table: str, slot: int) -> int:
+        return int(self._execute(f"SELECT count(*) FROM {table} WHERE place BETWEEN ? AND ?", *_places(slot))[0][0])  # noqa: S608
 
     def _put_table(self, object_id: ObjectId, files: Mapping[str, bytes], randomness: Randomness) -> None:
         _, key = self._open_record(self._row(object_id))
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
+        slot = self._row(object_id).slot
         kept, groups = close_table(Digest(randomness.draw(32)), object_id, files)
-        self._execute("DELETE FROM rows WHERE object = ?", object_id)
+        self._execute("DELETE FROM rows WHERE place BETWEEN ? AND ?", *_places(slot))
         for number, group in enumerate(groups):
-            self._execute("INSERT INTO rows VALUES(?, ?, ?)", object_id, number, group)
+            self._execute("INSERT INTO rows VALUES(?, ?)", _place(slot, number), group)
         sealed = _seal_about(key, b"tables", object_id, kept, randomness)
         self._execute("UPDATE object SET tables = ? WHERE id = ?", sealed, object_id)
 
@@ -560,9 +569,9 @@ class Store:
         except (Malformed, CannotDecode) as error:
             raise AlteredBlob(f"the tables of object {object_id.hex()} were altered") from error
 
-    def _get_group(self, kept: KeptTable, object_id: ObjectId, number: int) -> tuple[bytes, int]:
+    def _get_group(self, kept: KeptTable, object_id: ObjectId, slot: int, number: int) -> tuple[bytes, int]:
         """One row group, and the sealed bytes it was in."""
-        rows = self._execute("SELECT data FROM rows WHERE object = ? AND number = ?", object_id, number)
+        rows = self._execute("SELECT data FROM rows WHERE place = ?", _place(slot, number))
         if not rows:
             raise AlteredBlob(f"row group {number} of object {object_id.hex()} is missing")
         try:
@@ -570,13 +579,13 @@ class Store:
         except (CannotOpen, Malformed, CannotDecode) as error:
             raise AlteredBlob(f"row group {number} of object {object_id.hex()} was altered") from error
 
-    def _check_object(self, object_id: ObjectId) -> tuple[BlobId, ...]:
+    def _check_object(self, object_id: ObjectId) -> None:
         row = self._row(object_id)
         record, key = self._open_record(row)
         if row.leaf != leaf_of(record.descriptor, record.salt, record.commitment):
             raise AlteredBlob(f"object {object_id.hex()}: its leaf is not the one of its description")
         if key is None:
-            return ()
+            return
         original = self.get_original(object_id)
         if row.identity != keyed_digest(self._identity_key, original):
             raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
@@ -584,12 +593,12 @@ class Store:
         if record.descriptor.signature != (None if signature is None else signature_digest(signature)):
             raise AlteredBlob(f"object {object_id.hex()}: its signature is not the one of its description")
         kept, _ = self._open_table(object_id)
-        groups = self._execute("SELECT count(*) FROM rows WHERE object = ?", object_id)[0][0]
-        if kept is not None and kept.outline.groups != groups:
-            raise AlteredBlob(f"object {object_id.hex()}: its table has {kept.outline.groups} row groups, not {groups}")
+        expected = {"chunk": _chunks(record.encoded), "rows": 0 if kept is None else kept.outline.groups}
+        for table, count in expected.items():
+            if (found := self._count_of(table, row.slot)) != count:
+                raise AlteredBlob(f"object {object_id.hex()}: {found} in {table}, where there should be {count}")
         if record.descriptor.schema == SCHEMA and self.table(object_id) != derive_tables(original):
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
-        return record.blobs
 
     def _ids(self) -> list[ObjectId]:
         return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]
@@ -609,24 +618,21 @@ class Store:
         except (CannotOpen, Malformed) as error:
             raise AlteredBlob(f"what is said about object {row.id.hex()} was altered") from error
 
-    def _put_blobs(self, object_id: ObjectId, key: bytes, encoded: bytes) -> tuple[BlobId, ...]:
+    def _put_chunks(self, object_id: ObjectId, slot: int, key: bytes, encoded: bytes) -> None:
         padded = encoded.ljust(padme(len(encoded)), b"\0")
-        chunks = [padded[start : start + CHUNK] for start in range(0, len(padded), CHUNK)]
-        blobs = []
-        for number, chunk in enumerate(chunks):
-            data = seal_chunk(key, object_id, number, len(chunks), chunk)
-            blobs.append(blob_id(data))
-            self._execute("INSERT INTO blob VALUES(?, ?)", blobs[-1], data)
-        return tuple(blobs)
+        total = _chunks(len(encoded))
+        for number in range(total):
+            sealed = seal_chunk(key, object_id, number, total, padded[number * CHUNK : (number + 1) * CHUNK])
+            self._execute("INSERT INTO chunk VALUES(?, ?)", _place(slot, number), sealed)
 
-    def _get_blob(self, object_id: ObjectId, key: bytes, number: int, total: int, blob: BlobId) -> bytes:
-        rows = self._execute("SELECT data FROM blob WHERE id = ?", blob)
+    def _get_chunk(self, object_id: ObjectId, slot: int, key: bytes, number: int, total: int) -> bytes:
+        rows = self._execute("SELECT data FROM chunk WHERE place = ?", _place(slot, number))
         if not rows:
-            raise AlteredBlob(f"blob {blob.hex()} of object {object_id.hex()} is missing")
-        sealed = rows[0][0]
-        if blob_id(sealed) != blob:
-            raise AlteredBlob(f"blob {blob.hex()} of object {object_id.hex()} was altered")
-        return open_chunk(key, object_id, number, total, sealed)
+            raise AlteredBlob(f"chunk {number} of {total} of object {object_id.hex()} is missing")
+        try:
+            return open_chunk(key, object_id, number, total, rows[0][0])
+        except CannotOpen as error:
+            raise AlteredBlob(f"chunk {number} of {total} of object {object_id.hex()} was altered") from error
 
     def _sign(self, object_id: ObjectId, signature: bytes, randomness: Randomness) -> None:
         """Put a signature beside an object that is here already; the leaf changes, and with it the salt."""
@@ -689,12 +695,22 @@ class _Row:
     tables: bytes | None
 
 
-# ── names and digests ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── places and digests ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def blob_id(sealed: bytes) -> BlobId:
-    """The name of sealed bytes."""
-    return BlobId(tagged_hash("blob", sealed))
+def _place(slot: int, number: int) -> int:
+    """The key of a chunk or row group of the object in this place."""
+    return slot << PLACES | number
+
+
+def _places(slot: int) -> tuple[int, int]:
+    """Between which keys those of one object lie."""
+    return _place(slot, 0), _place(slot + 1, 0) - 1
+
+
+def _chunks(encoded: int) -> int:
+    """How many chunks so many bytes are cut into, padded."""
+    return -(-padme(encoded) // CHUNK)
 
 
 def leaf_of(descriptor: DatasetDescriptor, salt: Salt, commitment: Digest) -> Digest:

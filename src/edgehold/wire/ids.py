@@ -15,7 +15,6 @@ ProgramId = NewType("ProgramId", Digest)
 OrderId = NewType("OrderId", Digest)
 TaskId = NewType("TaskId", Digest)
 ProposalId = NewType("ProposalId", Digest)
-BlobId = NewType("BlobId", Digest)
 NetworkId = NewType("NetworkId", Digest)
 """Digest of the genesis document: no transaction or signature of one network is valid in another."""
 
