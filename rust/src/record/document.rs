@@ -10,9 +10,10 @@ pub(super) const MOST_DEPTH: usize = 100;
 /// Values of a document; more would take too much memory at once.
 const MOST_VALUES: usize = 1 << 20;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Kind {
+    #[default]
     Object,
     Array,
     String,
@@ -33,6 +34,7 @@ pub(super) const KINDS: [Kind; 7] = [
 ];
 
 /// A value, with the name it has in its object; texts are as they are spelled, without quotes.
+#[derive(Default)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) key: Id,

@@ -95,6 +95,11 @@ impl Cut {
     }
 }
 
+/// How many fields the lines of a template have.
+fn holes_of(template: &[u8]) -> usize {
+    template.iter().filter(|&&byte| byte == HOLE).count()
+}
+
 /// Lines as their templates, and all fields one after another.
 struct Lines {
     templates: Vec<Id>,
@@ -145,7 +150,18 @@ impl<C: Coder> Teller<'_, C> {
         coded!(self, count, number, count, [60, 61]);
         let mut fields = lines.fields.into_iter();
         let mut before = Before::default();
-        for &template in &lines.templates {
+        for (&template, line) in lines
+            .templates
+            .iter()
+            .zip(text.split(|&byte| byte == b'\n'))
+        {
+            if self.line_before(Some(line))?.is_some() {
+                fields
+                    .by_ref()
+                    .take(holes_of(self.known.texts.get(template)))
+                    .for_each(drop);
+                continue;
+            }
             self.line(
                 Some(template),
                 &mut before,
@@ -165,7 +181,10 @@ impl<C: Coder> Teller<'_, C> {
             if place > 0 {
                 text.push(b'\n');
             }
-            self.line(None, &mut before, || None, &mut text)?;
+            match self.line_before(None)? {
+                Some(line) => text.extend_from_slice(&line),
+                None => self.line(None, &mut before, || None, &mut text)?,
+            }
             if text.len() > limit {
                 return Err(TOO_LARGE.into());
             }

@@ -11,6 +11,7 @@ mod lines;
 mod spelling;
 mod teller;
 mod texts;
+mod version;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,6 +20,7 @@ use crate::mix::{Learner, Reader, Writer};
 use crate::{refused, Outcome};
 use document::render;
 use teller::{tell, Known, Teller, COUNTS};
+use version::Version;
 
 const NOTHING_SUCH: &str = "something that was never told";
 const TOO_LARGE: &str = "the record is larger than it may be";
@@ -31,17 +33,26 @@ impl Known {
             .ok_or("the base is not JSON".into())
     }
 
+    /// What is known after the version before, of which elements may be told again as they are.
+    fn learn_version(&mut self, document: &[u8]) -> Outcome<()> {
+        let (_, nodes) = tell(self, Learner, document).ok_or("the version before is not JSON")?;
+        self.version = Version::of(&nodes);
+        Ok(())
+    }
+
     /// What is known after a text in lines.
     fn learn_lines(&mut self, text: &[u8]) -> Outcome<()> {
         let is_one = Teller::new(self, Learner, usize::MAX, true).tell_lines(text)?;
-        is_one
-            .then_some(())
-            .ok_or("the version before is no text in lines".into())
+        if !is_one {
+            return Err("the version before is no text in lines".into());
+        }
+        self.version = Version::of_lines(text);
+        Ok(())
     }
 
     /// Fewer bytes; `None` if the document is not JSON.
     fn encode(mut self, document: &[u8]) -> Option<Vec<u8>> {
-        tell(&mut self, Writer::new(), document).map(Writer::finish)
+        tell(&mut self, Writer::new(), document).map(|(writer, _)| writer.finish())
     }
 
     /// Fewer bytes of a text in lines; `None` if it is none.
@@ -95,7 +106,7 @@ impl RecordBase {
         before: Option<&[u8]>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let encoded = python.detach(|| {
-            self.after(before, Known::learn)
+            self.after(before, Known::learn_version)
                 .map(|known| known.encode(document))
         });
         Ok(encoded
@@ -111,7 +122,10 @@ impl RecordBase {
         limit: usize,
         before: Option<&[u8]>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let decoded = python.detach(|| self.after(before, Known::learn)?.decode(encoded, limit));
+        let decoded = python.detach(|| {
+            self.after(before, Known::learn_version)?
+                .decode(encoded, limit)
+        });
         Ok(PyBytes::new(python, &decoded.map_err(refused)?))
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNITS};
 use super::spelling::*;
 use super::texts::{h, Id, Map, Texts};
+use super::version::Version;
 use super::{NOTHING_SUCH, TOO_LARGE};
 use crate::mix::{choice, hash, number, plain, Coder, Model};
 use crate::Outcome;
@@ -53,7 +54,7 @@ pub(super) struct Models {
     pub(super) shape_choice: Model,
     pub(super) shape: Model,
     length_choice: Model,
-    kind_choice: Model,
+    pub(super) kind_choice: Model,
     length: Model,
     kind: Model,
     outcome: Model,
@@ -144,6 +145,7 @@ struct Track {
 /// All that writer and reader know at one moment.
 pub(super) struct Known {
     pub(super) texts: Texts,
+    pub(super) version: Version,
     shapes: Vec<Shape>,
     shape_ids: Map<u32>,
     keys: Vec<Id>,
@@ -204,6 +206,7 @@ impl Known {
         let (resource_type, code) = (texts.intern(b"resourceType"), texts.intern(b"code"));
         Known {
             texts,
+            version: Version::default(),
             shapes: Vec::new(),
             shape_ids: Map::default(),
             keys: Vec::new(),
@@ -292,6 +295,7 @@ impl Known {
     pub(super) fn fresh(&self) -> Self {
         Known {
             texts: self.texts.clone(),
+            version: Version::default(),
             shapes: self.shapes.clone(),
             shape_ids: self.shape_ids.clone(),
             keys: self.keys.clone(),
@@ -376,6 +380,12 @@ pub(super) struct Teller<'a, C: Coder> {
     /// Letters that may still be read.
     pub(super) room: usize,
     depth: usize,
+    /// The element of the version before that is expected next, how many were copied, and what was said of the last ones.
+    pub(super) cursor: usize,
+    pub(super) copied: usize,
+    pub(super) last_copied: u64,
+    /// How many lines were told anew since one was copied.
+    pub(super) anew: usize,
     /// Whether numbers are told by how far they are from earlier ones.
     counts: bool,
 }
@@ -399,6 +409,10 @@ impl<'a, C: Coder> Teller<'a, C> {
             coder,
             room,
             depth: 0,
+            cursor: 0,
+            copied: 0,
+            last_copied: 0,
+            anew: 0,
             counts,
         }
     }
@@ -708,7 +722,13 @@ impl<'a, C: Coder> Teller<'a, C> {
             };
             let kind = *KINDS.get(kind as usize).ok_or("a kind that is none")?;
             before = kind as u8;
-            let child = self.node(child, kind, 0, path, h(&[around, 5, place.min(3) as u64]))?;
+            let around = h(&[around, 5, place.min(3) as u64]);
+            let child = match kind {
+                Kind::Object => self.element(child, path, |teller| {
+                    teller.node(child, kind, 0, path, around)
+                })?,
+                _ => self.node(child, kind, 0, path, around)?,
+            };
             if given.is_none() {
                 node.children.push(child);
             }
@@ -1509,11 +1529,15 @@ impl<'a, C: Coder> Teller<'a, C> {
 }
 
 /// Tell a document to a coder that has it.
-pub(super) fn tell<C: Coder>(known: &mut Known, coder: C, document: &[u8]) -> Option<C> {
+pub(super) fn tell<C: Coder>(
+    known: &mut Known,
+    coder: C,
+    document: &[u8],
+) -> Option<(C, Vec<Node>)> {
     let (nodes, gaps) = parse(document, &mut known.texts)?;
     let spacing = Layout::exceptions(document, &gaps);
     let mut teller = Teller::new(known, coder, usize::MAX, COUNTS);
     teller.nodes(Some(&nodes)).ok()?;
     teller.layout(Some(&spacing)).ok()?;
-    Some(teller.coder)
+    Some((teller.coder, nodes))
 }
