@@ -155,17 +155,7 @@ impl<C: Coder> Teller<'_, C> {
             let same = ahead.iter().find(|&&one| self.known.version.is(one, node));
             choice_of(&ahead, same.copied().unwrap_or(0))
         });
-        let last = self.last_copied;
-        let told = coded!(
-            self,
-            kind_choice,
-            choice,
-            found.unwrap_or(0),
-            [h(&[6, last]), h(&[6, last, path])],
-            AHEAD as u32 + 1
-        );
-        self.last_copied = (last << 2 | u64::from(told).min(2) + 1) & 0xff;
-        let Some(number) = chosen(&ahead, told) else {
+        let Some(number) = self.asked(&ahead, found, h(&[6, path])) else {
             let copied = self.copied;
             self.cursor = cursor + 1;
             let node = tell(self)?;
@@ -187,6 +177,21 @@ impl<C: Coder> Teller<'_, C> {
         Ok(self.known.version.build(&mut element.value.clone()))
     }
 
+    /// Which of those ahead it is; none if it is told anew.
+    fn asked(&mut self, ahead: &[u32], found: Option<u32>, path: u64) -> Option<u32> {
+        let last = self.last_copied;
+        let told = coded!(
+            self,
+            kind_choice,
+            choice,
+            found.unwrap_or(0),
+            [h(&[6, last]), h(&[path, last])],
+            AHEAD as u32 + 1
+        );
+        self.last_copied = ((last << 2) | (u64::from(told).min(2) + 1)) & 0xff;
+        chosen(ahead, told)
+    }
+
     /// A line that is one of the version before; none if it is told anew. `given` when it is known.
     pub(super) fn line_before(&mut self, given: Option<&[u8]>) -> Outcome<Option<Vec<u8>>> {
         let ahead = self.known.version.lines_ahead(self.cursor, self.anew);
@@ -198,17 +203,7 @@ impl<C: Coder> Teller<'_, C> {
             let same = ahead.iter().find(|&&one| lines[one as usize - 1] == line);
             choice_of(&ahead, same.copied().unwrap_or(0))
         });
-        let last = self.last_copied;
-        let told = coded!(
-            self,
-            kind_choice,
-            choice,
-            found.unwrap_or(0),
-            [h(&[7, last]), h(&[7, last & 3])],
-            AHEAD as u32 + 1
-        );
-        self.last_copied = (last << 2 | u64::from(told).min(2) + 1) & 0xff;
-        let Some(number) = chosen(&ahead, told) else {
+        let Some(number) = self.asked(&ahead, found, 7) else {
             self.anew += 1;
             return Ok(None);
         };
