@@ -37,6 +37,7 @@ from edgehold.errors import (
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, open_leaf
+from edgehold.codecs.choice import Profile
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
@@ -238,7 +239,7 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path) -> Imported:
+    def import_file(self, path: Path, profile: Profile = Profile.SMALL) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
@@ -246,7 +247,7 @@ class Hub:
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, randomness=self._outside.randomness)
+            return import_file(self.store, path, profile=profile, randomness=self._outside.randomness)
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -255,7 +256,9 @@ class Hub:
         with storage_failures(beside):
             token = beside.read_bytes()
         randomness = self._outside.randomness
-        return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
+        return import_file(
+            self.store, path, signature=token, verify=verify_by_ledger, profile=profile, randomness=randomness
+        )
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.
