@@ -32,8 +32,12 @@ const MOST_VALUES: usize = 4096;
 const MOST_BOUNDS: usize = 3;
 /// What a weight takes, about.
 const BITS_OF_WEIGHT: u64 = 10;
+/// Samples of a run of which all are looked at or none.
+const RUN: usize = 61;
 /// Samples on which it is tried how a part is written best.
-const TRIED: usize = 1 << 16;
+const TRIED: usize = 1 << 15;
+/// At so many places of the part.
+const WINDOWS: usize = 5;
 /// How long those deviations may be at most of which all is told by all contexts; more takes more time.
 const MIXED: [u32; 3] = [1, 2, 20];
 
@@ -324,7 +328,8 @@ impl Samples {
             .map(|(channel, plane)| {
                 let middle = self.values[plane.own + (from + to) / 2];
                 let mut fits = vec![Fit::new(plane.taps.len(), middle); bounds.len() + 1];
-                for moment in (from..to).step_by(every) {
+                // in runs, so that what differs from one sample to the next does not matter
+                for moment in (from..to).filter(|moment| moment / RUN % every == 0) {
                     let near = Self::around(&self.values, &self.near[channel], moment);
                     let class = class_of(&bounds, near);
                     let known = plane.taps.iter().map(|tap| self.values[tap.1 + moment]);
@@ -404,18 +409,25 @@ impl Samples {
         Ok(weights)
     }
 
-    /// What a part would take with some weights, in 2^-16 of a bit: tried on what lies in its middle.
+    /// What a part would take with some weights, in 2^-16 of a bit: tried here and there.
     fn cost(&self, weights: &Weights, mixed: u32, from: usize, to: usize) -> u64 {
-        let tried = (TRIED / self.layout.channels).min((to - from).div_ceil(8));
-        let from = from + (to - from - tried) / 2;
+        let window = (TRIED / self.layout.channels).min((to - from).div_ceil(16)).div_ceil(WINDOWS);
         let mut course = Course::new(self, mixed);
         let mut counter = Counter::new();
-        for moment in from..from + tried {
-            for channel in 0..self.layout.channels {
-                let sample = self.values[self.planes.channels[channel].own + moment];
-                course.pass(&mut counter, &self.values, weights, channel, moment, sample);
+        for place in (0..WINDOWS).chain(0..WINDOWS) {
+            if place == 0 {
+                // what was learned so far is kept, as it will be known by then
+                counter = Counter::new();
+            }
+            let from = from + (to - from - window) * place / (WINDOWS - 1);
+            for moment in from..from + window {
+                for channel in 0..self.layout.channels {
+                    let sample = self.values[self.planes.channels[channel].own + moment];
+                    course.pass(&mut counter, &self.values, weights, channel, moment, sample);
+                }
             }
         }
+        let tried = WINDOWS * window;
         // the weights are told once, and stand for more samples than were tried
         let told = weights
             .sets
@@ -596,11 +608,20 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     Ok(data)
 }
 
-/// The bits of a difference and its sign, in 8ths.
-fn about_bits(difference: i32) -> u32 {
-    let size = 1 + 2 * difference.unsigned_abs();
-    let length = 31 - size.leading_zeros();
-    (length << 3) + ((size << 3) >> length & 7)
+/// Bits of differences with their signs.
+struct Bits([f32; 1 << 10]);
+
+impl Bits {
+    fn new() -> Self {
+        Bits(std::array::from_fn(|size| (size.max(1) as f32).log2()))
+    }
+
+    #[inline]
+    fn of(&self, difference: i32) -> f32 {
+        let size = 1 + 2 * difference.unsigned_abs();
+        let shift = 22u32.saturating_sub(size.leading_zeros());
+        self.0[(size >> shift) as usize % self.0.len()] + shift as f32
+    }
 }
 
 /// How the samples of a signal probably lie: as they are best foreseen from the two before.
@@ -608,6 +629,7 @@ fn guess(data: &[u8], start: usize) -> Option<Layout> {
     let body = data.get(start..)?;
     let middle = body.len() / 2 / 6 * 6;
     let window = &body[middle..body.len().min(middle + 24_576)];
+    let bits = Bits::new();
     let mut best: Option<(f64, Packing, usize)> = None;
     for packing in [
         Packing::Little,
@@ -619,23 +641,23 @@ fn guess(data: &[u8], start: usize) -> Option<Layout> {
         let samples = packing.unpack(&window[..whole]);
         let samples: Vec<i32> = samples.into_iter().map(i32::from).collect();
         for channels in (1..=16).filter(|channels| samples.len() > 64 * channels) {
-            let cost = |channel: usize, back: usize, order: i32| -> u32 {
-                let places = (2 * back + channel..samples.len() - channels).step_by(2 * channels);
+            let cost = |channel: usize, back: usize, order: i32| -> f32 {
+                let places = (2 * back + channel..samples.len() - channels).step_by(channels);
                 let rest = |at: usize| {
                     samples[at] - samples[at - back] * order + samples[at - 2 * back] * (order - 1)
                 };
-                places.map(|at| about_bits(rest(at))).sum()
+                places.map(|at| bits.of(rest(at))).sum()
             };
-            let least = |channel: usize| -> u32 {
+            let least = |channel: usize| -> f32 {
                 let backs = (1..=channels)
                     .flat_map(|back| [cost(channel, back, 1), cost(channel, back, 2)]);
-                backs.min().unwrap_or(0)
+                backs.fold(f32::INFINITY, f32::min)
             };
-            let bits: u32 = (0..channels).map(least).sum();
-            let bits = f64::from(bits) / packing.bytes(samples.len()) as f64;
+            let sum: f32 = (0..channels).map(least).sum();
+            let cost = f64::from(sum) / packing.bytes(samples.len()) as f64;
             // a multiple of the right number is nearly as good
-            if best.is_none_or(|(least, ..)| bits < least * 0.98) {
-                best = Some((bits, packing, channels));
+            if best.is_none_or(|(least, ..)| cost < least * 0.98) {
+                best = Some((cost, packing, channels));
             }
         }
     }

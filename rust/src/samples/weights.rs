@@ -10,9 +10,9 @@ pub(super) const LEAST_POINT: u32 = 10;
 /// What stands for the constant term; it makes up for a baseline that is far from zero.
 const CONSTANT: f64 = 256.0;
 /// Samples of which each is looked at.
-const ENOUGH: usize = 10_000;
+const ENOUGH: usize = 20_000;
 /// Products that may be added up for each sample, on the average.
-const WORK: usize = 500;
+const WORK: usize = 1600;
 /// How much less is left unforeseen is not worth a large weight.
 const RIDGE: f64 = 1e-7;
 /// Samples that are added up at once.
@@ -24,11 +24,11 @@ pub(super) struct Fit {
     /// The neighbours, the constant, the sample itself.
     terms: usize,
     /// What is taken from every sample, so that products tell how samples differ and not where they lie.
-    middle: f64,
+    middle: i16,
     seen: usize,
     products: Vec<f64>,
     /// Of each term, its values of a batch.
-    batch: Vec<[f64; BATCH]>,
+    batch: Vec<[f32; BATCH]>,
     filled: usize,
 }
 
@@ -38,7 +38,7 @@ impl Fit {
         let terms = taps + 2;
         Fit {
             terms,
-            middle: f64::from(middle),
+            middle,
             seen: 0,
             products: vec![0.0; terms * terms],
             batch: vec![[0.0; BATCH]; terms],
@@ -56,10 +56,10 @@ impl Fit {
     pub(super) fn add(&mut self, known: impl Iterator<Item = i16>, sample: i16) {
         let last = self.terms - 1;
         for (values, value) in self.batch.iter_mut().zip(known) {
-            values[self.filled] = f64::from(value) - self.middle;
+            values[self.filled] = (i32::from(value) - i32::from(self.middle)) as f32;
         }
-        self.batch[last - 1][self.filled] = CONSTANT;
-        self.batch[last][self.filled] = f64::from(sample) - self.middle;
+        self.batch[last - 1][self.filled] = CONSTANT as f32;
+        self.batch[last][self.filled] = (i32::from(sample) - i32::from(self.middle)) as f32;
         self.seen += 1;
         self.filled += 1;
         if self.filled == BATCH {
@@ -132,12 +132,13 @@ impl Fit {
         let scale = f64::from(1 << digits);
         // what is lost by rounding, on the average, goes to the constant
         let means = &self.means();
-        let mut constant = found[n - 1] * CONSTANT + self.middle;
+        let middle = f64::from(self.middle);
+        let mut constant = found[n - 1] * CONSTANT + middle;
         for (term, (&one, mean)) in found[..n - 1].iter().zip(means).enumerate() {
             let kept = (one * scale)
                 .round()
                 .clamp(f64::from(i16::MIN), f64::from(i16::MAX));
-            constant += (one - kept / scale) * mean - kept / scale * self.middle;
+            constant += (one - kept / scale) * mean - kept / scale * middle;
             set(term, kept as i16);
         }
         weights.digits = digits;
@@ -191,7 +192,7 @@ impl Fit {
     }
 }
 
-fn product(one: &[f64; BATCH], other: &[f64; BATCH]) -> f64 {
+fn product(one: &[f32; BATCH], other: &[f32; BATCH]) -> f64 {
     let mut sums = [0.0; LANES];
     for (a, b) in one
         .as_chunks::<LANES>()
@@ -203,7 +204,7 @@ fn product(one: &[f64; BATCH], other: &[f64; BATCH]) -> f64 {
             sums[lane] += a[lane] * b[lane];
         }
     }
-    sums.into_iter().sum()
+    sums.into_iter().map(f64::from).sum()
 }
 
 #[cfg(test)]
