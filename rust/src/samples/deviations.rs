@@ -123,7 +123,7 @@ impl Deviations {
             tables: TABLES.map(|bits| Table::new(bits.min(most.max(8)))),
             mixer: Mixer::new(2 * LENGTHS * SLOTS),
             mixed,
-            signs: vec![Share::NEW; LENGTHS * 9],
+            signs: vec![Share::NEW; LENGTHS * 27],
             first: vec![Share::NEW; LENGTHS * SIZES],
             second: vec![Share::NEW; LENGTHS * SIZES * 2],
             low: vec![Share::NEW; LENGTHS * LENGTHS],
@@ -181,7 +181,7 @@ impl Deviations {
             self.by_contexts(coder, is_negative, size, length)
         } else {
             let turn = |one: i32| (one.signum() + 1) as usize;
-            let turns = turn(r1) * 3 + turn(r2);
+            let turns = (turn(r1) * 3 + turn(x1 - foreseen)) * 3 + turn(x2 - foreseen);
             self.by_size(coder, is_negative, size, length, turns, quick as usize)
         };
         if is_negative != 0 {
@@ -260,7 +260,7 @@ impl Deviations {
         quick: usize,
     ) -> (u32, u32) {
         let of = length as usize;
-        let is_negative = pass_share(coder, &mut self.signs[of * 9 + turns], is_negative);
+        let is_negative = pass_share(coder, &mut self.signs[of * 27 + turns], is_negative);
         let mut read = 1u32;
         for done in 0..length - 1 {
             let at = length - 2 - done;

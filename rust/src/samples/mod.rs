@@ -309,7 +309,8 @@ impl Samples {
             })
             .collect();
         all.sort_unstable();
-        let mut bounds: Vec<u32> = match (to - from) / (taps + 1) {
+        let every = Fit::every(to - from, taps);
+        let mut bounds: Vec<u32> = match (to - from) / every / (taps + 1) {
             0..64 => &[][..],
             64..256 => &[75],
             _ => &[50, 80, 95],
@@ -319,7 +320,6 @@ impl Samples {
         .collect();
         bounds.dedup();
         // of each class and channel
-        let every = Fit::every(to - from, taps);
         let fits: Vec<Vec<Fit>> = self
             .planes
             .channels
@@ -411,7 +411,9 @@ impl Samples {
 
     /// What a part would take with some weights, in 2^-16 of a bit: tried here and there.
     fn cost(&self, weights: &Weights, mixed: u32, from: usize, to: usize) -> u64 {
-        let window = (TRIED / self.layout.channels).min((to - from).div_ceil(16)).div_ceil(WINDOWS);
+        let window = (TRIED / self.layout.channels)
+            .min((to - from).div_ceil(16))
+            .div_ceil(WINDOWS);
         let mut course = Course::new(self, mixed);
         let mut counter = Counter::new();
         for place in (0..WINDOWS).chain(0..WINDOWS) {

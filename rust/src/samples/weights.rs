@@ -10,7 +10,7 @@ pub(super) const LEAST_POINT: u32 = 10;
 /// What stands for the constant term; it makes up for a baseline that is far from zero.
 const CONSTANT: f64 = 256.0;
 /// Samples of which each is looked at.
-const ENOUGH: usize = 20_000;
+const ENOUGH: usize = 10_000;
 /// Products that may be added up for each sample, on the average.
 const WORK: usize = 1600;
 /// How much less is left unforeseen is not worth a large weight.
