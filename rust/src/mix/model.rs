@@ -141,22 +141,22 @@ const fn paces() -> [u32; 1024] {
 /// Shares of up to fifteen decisions, in one line of the cache; the first says whose they are.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Line([Share; 16]);
+struct Line([Share; 16]);
 
 impl Line {
-    pub(crate) fn new(name: u32) -> Self {
+    fn new(name: u32) -> Self {
         let mut line = [Share::NEW; 16];
         line[0] = Share(name);
         Line(line)
     }
 
     #[inline]
-    pub(crate) fn is_named(&self, name: u32) -> bool {
+    fn is_named(&self, name: u32) -> bool {
         self.0[0].0 == name
     }
 
     #[inline]
-    pub(crate) fn share(&mut self, slot: usize) -> &mut Share {
+    fn share(&mut self, slot: usize) -> &mut Share {
         &mut self.0[slot % 16]
     }
 }
