@@ -244,7 +244,7 @@ impl Known {
                 kind_choice: Model::new(2, 10, 255),
                 length: Model::new(3, 11, 255),
                 kind: Model::new(2, 10, 255),
-                outcome: Model::new(8, 15, 127),
+                outcome: Model::new(6, 15, 127),
                 manner: Model::new(3, 12, 127),
                 class: Model::new(3, 12, 127),
                 seen: Model::new(3, 12, 127),
@@ -257,7 +257,7 @@ impl Known {
                 delta: Model::new(5, 15, 127),
                 fraction: Model::new(3, 11, 127),
                 decimals: Model::new(3, 11, 127),
-                value: Model::new(7, 15, 127),
+                value: Model::new(6, 15, 127),
                 letter: Model::new(LETTER_CONTEXTS, 16, 40),
                 run: Model::new(2, 8, 127),
                 count: Model::new(2, 9, 127),
@@ -844,8 +844,6 @@ impl<'a, C: Coder> Teller<'a, C> {
                 h(&[path, agreement, held & 0o77777, last & 7]),
                 h(&[path, outcomes[0], outcomes[1]]),
                 h(&[path, topic, agreement & 7]),
-                h(&[path, before]),
-                h(&[path, last, outcomes[0], anchor]),
             ],
             CANDIDATES as u32 + 1
         );
@@ -1411,7 +1409,6 @@ impl<'a, C: Coder> Teller<'a, C> {
             small,
             (step << 1 ^ step >> 63) as u32,
             [
-                how,
                 h(&[how, topic]),
                 h(&[how, track.last[0]]),
                 h(&[how, track.last[0], track.last[1]]),
