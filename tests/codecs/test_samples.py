@@ -111,10 +111,15 @@ def test_altered_bytes_give_no_more_than_the_limit_or_are_refused() -> None:
 @pytest.mark.parametrize("line", [0, 40])
 def test_samples_of_many_parts_and_classes_come_back(packing: int, line: int) -> None:
     dice = Random(2)
-    values = [(32768 if place // 3000 % 2 else 65000) + dice.randrange(-(4**(place // 1000 % 7)), 700) for place in range(24000)]
+    values = [
+        (32768 if place // 3000 % 2 else 65000) + dice.randrange(-(4 ** (place // 1000 % 7)), 700)
+        for place in range(24000)
+    ]
     data = struct.pack("<24000H", *(value % 65536 for value in values))
     frame = 4000 if line else 0
-    assert _native.samples_decode(_native.samples_encode(data, 0, (0, packing, 2, line, frame, 24000)), len(data)) == data
+    assert (
+        _native.samples_decode(_native.samples_encode(data, 0, (0, packing, 2, line, frame, 24000)), len(data)) == data
+    )
 
 
 def test_signals_in_a_matrix_begin_behind_its_header() -> None:
