@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edgehold import _native
 from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
 from edgehold.codecs.dicom import find_pixels
-from edgehold.codecs.samples import BIG, BYTE, GROUPS, LITTLE, SAMPLES, TWELVE, UNSIGNED, samples_codec
+from edgehold.codecs.samples import BYTE, GROUPS, LITTLE, SAMPLES, TWELVE, UNSIGNED, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 

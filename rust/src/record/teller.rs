@@ -39,19 +39,10 @@ const END: u8 = 0;
 /// Where an identifier stands in its template; like `END` it occurs in no text.
 const HOLE: u8 = 1;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Expectation {
     text: Option<Id>,
     held: u8,
-}
-
-impl Default for Expectation {
-    fn default() -> Self {
-        Expectation {
-            text: None,
-            held: 0,
-        }
-    }
 }
 
 #[derive(Clone)]
@@ -831,7 +822,7 @@ impl<'a, C: Coder> Teller<'a, C> {
         let outcome = given.map(|text| choice_of(candidates, text));
         let last = known.last_outcome.get(&path).copied().unwrap_or(0);
         let outcomes = known.outcomes;
-        let (topic, anchor) = (known.topic, known.anchor);
+        let topic = known.topic;
         let outcome = coded!(
             self,
             outcome,

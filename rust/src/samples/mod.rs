@@ -329,7 +329,7 @@ impl Samples {
                 let middle = self.values[plane.own + (from + to) / 2];
                 let mut fits = vec![Fit::new(plane.taps.len(), middle); bounds.len() + 1];
                 // in runs, so that what differs from one sample to the next does not matter
-                for moment in (from..to).filter(|moment| moment / RUN % every == 0) {
+                for moment in (from..to).filter(|moment| (moment / RUN).is_multiple_of(every)) {
                     let near = Self::around(&self.values, &self.near[channel], moment);
                     let class = class_of(&bounds, near);
                     let known = plane.taps.iter().map(|tap| self.values[tap.1 + moment]);

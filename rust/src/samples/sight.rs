@@ -131,13 +131,13 @@ mod tests {
     #[test]
     fn what_is_left_regularly_is_foreseen_in_the_end() {
         let mut second = Second::new();
-        let mut left = vec![0i16; 16];
+        let mut left = vec![0i16; 32];
         let mut noise = 1u32;
         let mut wrong = Vec::new();
-        for place in 16..6016 {
+        for place in 32..6032 {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let value = -(i32::from(left[place - 1]) * 7 / 8) + (noise >> 24) as i32 - 127;
-            let blocks = [place - 8, place - 16];
+            let blocks = [place - 8, place - 16, place - 24, place - 32];
             let (more, size) = second.foresee(&left, &blocks, 0);
             wrong.push((value - more).abs());
             second.follow(&left, &blocks, 0, size, value - more);
@@ -150,18 +150,18 @@ mod tests {
     #[test]
     fn the_largest_samples_overflow_nothing() {
         let mut second = Second::new();
-        let left = vec![kept(-70000); 32];
+        let left = vec![kept(-70000); 64];
         for _ in 0..100 {
-            let (_, size) = second.foresee(&left, &[0, 8], 3);
-            second.follow(&left, &[0, 8], 3, size, i32::from(i16::MIN) * 2);
+            let (_, size) = second.foresee(&left, &[0, 8, 16, 24], 3);
+            second.follow(&left, &[0, 8, 16, 24], 3, size, i32::from(i16::MIN) * 2);
         }
         let left = {
-            let mut one = vec![0; 32];
+            let mut one = vec![0; 64];
             one[5] = 1;
             one
         };
         for _ in 0..100_000 {
-            second.follow(&left, &[0, 8], 3, 1, 70000);
+            second.follow(&left, &[0, 8, 16, 24], 3, 1, 70000);
         }
         assert_eq!(second.weights[0][2], MOST);
     }

@@ -158,13 +158,14 @@ def ppmd(data: bytes) -> int:
 
 
 def openzl(data: bytes) -> int:
-    """OpenZL, its general graph at its highest level."""
+    """OpenZL, its general graph."""
     package = installed("openzl.ext")
-    compressor = package.Compressor()
-    compressor.set_starting_graph(package.graphs.Compress()(compressor))
     context = package.CCtx()
+    compressor = package.Compressor()
+    compressor.select_starting_graph(package.graphs.Compress()(compressor))
+    compressor.set_parameter(package.CParam.FormatVersion, package.MAX_FORMAT_VERSION)
+    compressor.set_parameter(package.CParam.CompressionLevel, 9)
     context.ref_compressor(compressor)
-    context.set_parameter(package.CParam.FormatVersion, package.MAX_FORMAT_VERSION)
     return len(context.compress([package.Input(package.Type.Serial, data)]))
 
 

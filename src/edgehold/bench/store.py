@@ -1,8 +1,9 @@
 """`edgehold bench store`: the bytes that records take, beside the best general compressors, and how fast they are encoded.
 
 The people of the cohort stand one by one, as each has a hub of their own, without those of whom the public base is made;
-the rival knows the same base. Other files are those of the folder `--data`, by kinds that hubs take in, beside the best of
-[`rivals`](rivals.py), in both profiles. Every encoding is decoded and compared. Bytes are of the encoding alone: keys, description and padding come on top, the same for all.
+the rival knows the same base. Other files are those of the folder `--data`, by kinds that hubs take in, in both profiles
+beside the best of `rivals`. Every encoding is decoded and compared. Bytes are of the encoding alone: keys, description and
+padding come on top, the same for all.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from msgspec.structs import replace as changed
 
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
+from edgehold.codecs.choice import Profile
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
@@ -37,7 +38,6 @@ from edgehold.errors import (
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, open_leaf
-from edgehold.codecs.choice import Profile
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
