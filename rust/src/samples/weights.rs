@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn large_weights_have_fewer_digits() {
         let plane = plane();
-        let mut fit = Fit::new(plane.taps.len(), 900);
+        let mut fit = Fit::new(plane.taps.len(), 30);
         let mut noise = 1u32;
         for _ in 0..2000 {
             let known: Vec<i16> = (0..plane.taps.len())
