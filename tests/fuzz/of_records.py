@@ -26,6 +26,7 @@ from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
 from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
@@ -249,6 +250,26 @@ def sparse_samples(folder: Path) -> Reader:
     return Reader(read, [codec.encode(one) for one in samples()])
 
 
+def packed_samples(folder: Path) -> Reader:
+    """Samples as columns of numbers; a few bytes may stand for many, up to the limit."""
+    codec, most = pco_codec(), 1 << 13
+
+    def read(packed: bytes) -> None:
+        require(len(codec.decode(packed, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in samples()])
+
+
+def samples_to_pack(folder: Path) -> Reader:
+    """Any file that the codec of columns of numbers is given."""
+    codec = pco_codec()
+
+    def read(file: bytes) -> None:
+        require(codec.decode(codec.encode(file), len(file)) == file, "other bytes came back")
+
+    return Reader(read, samples())
+
+
 def samples_to_keep(folder: Path) -> Reader:
     """Any file that the codec of signals and images is given."""
     codec = samples_codec()
@@ -453,6 +474,8 @@ TARGETS: dict[str, Target] = {
     "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
     "sparse samples": Target(sparse_samples, (CannotDecode,), BY_BYTES),
     "samples to keep": Target(samples_to_keep, (CannotDecode,), BY_BYTES),
+    "packed samples": Target(packed_samples, (CannotDecode,), BY_BYTES),
+    "samples to pack": Target(samples_to_pack, (CannotDecode,), BY_BYTES),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "outline": Target(outline, bombs=CBOR),

@@ -27,8 +27,11 @@ mod model;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-pub(crate) use coder::{Coder, Learner, Reader, Writer};
-pub(crate) use model::{choice, hash, number, plain, Deviations, Model, MOST_CONTEXTS};
+pub(crate) use coder::{Coder, Counter, Learner, Reader, Writer};
+pub(crate) use model::{
+    choice, follow, hash, number, plain, small, squash, stretch, weigh, Model, Share, LANES,
+    MOST_CONTEXTS,
+};
 
 use crate::{refused, Outcome};
 

@@ -30,6 +30,7 @@ from edgehold.cli.network import (
     when,
 )
 from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table
+from edgehold.codecs.choice import Profile
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
@@ -252,9 +253,16 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
 
 @hub.command("import", short_help="Take in your records.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option(
+    "--profile",
+    type=click.Choice([one.value for one in Profile]),
+    default=Profile.SMALL.value,
+    show_default=True,
+    help="Keep it in the fewest bytes, or so that it is read at once.",
+)
 @hub_option
 @json_option
-def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
+def import_records(paths: tuple[Path, ...], profile: str, folder: Path | None, as_json: bool) -> int:
     """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables
     (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
     anything else.
@@ -269,6 +277,7 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
+      edgehold hub import scan.dcm --profile fast
     """
     files = [file for path in paths for file in files_of(path)]
     done: list[dict[str, Any]] = []
@@ -276,7 +285,7 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
     with opened(folder) as (own, _, _), progress("importing", len(files), quiet=len(files) < 2) as bar:
         for path in files:
             try:
-                done.append(imported_facts(own, path, own.import_file(path)))
+                done.append(imported_facts(own, path, own.import_file(path, Profile(profile))))
             except EdgeholdError as error:
                 failed.append(error)
             bar.advance()

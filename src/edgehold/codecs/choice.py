@@ -7,20 +7,53 @@ general one always remains.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from enum import StrEnum
+from typing import Final, assert_never
 
-from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
 
-TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1"}
+TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1", PCO: "pco/1"}
 
 
-def codecs_for(kind: Kind) -> Sequence[Codec]:
+class Profile(StrEnum):
+    """What an owner would rather have."""
+
+    SMALL = "small"
+    """The fewest bytes."""
+    FAST = "fast"
+    """To read at once what is stored: a second for some hundred megabytes."""
+
+
+def codecs_for(kind: Kind, profile: Profile = Profile.SMALL) -> Sequence[Codec]:
     """The codecs that are worth trying for what is said to be of a kind."""
+    match profile:
+        case Profile.SMALL:
+            return small_codecs(kind)
+        case Profile.FAST:
+            return fast_codecs(kind)
+        case _:
+            assert_never(profile)
+
+
+def fast_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that decode 60 MB a second and more."""
+    match kind:
+        case Kind.EHR:
+            return (shipped_codec(SHIPPED_BASE, FAST_LEVEL), shipped_codec(None, FAST_LEVEL))
+        case Kind.SIGNAL | Kind.IMAGE:
+            return (pco_codec(), shipped_codec(None, FAST_LEVEL))
+        case _:
+            return (shipped_codec(None, FAST_LEVEL),)
+
+
+def small_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that make the fewest bytes."""
     general = shipped_codec(SHIPPED_BASE)
     match kind:
         case Kind.EHR:
@@ -33,9 +66,9 @@ def codecs_for(kind: Kind) -> Sequence[Codec]:
             return (general,)
 
 
-def codecs_after(kind: Kind, before: bytes) -> Sequence[Codec]:
+def codecs_after(kind: Kind, before: bytes, profile: Profile = Profile.SMALL) -> Sequence[Codec]:
     """Of these codecs the ones that can tell a version as the difference from the one before."""
-    return [codec.after(before) for codec in codecs_for(kind) if isinstance(codec, Following)]
+    return [codec.after(before) for codec in codecs_for(kind, profile) if isinstance(codec, Following)]
 
 
 def codec_after(codec: Codec, before: bytes) -> Codec:
@@ -69,6 +102,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return lines_codec()
     if name == SAMPLES:
         return samples_codec()
+    if name == PCO:
+        return pco_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace as changed
 
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
+from edgehold.codecs.choice import Profile
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
@@ -238,7 +239,7 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path) -> Imported:
+    def import_file(self, path: Path, profile: Profile = Profile.SMALL) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
@@ -246,7 +247,7 @@ class Hub:
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, randomness=self._outside.randomness)
+            return import_file(self.store, path, profile=profile, randomness=self._outside.randomness)
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -255,7 +256,9 @@ class Hub:
         with storage_failures(beside):
             token = beside.read_bytes()
         randomness = self._outside.randomness
-        return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
+        return import_file(
+            self.store, path, signature=token, verify=verify_by_ledger, profile=profile, randomness=randomness
+        )
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.

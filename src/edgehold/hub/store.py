@@ -26,7 +26,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from edgehold.codecs.choice import codec_after, codec_named, codecs_after, codecs_for, encode_smallest
+from edgehold.codecs.choice import Profile, codec_after, codec_named, codecs_after, codecs_for, encode_smallest
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
 from edgehold.codecs.segments import Where, find_groups, join, select
@@ -229,6 +229,7 @@ class Store:
         tables: Mapping[str, bytes] | None = None,
         signature: bytes | None = None,
         policy: Digest | None = None,
+        profile: Profile = Profile.SMALL,
         randomness: Randomness,
     ) -> tuple[StoredObject, bool]:
         """Keep an original; says whether it was added. The same bytes again add nothing, except a signature that is
@@ -246,7 +247,7 @@ class Store:
                 return self.get_object(found.id), False
             object_id = ObjectId(randomness.draw(16))
             first, last = years or (None, None)
-            made = self._encode(original, name, kind)
+            made = self._encode(original, name, kind, profile)
             descriptor = DatasetDescriptor(
                 schema=schema,
                 kind=kind,
@@ -449,14 +450,15 @@ class Store:
         opened = (self._get_chunk(object_id, row.slot, key, number, total) for number in range(total))
         return record, (chunk[: record.encoded - number * CHUNK] for number, chunk in enumerate(opened))
 
-    def _encode(self, original: bytes, name: str, kind: Kind) -> _Encoded:
+    def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
-        codec, encoded = encode_smallest(original, codecs_for(kind))
+        codec, encoded = encode_smallest(original, codecs_for(kind, profile))
         before = self._version_before(name, kind) if len(original) >= LEAST_VERSION else None
         if before is not None:
             found, depth = before
             try:
-                other, fewer = encode_smallest(original, codecs_after(kind, self.get_original(found.id)))
+                known = self.get_original(found.id)
+                other, fewer = encode_smallest(original, codecs_after(kind, known, profile))
             except (CannotDecode, AlteredBlob):
                 return _Encoded(codec, encoded)
             if 2 * len(fewer) <= len(encoded):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, Event, encode_table
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature
@@ -50,6 +51,7 @@ def import_file(
     signature: bytes | None = None,
     verify: Callable[[AccountId, bytes, Signature], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    profile: Profile = Profile.SMALL,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
@@ -62,7 +64,7 @@ def import_file(
 
     def keep(original: bytes, place: str, kind: Kind, **about: Any) -> None:
         stored, is_new = store.put_object(
-            original, name=place, kind=kind, signature=signature, randomness=randomness, **about
+            original, name=place, kind=kind, signature=signature, profile=profile, randomness=randomness, **about
         )
         (added if is_new else known).append(stored)
 
