@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgehold.cli import moving
 from edgehold.cli.holdings import holding_lines, holdings
 from edgehold.cli.network import (
     Names,
@@ -73,6 +74,7 @@ STATES = {
     RunState.STORED: "waits for its height",
     RunState.SENT: "sent",
     RunState.MISSED: "nothing left",
+    RunState.LOST: "the lost hub may have answered; counted as spent",
 }
 """What became of a task, in the owner's words."""
 
@@ -250,11 +252,15 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
         return own.account, found.opened_at if found else world.ledger.height()
 
 
-@hub.command("import", short_help="Take in your records.")
+@hub.command("import", short_help="Take in your records, or a whole hub.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--identity", type=click.Path(path_type=Path), help="PATH is a hub's archive: open it with this age key.")
+@click.option("--network", type=click.Path(path_type=Path), help="With --identity: where the hub's network lies here.")
 @hub_option
 @json_option
-def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
+def import_records(
+    paths: tuple[Path, ...], identity: Path | None, network: Path | None, folder: Path | None, as_json: bool
+) -> int:
     """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables
     (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
     anything else.
@@ -264,12 +270,23 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
 
+    With --identity PATH is the archive of a hub (`edgehold hub export --to`), of which a hub is made in an empty folder,
+    after everything in it was checked. Let the one it was taken of rest from then on: two that run answer twice.
+
     \b
     Examples:
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
+      edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
+    if identity is not None:
+        if len(paths) != 1:
+            raise UsageError("with --identity one archive is imported at a time")
+        emit(as_json, *moving.move_in(paths[0], folder or default_hub(), identity, network))
+        return 0
+    if network is not None:
+        raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
     files = [file for path in paths for file in files_of(path)]
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
@@ -822,20 +839,51 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
     emit(as_json, facts, f"the report to task {found.hex()[:16]} is taken back; no sum will contain it")
 
 
-@hub.command(short_help="Write out what you put in.")
-@click.option("--original", is_flag=True, required=True, help="Each file as it was imported, byte for byte.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="An empty or a new folder.")
+@hub.command(short_help="Write out your whole hub, or what you put in.")
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Your whole hub as one new file, sealed.")
+@click.option("--recipient", "named", multiple=True, metavar="AGE1...", help="With --to: seal it to this key too.")
+@click.option("--recipients-file", type=click.Path(path_type=Path), help="With --to: and to those of a file.")
+@click.option("--original", is_flag=True, help="Each file as it was imported, byte for byte.")
+@click.option("--out", type=click.Path(path_type=Path), help="With --original: an empty or a new folder.")
 @hub_option
 @json_option
-def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int:
-    """Write every file you imported into a folder, under its own name. They are not encrypted there.
+def export(
+    target: Path | None,
+    named: tuple[str, ...],
+    recipients_file: Path | None,
+    original: bool,
+    out: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Write all that your hub is (records, keys, journal, policy, budget) into one file of the format age, or, with
+    --original, every file you imported into a folder.
 
-    A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something was altered and is missing.
+    The file is sealed to your recovery kit and to the recipients that you name: keep it wherever you like. It brings
+    the hub back on another machine (`edgehold hub restore`, `edgehold hub import --identity`) and mends it
+    (`edgehold hub repair`). The hub may be in use meanwhile. What you erase later is still in it: then destroy it, and
+    make a new one.
+
+    Originals are not encrypted. A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something
+    was altered and is missing.
 
     \b
     Examples:
+      edgehold hub export --to hub.age --hub demo-out/hubs/0001
+      edgehold hub export --to moving.age --recipients-file keys.txt --hub demo-out/hubs/0001
       edgehold hub export --original --out my-records --hub demo-out/hubs/0001
     """
+    if (target is None) == (not original):
+        raise UsageError("say --to FILE for the whole hub, or --original --out FOLDER")
+    if target is not None:
+        if out is not None:
+            raise UsageError("--out goes with --original")
+        emit(as_json, *moving.move_out(require_hub(folder), target, named, recipients_file))
+        return 0
+    if named or recipients_file:
+        raise UsageError("originals are not sealed: --recipient and --recipients-file go with --to")
+    if out is None:
+        raise UsageError("--original needs --out FOLDER")
     with opened(folder) as (own, _, _):
         written, altered = write_originals(own.store, out)
     if altered and not written:
@@ -848,6 +896,26 @@ def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int
     says = [f"{one.path}: {one.size:,} bytes" for one in written] or ["your hub holds no records"]
     emit(as_json, facts, says + [f"missing: {error.code} {error}" for error in altered])
     return 3 if altered else 0
+
+
+@hub.command(short_help="Bring a lost hub back.")
+@click.option("--kit", required=True, type=click.Path(path_type=Path), help="The recovery kit of the hub.")
+@click.option("--archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--network", type=click.Path(path_type=Path), help="Where the hub's network lies on this machine.")
+@hub_option
+@json_option
+def restore(kit: Path, archive: Path, network: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Make the hub again, on an empty machine, of its last archive and the recovery kit alone.
+
+    It has the keys, records, policy, budget and history of the moment when the archive was taken. What the lost hub may
+    have answered since counts as spent. Look at your policy afterwards, erase again what you erased since, and use it
+    only if the lost one is gone: two that run answer twice.
+
+    \b
+    Examples:
+      edgehold hub restore --kit recovery.kit --archive hub.age --network demo-out --hub restored
+    """
+    emit(as_json, *moving.restore(archive, folder or default_hub(), kit, network))
 
 
 @hub.command(short_help="Destroy records for good.")

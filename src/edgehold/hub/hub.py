@@ -38,7 +38,7 @@ from edgehold.errors import (
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
-from edgehold.hub.journal import Journal, Run, RunState, Share
+from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
 from edgehold.hub.store import Store
@@ -79,6 +79,8 @@ from edgehold.wire.tx import Body
 
 STORE_FILE = "store.sqlite"
 JOURNAL_FILE = "journal.sqlite"
+NETWORK_FILE = "network"
+"""Where commands find the hub's ledger."""
 
 EXPIRY = 20
 """Heights within which a transaction of a hub takes effect or is sent anew."""
@@ -186,6 +188,7 @@ class Hub:
         self._opened_store: Store | None = None
         self._opened_journal: Journal | None = None
         self._followed = 0
+        self._is_made_up = False
         self._posting: tuple[Digest | None, int] = (None, 0)
         self._in_hand: dict[TaskId, Callable[[], tuple[Measurement, str]]] = {}
         """How to come by the measurement of a grant of this process: by its one run, or, after that, as it was."""
@@ -304,6 +307,8 @@ class Hub:
             panel,
             opening,
         )
+        if self._journal.fact(RESTORED_UNTIL) is not None:
+            self._write_off_tasks([panel], self._journal.height(RESTORED_UNTIL))
 
     def panels(self) -> list[PanelId]:
         """The panels that this hub answers for."""
@@ -338,6 +343,7 @@ class Hub:
             self._follow(self._ledger.height())
 
     def _follow(self, height: int) -> None:
+        self._make_up()
         for run in self._journal.runs(RunState.GRANTED):
             self._run(run)
         self._upload_due(height)
@@ -352,6 +358,38 @@ class Hub:
                         self._decide(state, header, seen)
         self._followed = height
 
+    def _make_up(self) -> None:
+        """Of a hub that was made of an archive: count as spent, once, whatever the lost one may have spent since."""
+        if self._is_made_up:
+            return
+        if self._journal.fact(RESTORED_FROM) is not None and self._journal.fact(RESTORED_UNTIL) is None:
+            height = self._ledger.height()
+            for run in self._journal.runs(RunState.GRANTED, RunState.ASKED):
+                self._journal.write_off(run, debit_for(run.record.question))
+            self._write_off_tasks(self._journal.panels(), height)
+            self._journal.set_height(RESTORED_UNTIL, height)
+        self._is_made_up = True
+
+    def _write_off_tasks(self, panels: Sequence[PanelId], until: int) -> None:
+        """Write off every task of these panels up to a height that the lost hub can have answered.
+
+        That is each whose upload had not ended when it was last heard of, whatever its policy has become since, if this
+        hub does not know how it was dealt with.
+        """
+        feed = self._outside.feed
+        later = set(feed.after(self._ledger, until))
+        unknown = [one for one in feed.after(self._ledger, 0) if one not in later and not self._journal.has_run(one)]
+        if not unknown:
+            return
+        state, header = self._look()
+        heard = self._journal.height(RESTORED_FROM)
+        for task in unknown:
+            seen = see_task(state, task, panels, self._journal)
+            if seen is not None and self._is_asked(seen, heard):
+                record = make_record(self.policy, seen.question, self.budget())
+                debit = debit_for(seen.question)
+                self._journal.write_off_unseen(record, seen.configuration, debit, panel=seen.panel, header=header)
+
     def inbox(self) -> list[Run]:
         """The tasks that wait for the owner's answer."""
         return self._journal.runs(RunState.ASKED)
@@ -365,6 +403,7 @@ class Hub:
             self._answer(task, yes=yes)
 
     def _answer(self, task: TaskId, *, yes: bool) -> None:
+        self._make_up()
         waiting = [run for run in self.inbox() if run.task == task]
         if not waiting:
             raise NotAsked(f"task {task.hex()}")
@@ -578,7 +617,7 @@ class Hub:
         envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum contains the report).
         """
         run = self._journal.run(task)
-        if run.state not in (RunState.STORED, RunState.SENT):
+        if run.state not in (RunState.STORED, RunState.SENT, RunState.LOST):
             raise NothingSent(f"task {task.hex()}: {run.state.value}")
         height, until = self._ledger.height(), run.configuration.revoke_until
         if height > until:
@@ -621,6 +660,9 @@ class Hub:
         """
         found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
         erased = [dataset] if dataset is not None else found
+        if dataset is not None:
+            self.store.get_object(dataset)
+        self._journal.note_erased(erased)
         try:
             for one in erased:
                 self.store.erase(one, self._outside.randomness)
