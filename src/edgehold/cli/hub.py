@@ -47,13 +47,13 @@ from edgehold.errors import (
     UsageError,
 )
 from edgehold.hub.catalog import open_leaf
-from edgehold.hub.hub import Departure, Hub, Surroundings, remove_hub
+from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
 from edgehold.hub.intake.take_in import NO_TABLE, Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import write_originals
 from edgehold.hub.sharing import SharedRecord, fetch_record
-from edgehold.hub.store import StoredObject
+from edgehold.hub.store import StoredObject, is_of_part
 from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR, Spent, epsilon_of_rho
 from edgehold.policy.decide import explain
@@ -63,6 +63,9 @@ from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemRandomness
 from edgehold.wire.enrolment import Invitation
 from edgehold.wire.ids import AccountId, Digest, PanelId
+
+MOST_PARTS = 366
+"""Parts into which a check can be cut: one for each night of a year."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -927,7 +930,8 @@ def restore(kit: Path, archive: Path, network: Path | None, folder: Path | None,
 def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None, as_json: bool) -> None:
     """Destroy key, salt and bytes of a DATASET: nobody can read it again, and old roots link to nothing.
 
-    The next root on the ledger no longer holds it. Copies that you gave away are not reached.
+    The next root on the ledger no longer holds it. Copies that you gave away are not reached: they are listed, and the
+    results that count you.
 
     \b
     Examples:
@@ -936,32 +940,98 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     """
     if (dataset is None) == (not everything):
         raise UsageError("name a dataset, or say --all")
-    with opened(folder) as (own, ledger, _):
+    with opened(folder) as (own, ledger, names):
         one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
         confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
         erased = own.erase(one)
         facts = root_facts(own, ledger)
         due = f"at height {facts['next_at']} ({when(ledger, facts['next_at'])})"
+        left = remains_facts(own.remains(erased), names)
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
-    says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
-    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
+    says += [f"the next root is due {due}; post it with `edgehold hub commit`", *remains_lines(left)]
+    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"], **left}, says)
+
+
+def remains_facts(remains: Remains, names: Names) -> dict[str, Any]:
+    """What is left elsewhere of what was erased, as JSON values."""
+    return {
+        "holders": [
+            {
+                "share": one.share.hex(),
+                "recipient": names.title(one.recipient),
+                "height": one.height,
+                "bytes_left": one.bytes_left,
+            }
+            for one in remains.fetched
+        ],
+        "sums": [departure_facts(one, names.in_sentence(one.sentence)) for one in remains.sums],
+    }
+
+
+def remains_lines(left: dict[str, Any]) -> list[str]:
+    """What is left elsewhere, for people."""
+    lines = ["what is not reached:"]
+    for one in left["holders"]:
+        lines.append(f"  {one['recipient']} fetched it at height {one['height']}: ask them to destroy their copy")
+    for one in left["sums"]:
+        what = {True: "a result that is out counts you", None: "a sum may count you"}[one["included"]]
+        lines += [f"  task {one['task'][:16]}: {what}", *wrapped(one["sentence"])]
+    return [*lines, "  archives of your hub that were made before still hold it: destroy them, and make a new one"]
 
 
 @hub.command(short_help="Compute everything again.")
+@click.option("--subset", metavar="N/T", help="Only the N-th of T parts, so that T nights check everything.")
 @hub_option
 @json_option
-def check(folder: Path | None, as_json: bool) -> None:
+def check(subset: str | None, folder: Path | None, as_json: bool) -> None:
     """Read every byte again and compare it with what was committed to. Exit code 8 names what was altered.
+
+    With --subset only the datasets that fall to one part are read. `edgehold hub repair` mends what is named.
 
     \b
     Examples:
       edgehold hub check --hub demo-out/hubs/0001
+      edgehold hub check --subset 1/7 --hub demo-out/hubs/0001
     """
+    part = read_part(subset)
     with opened(folder) as (own, ledger, _):
-        faults = own.store.check()
+        faults = own.check(part)
         if faults:
             raise AlteredBlob("; ".join(faults))
-        count = len(own.store.objects())
+        count = sum(is_of_part(one.id, part) for one in own.store.objects())
         facts = root_facts(own, ledger)
-        says = [f"{count} datasets: every byte is the one that was stored", *root_lines(facts, ledger)]
-    emit(as_json, {"datasets": count, "faults": [], **facts}, says)
+        of = f", part {part[0]} of {part[1]}" if subset else ""
+        says = [f"{count} datasets{of}: every byte is the one that was stored", *root_lines(facts, ledger)]
+    emit(as_json, {"datasets": count, "part": list(part), "faults": [], **facts}, says)
+
+
+def read_part(text: str | None) -> tuple[int, int]:
+    """The part that is meant by n/t; all of it if nothing is said. Raises `UsageError`."""
+    if text is None:
+        return 1, 1
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= MOST_PARTS):
+        raise UsageError(f"--subset {text}: say which of how many parts, such as 1/7")
+    return int(number), int(of)
+
+
+@hub.command(short_help="Mend a damaged hub with its archive.")
+@click.option("--from", "archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--kit", type=click.Path(path_type=Path), help="The hub's recovery kit, which opens the archive.")
+@click.option("--identity", type=click.Path(path_type=Path), help="Or an age key that it is sealed to.")
+@hub_option
+@json_option
+def repair(archive: Path, kit: Path | None, identity: Path | None, folder: Path | None, as_json: bool) -> int:
+    """Put back what was altered or is missing, from an archive of this hub. What you erased stays erased.
+
+    Policy, budget and history are not touched. Exit code 3 if something is still wrong; it is named.
+
+    \b
+    Examples:
+      edgehold hub repair --from hub.age --kit recovery.kit --hub demo-out/hubs/0001
+    """
+    if (kit is None) == (identity is None):
+        raise UsageError("say --kit or --identity: one of them opens the archive")
+    facts, says = moving.repair(require_hub(folder), archive, kit, identity)
+    emit(as_json, facts, says)
+    return 3 if facts["beyond"] else 0

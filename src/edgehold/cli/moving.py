@@ -11,7 +11,11 @@ from edgehold.cli.network import add_visitor, network_of, require_network
 from edgehold.crypto.age import AgeIdentity, read_identities, read_recipients
 from edgehold.errors import FileUnusable, NotANetwork, NotFound
 from edgehold.hub.archive import Archive, export_hub, import_hub
+from edgehold.hub.hub import NETWORK_FILE
 from edgehold.hub.keys import RecoveryKit, read_kit
+from edgehold.hub.repair import repair_hub
+from edgehold.system import SystemRandomness
+from edgehold.wire.data import ObjectId
 
 Told: TypeAlias = tuple[dict[str, Any], list[str]]
 
@@ -42,10 +46,36 @@ def move_in(archive: Path, hub: Path, identity: Path, network: Path | None) -> T
 
 def restore(archive: Path, hub: Path, kit_file: Path, network: Path | None) -> Told:
     """Make a hub of its archive and the recovery kit."""
-    if not kit_file.is_file():
-        raise NotFound(f"there is no file {kit_file}")
-    kit = read_kit(kit_file)
+    kit = _kit(kit_file)
     return _made(archive, hub, [kit.identity], network, kit=kit)
+
+
+def repair(hub: Path, archive: Path, kit_file: Path | None, identity: Path | None) -> Told:
+    """Mend a hub with its archive, opened by the kit or by an identity."""
+    if kit_file is not None:
+        identities = [_kit(kit_file).identity]
+    else:
+        identities = [] if identity is None else read_identities(_text(identity), str(identity))
+    mended = repair_hub(hub, archive, identities, SystemRandomness())
+    facts = {
+        name: [{"dataset": None if one is None else one.hex(), "what": what} for one, what in found]
+        for name, found in (("restored", mended.restored), ("beyond", mended.beyond))
+    }
+    says = [f"{_title(one)}: {what}" for one, what in mended.restored]
+    says += [f"still wrong: {_title(one)}: {what}" for one, what in mended.beyond]
+    if not mended.beyond:
+        says.append("every byte of your hub is the one that was stored")
+    return {"hub": str(hub), **facts}, says
+
+
+def _title(one: ObjectId | None) -> str:
+    return "the store" if one is None else f"dataset {one.hex()[:8]}"
+
+
+def _kit(path: Path) -> RecoveryKit:
+    if not path.is_file():
+        raise NotFound(f"there is no file {path}")
+    return read_kit(path)
 
 
 def _made(
@@ -70,7 +100,7 @@ def _made(
         "  look at `edgehold hub policy`, and let no other copy of this hub run",
     ]
     if place is None:
-        says.append("  its network is not on this machine: do the same again with --network, in another folder")
+        says.append(f"  its network is not on this machine: write the network's folder into {hub / NETWORK_FILE}")
     return facts, says
 
 

@@ -35,6 +35,7 @@ from edgehold.errors import (
     OtherHub,
     StoreBusy,
 )
+from edgehold.hub.catalog import check_catalog
 from edgehold.hub.container import (
     HEAD,
     SCHEMA,
@@ -252,7 +253,7 @@ def import_hub(
             write_file(beside / NETWORK_FILE, network)
         count = check_unpacked(beside, keys)
         _mark_restored(beside)
-        _sync(beside)
+        sync_files(beside)
         _appear(beside, folder.resolve())
     return Archive(account=head.account, height=head.height, objects=count, size=archive.stat().st_size)
 
@@ -422,7 +423,7 @@ def check_unpacked(folder: Path, keys: HubKeys) -> int:
     """Compute everything again that lies in an unpacked folder; how many objects there are. Raises `ArchiveDamaged`."""
     try:
         with Store.open(folder / STORE_FILE, keys.storage_key) as store:
-            faults = store.check()
+            faults = store.check() + check_catalog(store)
             count = len(store.objects())
         faults += check_journal(folder / JOURNAL_FILE)
     except EdgeholdError as error:
@@ -450,7 +451,8 @@ def _mark_restored(folder: Path) -> None:
         journal.close()
 
 
-def _sync(folder: Path) -> None:
+def sync_files(folder: Path) -> None:
+    """Make the files of a folder durable, and their names."""
     for file in folder.iterdir():
         descriptor = os.open(file, os.O_RDONLY)
         try:

@@ -36,7 +36,7 @@ from edgehold.errors import (
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
-from edgehold.hub.catalog import catalog_root, open_leaf
+from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
@@ -164,6 +164,16 @@ class Sharing:
 
 
 @dataclass(frozen=True)
+class Remains:
+    """What is left elsewhere of erased datasets, as far as the hub knows."""
+
+    fetched: list[Sharing]
+    """Each time a holder fetched one of them."""
+    sums: list[Departure]
+    """Reports that left and were not taken back, whatever the program read."""
+
+
+@dataclass(frozen=True)
 class BatchCheck:
     """What the lists of a closed batch say of this hub's report."""
 
@@ -276,6 +286,11 @@ class Hub:
         envelope = self._submit(CommitRoot(root=catalog_root(self.store, self._outside.randomness)))
         self._posting = envelope, state.height + EXPIRY
         return envelope
+
+    def check(self, part: tuple[int, int] = (1, 1)) -> list[str]:
+        """Compute everything again, or the n-th of t parts of it; a sentence for each thing that is wrong."""
+        faults = self.store.check(part)
+        return faults if part[0] > 1 else [*faults, *check_catalog(self.store), *self._journal.check()]
 
     # ── enrolment ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -670,6 +685,17 @@ class Hub:
             self.store.empty_log()
             self._journal.forget_logs()
         return erased
+
+    def remains(self, erased: Sequence[ObjectId]) -> Remains:
+        """What holders of shares and released sums still contain of these datasets."""
+        shares = {one.share for one in self._journal.shares() if one.object in erased}
+        left = (RunState.STORED, RunState.SENT, RunState.LOST)
+        return Remains(
+            fetched=[one for one in self.fetches() if one.share in shares],
+            sums=[
+                one for one in self.history() if one.state in left and one.revoked_at is None and one.included is not False
+            ],
+        )
 
     def _is_done(self, service: AccountId, message: Request) -> bool:
         try:
