@@ -55,7 +55,9 @@ def test_a_key_is_spelled_as_the_standard_says() -> None:
     assert repr(ONE) == str(ONE) == "AgeIdentity(…)"
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:40], lambda data: data + b"x", lambda _: b""])
+@pytest.mark.parametrize(
+    "change", [lambda data: data[:-1], lambda data: data[:40], lambda data: data + b"x", lambda _: b""]
+)
 def test_a_file_that_is_cut_or_longer_is_refused(change: object) -> None:
     with pytest.raises(ArchiveDamaged):
         opened(change(sealed(bytes(100_000), ONE)), ONE)  # type: ignore[operator]

@@ -314,11 +314,16 @@ def with_schema(database: str, change: Callable[[Schema], Schema]) -> Callable[[
     return act
 
 
-def with_rows(database: str, table: str, change: Callable[[list[object]], list[object]]) -> Callable[[Members], Members]:
+def with_rows(
+    database: str, table: str, change: Callable[[list[object]], list[object]]
+) -> Callable[[Members], Members]:
     """With other rows in the first part of a table."""
 
     def act(members: Members) -> Members:
-        name, columns = part_name(database, table, 0), {"object": 8, "fact": 2, "facts": 2, "blob": 2, "debits": 7}[table]
+        name, columns = (
+            part_name(database, table, 0),
+            {"object": 8, "fact": 2, "facts": 2, "blob": 2, "debits": 7}[table],
+        )
         rows = change(decode_rows(dict(members)[name], columns))  # type: ignore[arg-type]
         (_, part), *_ = table_parts(database, table, rows)  # type: ignore[arg-type]
         return put(name, part)(members)
@@ -341,7 +346,9 @@ FORGED = {
     "keys twice": twice(KEYS_FILE),
     "a part twice": twice("store.sqlite/fact/00000000"),
     "a schema twice": twice("store.sqlite/schema"),
-    "another's keys": lambda members: put(KEYS_FILE, encode(replace(load(members), hub_seed=digest("another"))))(members),
+    "another's keys": lambda members: put(KEYS_FILE, encode(replace(load(members), hub_seed=digest("another"))))(
+        members
+    ),
     "another's storage key": lambda members: put(
         KEYS_FILE, encode(replace(load(members), storage_key=digest("another")))
     )(members),
@@ -362,7 +369,9 @@ FORGED = {
     ),
     "one key twice": with_rows(STORE_FILE, "blob", lambda rows: rows + rows),
     "a statement that makes no table": with_schema(STORE_FILE, also("ATTACH 'x' AS y")),
-    "one that makes a trigger": with_schema(STORE_FILE, also("CREATE TRIGGER z AFTER INSERT ON fact BEGIN SELECT 1; END")),
+    "one that makes a trigger": with_schema(
+        STORE_FILE, also("CREATE TRIGGER z AFTER INSERT ON fact BEGIN SELECT 1; END")
+    ),
     "one after another": with_schema(STORE_FILE, also("CREATE TABLE z(a); PRAGMA writable_schema=ON")),
     "one that is none": with_schema(STORE_FILE, also("CREATE …")),
     "a table that is not named so": with_schema(STORE_FILE, also("CREATE TABLE y(a)")),
@@ -541,7 +550,9 @@ def test_what_was_spent_after_the_archive_stays_spent(world: World, tmp_path: Pa
     again.close()
 
 
-def test_a_question_that_waited_and_a_run_that_was_granted_are_counted_as_answered(world: World, tmp_path: Path) -> None:
+def test_a_question_that_waited_and_a_run_that_was_granted_are_counted_as_answered(
+    world: World, tmp_path: Path
+) -> None:
     hubs, panel = enrolled(world, *PERSONS)
     hub, folder = hubs[0], world.folder / "ada"
     kit = read_kit(folder / KIT_FILE)
@@ -599,7 +610,9 @@ def test_two_copies_that_run_are_counted_once_in_a_task(world: World, tmp_path: 
     world.tick(*hubs, other, count=7)
     states = [one.history()[0].state for one in (hub, other)]
     assert sorted(state.value for state in states) in (["missed", "sent"], ["sent", "stored"])
-    refused = next(one.history()[0] for one, state in zip((hub, other), states, strict=True) if state is not RunState.SENT)
+    refused = next(
+        one.history()[0] for one, state in zip((hub, other), states, strict=True) if state is not RunState.SENT
+    )
     assert Failure.__name__ in refused.trouble
     world.tick(*hubs, count=20)
     check = hub.check_batch(task) if states[0] is RunState.SENT else other.check_batch(task)

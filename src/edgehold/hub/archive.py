@@ -236,7 +236,12 @@ def _new_file(path: Path) -> Iterator[_File]:
 
 
 def import_hub(
-    archive: Path, folder: Path, identities: Sequence[AgeIdentity], *, network: str | None, kit: RecoveryKit | None = None
+    archive: Path,
+    folder: Path,
+    identities: Sequence[AgeIdentity],
+    *,
+    network: str | None,
+    kit: RecoveryKit | None = None,
 ) -> Archive:
     """Make a hub's folder of an archive; it appears when everything in it was found right.
 
@@ -390,7 +395,7 @@ class _Built:
         self._next += 1
         columns = self._columns[table]
         marks = ", ".join("?" * columns)
-        self.database.executemany(f'INSERT INTO "{table}" VALUES({marks})', decode_rows(content, columns))  # noqa: S608
+        self.database.executemany(f'INSERT INTO "{table}" VALUES({marks})', decode_rows(content, columns))
 
     def finish(self) -> None:
         """Make it a database as parties open it."""

@@ -130,7 +130,9 @@ def encode_row(row: Row) -> bytes:
 
 def _header(name: str, size: int) -> bytes:
     """A header of tar (POSIX 1003.1-1988, ustar) of which nothing depends on machine, time or library."""
-    before = name.encode("ascii").ljust(100, b"\0") + b"0000600\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"0" * 11 + b"\0"
+    before = (
+        name.encode("ascii").ljust(100, b"\0") + b"0000600\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"0" * 11 + b"\0"
+    )
     after = (b"0" + bytes(100) + b"ustar\00000").ljust(BLOCK - len(before) - 8, b"\0")
     checksum = sum(before) + sum(after) + 8 * ord(" ")
     return before + b"%06o\0 " % checksum + after

@@ -693,7 +693,9 @@ class Hub:
         return Remains(
             fetched=[one for one in self.fetches() if one.share in shares],
             sums=[
-                one for one in self.history() if one.state in left and one.revoked_at is None and one.included is not False
+                one
+                for one in self.history()
+                if one.state in left and one.revoked_at is None and one.included is not False
             ],
         )
 
