@@ -139,7 +139,7 @@ class _Ends:
         self.failure: BaseException | None = None
 
     def read(self, size: int) -> bytes:
-        return self._kept(self._source.read, size)
+        return bytes(self._kept(self._source.read, size))
 
     def write(self, data: bytes) -> int:
         self._kept(self._sink.write, data)
@@ -162,4 +162,4 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 
 def _spelled(prefix: str, key: bytes) -> str:
-    return str(bech32_encode(prefix, convertbits(key, 8, 5)))
+    return str(bech32_encode(prefix, convertbits(key, 8, 5) or []))

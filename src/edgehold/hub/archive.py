@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import apsw
 
@@ -136,8 +137,8 @@ def _moment(path: Path) -> Iterator[Database]:
 
 
 def _height(journal: Database) -> int:
-    rows = journal.execute("SELECT value FROM facts WHERE name = ?", (LAST_SEEN,)).fetchall()
-    return int.from_bytes(rows[0][0], "big") if rows else 0
+    height: Any = journal.execute("SELECT value FROM facts WHERE name = ?", (LAST_SEEN,)).get
+    return int.from_bytes(height or b"", "big")
 
 
 def _members(folder: Path, head: Head, moments: dict[str, Database]) -> Iterator[tuple[str, bytes]]:
@@ -225,7 +226,7 @@ def _new_file(path: Path) -> Iterator[_File]:
         os.fsync(descriptor)
         if path.exists():
             raise FolderInUse(f"{path} exists")
-        os.replace(beside, path)
+        beside.replace(path)
         undo.callback(path.unlink)
         sync_folder(path.parent)
         undo.pop_all()
@@ -469,11 +470,11 @@ def sync_files(folder: Path) -> None:
 
 def _appear(beside: Path, folder: Path) -> None:
     """Give a folder its name, durably, or leave it where it is."""
-    os.replace(beside, folder)
+    beside.replace(folder)
     try:
         sync_folder(folder.parent)
     except OSError:
-        os.rename(folder, beside)
+        folder.rename(beside)
         raise
 
 

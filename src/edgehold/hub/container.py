@@ -30,7 +30,7 @@ BLOCK = 512
 PLAIN_NAME = re.compile(r"[a-z_]{1,40}")
 """How a table is called that can be a member's name."""
 
-Cell: TypeAlias = None | int | str | bytes
+Cell: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Cell, ...]
 Take: TypeAlias = Callable[[str, bytes], None]
 """What is told of each member, in their order."""

@@ -133,13 +133,21 @@ class _Mending:
                 if fault is not None:
                     self._mend_object(live, one, fault)
             for one in self.old.ids():
-                if one not in there and one not in self.erased:
-                    live.take_over(one, self.old, self.randomness)
-                    self.found.restored.append((one, "was missing, and is as it was in the archive"))
+                if one not in there:
+                    self._bring_back(live, one)
             self._mend_catalog(live, self.old, "as they were in the archive")
             if not self.found.beyond and (removed := live.remove_strays()):
                 self.found.restored.append((None, f"{removed} blobs that belong to no object were removed"))
         live.empty_log()
+
+    def _bring_back(self, live: Store, one: ObjectId) -> None:
+        """Put an object in its place that the store knows nothing of, or, if it was erased, its tombstone."""
+        if one in self.erased:
+            live.bury_anew(one, self.old.get_object(one).slot, self.randomness)
+            self.found.restored.append((one, "was erased: its missing tombstone was made anew"))
+        else:
+            live.take_over(one, self.old, self.randomness)
+            self.found.restored.append((one, "was missing, and is as it was in the archive"))
 
     def _mend_object(self, live: Store, one: ObjectId, fault: str) -> None:
         """Mend one object; the first way that helps is the one that changes least."""
@@ -184,6 +192,7 @@ class _Mending:
                 self.found.restored += [(one, words)] if words else []
             if damaged is not None:
                 self._newer_catalog(damaged)
+            self.old.remove_strays()
         self.found.beyond += [(None, fault) for fault in [*self.old.check(), *check_catalog(self.old)]]
         self.old.empty_log()
 
@@ -216,10 +225,14 @@ def _helps(store: Store, mend: Callable[[], None], is_whole: Callable[[], bool])
     try:
         with store.attempt():
             mend()
-            if not is_whole():
-                raise _NotHelped
+            _require(is_whole())
     except StorageFailed:
         raise
     except (EdgeholdError, _NotHelped):
         return False
     return True
+
+
+def _require(is_whole: bool) -> None:
+    if not is_whole:
+        raise _NotHelped
