@@ -373,6 +373,13 @@ FORGED = {
         STORE_FILE, also("CREATE TRIGGER z AFTER INSERT ON fact BEGIN SELECT 1; END")
     ),
     "one after another": with_schema(STORE_FILE, also("CREATE TABLE z(a); PRAGMA writable_schema=ON")),
+    "one whose rows would do more": with_schema(
+        STORE_FILE, also("CREATE TABLE z(a CHECK(length(randomblob(999999999))))")
+    ),
+    "one that counts for ever": with_schema(
+        STORE_FILE,
+        also("CREATE TABLE z AS WITH RECURSIVE n(a) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT a FROM n"),
+    ),
     "one that is none": with_schema(STORE_FILE, also("CREATE …")),
     "a table that is not named so": with_schema(STORE_FILE, also("CREATE TABLE y(a)")),
 }

@@ -81,7 +81,7 @@ def test_sizes_tell_little() -> None:
         assert count <= rounded(count) <= count * 9 // 8 + 1
 
 
-def test_a_member_of_more_than_a_gigabyte_is_refused_before_it_comes() -> None:
+def test_a_member_that_is_too_large_is_refused_before_it_comes() -> None:
     header = container._header("x", container.MOST + 1)
     with pytest.raises(Malformed):
         unpacked(header)
@@ -112,6 +112,13 @@ def test_a_table_is_cut_between_rows_and_an_empty_one_is_a_part_too(monkeypatch:
     assert [name for name, _ in parts] == [f"store.sqlite/blob/0000000{number}" for number in range(2)]
     assert [row for _, part in parts for row in decode_rows(part, 1)] == rows
     assert list(table_parts("store.sqlite", "blob", [])) == [("store.sqlite/blob/00000000", b"")]
+
+
+def test_a_part_of_more_cells_than_bytes_that_it_may_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "MOST_CELLS", 10)
+    assert len(decode_rows(bytes(10), 1)) == 10
+    with pytest.raises(Malformed, match="more than 10"):
+        decode_rows(bytes(11), 1)
 
 
 def test_a_number_that_no_table_has_is_a_fault_of_ours() -> None:

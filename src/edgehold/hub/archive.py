@@ -302,23 +302,20 @@ def unpack(archive: Path, folder: Path, identities: Sequence[AgeIdentity]) -> He
     if not archive.is_file():
         raise NotFound(f"there is no file {archive}")
     with Unpacked(folder) as found:
-        unpacker = Unpacker(found.take)
         try:
             with archive.open("rb") as source:
-                open_stream(source, unpacker, identities)
-            unpacker.close()
+                open_stream(source, found, identities)
             return found.finish()
-        except (Malformed, apsw.Error) as error:
-            raise ArchiveDamaged(f"{archive.name}: {error}") from error
-        except ArchiveDamaged as error:
+        except (Malformed, ArchiveDamaged) as error:
             raise ArchiveDamaged(f"{archive.name}: {error}") from error
 
 
 class Unpacked:
-    """A folder that is filled with the members of an archive. Raises `Malformed`, and SQLite's errors for rows that do not fit."""
+    """A folder that is filled with what a container holds. Raises `Malformed`, `ArchiveUnknown`, `StorageFailed`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._unpacker = Unpacker(self._take)
         self._head: Head | None = None
         self._keys: HubKeys | None = None
         self._databases: list[_Built] = []
@@ -330,7 +327,12 @@ class Unpacked:
         for one in self._databases:
             one.database.close()
 
-    def take(self, name: str, content: bytes) -> None:
+    def write(self, data: bytes) -> int:
+        """The next piece of the container."""
+        with _rows_that_fit():
+            return self._unpacker.write(data)
+
+    def _take(self, name: str, content: bytes) -> None:
         """The next member."""
         if self._head is None:
             if name != HEAD:
@@ -355,13 +357,24 @@ class Unpacked:
         self._databases[-1].insert(table, number, content)
 
     def finish(self) -> Head:
-        """Whose archive it was; raises `Malformed` if something is missing or belongs to another hub."""
+        """That was all: whose archive it was; raises `Malformed` if something is missing or belongs to another hub."""
+        self._unpacker.close()
         if self._head is None or self._keys is None or len(self._databases) < len(DATABASES):
             raise Malformed("not all that a hub has")
         if account_of(self._keys) != self._head.account:
             raise Malformed("the keys are those of another hub")
-        self._databases[-1].finish()
+        with _rows_that_fit():
+            self._databases[-1].finish()
         return self._head
+
+
+@contextmanager
+def _rows_that_fit() -> Iterator[None]:
+    """What SQLite says of foreign tables and rows, as ours."""
+    try:
+        yield
+    except (apsw.Error, UnicodeEncodeError) as error:
+        raise Malformed(f"tables and rows that are no hub's: {error}") from error
 
 
 class _Built:
@@ -375,10 +388,15 @@ class _Built:
         tables = [one for one in schema.statements if one.kind == "table"]
         self.database.execute("BEGIN")
         self._make(tables)
-        counted = "SELECT count(*) FROM pragma_table_info(?)"
-        self._columns = {one.name: self.database.execute(counted, (one.name,)).get for one in tables}
-        self._expected = [one.name for one in tables]
-        self._next = 0
+        self._columns = {one.name: self._count_columns(one.name) for one in tables}
+        self._inserts = {name: _insert_of(name, columns) for name, columns in self._columns.items()}
+        self._expected = list(self._columns)
+        self._current, self._next = "", 0
+        self.database.authorizer = _only_makes
+        for name, insert in self._inserts.items():
+            self.database.execute(
+                f"EXPLAIN {insert}", (None,) * self._columns[name]
+            ).fetchall()  # nor does a row that comes, now or later, do more
 
     def _make(self, statements: Sequence[Statement]) -> None:
         """Let a statement of an archive make tables and indices, and do nothing else."""
@@ -387,6 +405,10 @@ class _Built:
             self.database.execute(one.sql).fetchall()
         self.database.authorizer = None
 
+    def _count_columns(self, table: str) -> int:
+        count: Any = self.database.execute("SELECT count(*) FROM pragma_table_info(?)", (table,)).get
+        return int(count)
+
     def insert(self, table: str, number: int, content: bytes) -> None:
         """The next part of a table."""
         if number == 0 and self._expected[:1] == [table]:
@@ -394,20 +416,23 @@ class _Built:
         elif number == 0 or self._next != number or table != self._current:
             raise Malformed(f"part {number} of table {table} does not come next")
         self._next += 1
-        columns = self._columns[table]
-        marks = ", ".join("?" * columns)
-        self.database.executemany(f'INSERT INTO "{table}" VALUES({marks})', decode_rows(content, columns))
+        self.database.executemany(self._inserts[table], decode_rows(content, self._columns[table]))
 
     def finish(self) -> None:
         """Make it a database as parties open it."""
         if self._expected:
             raise Malformed(f"table {self._expected[0]} is missing")
+        self.database.authorizer = None
         self._make([one for one in self._schema.statements if one.kind == "index"])
         self.database.execute("COMMIT")
         self.database.execute(f"PRAGMA user_version={self._schema.user_version}")
         self.database.execute("PRAGMA synchronous=FULL")
         self.database.execute("PRAGMA journal_mode=WAL").fetchall()
         self.database.close()
+
+
+def _insert_of(table: str, columns: int) -> str:
+    return f'INSERT INTO "{table}" VALUES({", ".join("?" * columns)})'
 
 
 MAKING = {

@@ -24,8 +24,10 @@ HEAD, DIGESTS, SCHEMA = "edgehold-hub", "digests", "schema"
 
 PART = 1 << 20
 """A part of a table ends with the row that reaches so many bytes."""
-MOST = 1 << 30
+MOST = 1 << 28
 """Bytes of one member; a row is never cut."""
+MOST_CELLS = PART + 4096
+"""Cells of one part: each takes a byte at least."""
 BLOCK = 512
 PLAIN_NAME = re.compile(r"[a-z_]{1,40}")
 """How a table is called that can be a member's name."""
@@ -234,6 +236,8 @@ def decode_rows(part: bytes, columns: int) -> list[Row]:
     cells: list[Cell] = []
     at = 0
     while at < len(part):
+        if len(cells) == MOST_CELLS:
+            raise Malformed(f"a part has more than {MOST_CELLS} cells")
         kind, at = part[at], at + 1
         if kind == 0:
             cells.append(None)
