@@ -393,10 +393,8 @@ class _Built:
         self._expected = list(self._columns)
         self._current, self._next = "", 0
         self.database.authorizer = _only_makes
-        for name, insert in self._inserts.items():
-            self.database.execute(
-                f"EXPLAIN {insert}", (None,) * self._columns[name]
-            ).fetchall()  # nor does a row that comes, now or later, do more
+        for name, insert in self._inserts.items():  # nor does a row that comes, now or later, do more
+            self.database.execute(f"EXPLAIN {insert}", (None,) * self._columns[name]).fetchall()
 
     def _make(self, statements: Sequence[Statement]) -> None:
         """Let a statement of an archive make tables and indices, and do nothing else."""
