@@ -96,8 +96,9 @@ def _made(
     says = [
         f"your hub is in {hub}: {made.objects} datasets, every byte checked, in {seconds:.1f} seconds",
         f"  account {made.account.hex()[:16]}, as of height {made.height}",
-        "  what it may have answered since counts as spent; what you erased or changed since is as it was then:",
-        "  look at `edgehold hub policy`, and let no other copy of this hub run",
+        "  what it may have answered since counts as spent",
+        "  what you changed or erased since is as it was then: see `edgehold hub policy`, erase again",
+        "  let no other copy of this hub run",
     ]
     if place is None:
         says.append(f"  its network is not on this machine: write the network's folder into {hub / NETWORK_FILE}")
