@@ -14,17 +14,25 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import apsw
 
 from edgehold.crypto.age import AgeIdentity, AgeRecipient, open_stream, seal_stream
 from edgehold.crypto.names import account_id
-from edgehold.durable import Database, reserve_file, storage_failures, sync_folder, write_file
+from edgehold.durable import (
+    Database,
+    SqliteFailure,
+    remove_database,
+    reserve_file,
+    storage_failure,
+    storage_failures,
+    sync_folder,
+    write_file,
+)
 from edgehold.errors import (
     ArchiveDamaged,
     EdgeholdError,
@@ -34,6 +42,7 @@ from edgehold.errors import (
     NotAStore,
     NotFound,
     OtherHub,
+    StorageFailed,
     StoreBusy,
 )
 from edgehold.hub.catalog import check_catalog
@@ -111,6 +120,8 @@ def require_whole(folder: Path, keys: HubKeys) -> int:
             for one in objects:
                 if not one.descriptor.tombstone:
                     store.check_stored(one.id)
+        except (StorageFailed, StoreBusy):
+            raise
         except EdgeholdError as error:
             raise HubDamaged(str(error)) from error
     return len(objects)
@@ -280,10 +291,21 @@ def staging(folder: Path, *, empty: bool = True) -> Iterator[Path]:
         descriptor = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
         undo.callback(os.close, descriptor)
         _lock(descriptor, beside)
-        undo.callback(rmtree, beside, ignore_errors=True)
+        undo.callback(_remove, beside)
         for left in list(beside.iterdir()):
             left.unlink()
         yield beside
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of a hub, opening nothing: also without free files its keys do not stay."""
+    with suppress(OSError):
+        for name in (KEYS_FILE, NETWORK_FILE, f"{KEYS_FILE}.part", f"{NETWORK_FILE}.part"):
+            (folder / name).unlink(missing_ok=True)
+        for name in DATABASES:
+            remove_database(folder / name)
+            (folder / f"{name}.lock").unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -329,7 +351,7 @@ class Unpacked:
 
     def write(self, data: bytes) -> int:
         """The next piece of the container."""
-        with _rows_that_fit():
+        with _rows_that_fit(self._folder):
             return self._unpacker.write(data)
 
     def _take(self, name: str, content: bytes) -> None:
@@ -363,16 +385,18 @@ class Unpacked:
             raise Malformed("not all that a hub has")
         if account_of(self._keys) != self._head.account:
             raise Malformed("the keys are those of another hub")
-        with _rows_that_fit():
+        with _rows_that_fit(self._folder):
             self._databases[-1].finish()
         return self._head
 
 
 @contextmanager
-def _rows_that_fit() -> Iterator[None]:
+def _rows_that_fit(folder: Path) -> Iterator[None]:
     """What SQLite says of foreign tables and rows, as ours."""
     try:
         yield
+    except SqliteFailure as error:
+        raise storage_failure(error, folder) from error
     except (apsw.Error, UnicodeEncodeError) as error:
         raise Malformed(f"tables and rows that are no hub's: {error}") from error
 
@@ -455,6 +479,8 @@ def check_unpacked(folder: Path, keys: HubKeys) -> int:
             faults = store.check() + check_catalog(store)
             count = len(store.objects())
         faults += check_journal(folder / JOURNAL_FILE)
+    except StorageFailed:
+        raise
     except EdgeholdError as error:
         raise ArchiveDamaged(f"it does not hold a whole hub: {error}") from error
     if faults:
