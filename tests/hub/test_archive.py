@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import shutil
@@ -15,11 +14,21 @@ from random import Random
 
 import apsw
 import pytest
-from hub_world import OPEN, SCHEDULE, World, account_of, digest
+from archives import (
+    FRIEND,
+    LINES,
+    PERSONS,
+    STRANGER,
+    Members,
+    all_of,
+    enrolled,
+    lived,
+    members_of,
+    write_archive,
+)
+from hub_world import OPEN, SCHEDULE, World, digest
 from msgspec.structs import replace
-from test_hub import PERSONS, enrolled
 
-from edgehold.crypto.age import AgeIdentity, identity_of, open_stream, seal_stream
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     ArchiveDamaged,
@@ -41,10 +50,8 @@ from edgehold.hub.container import (
     Head,
     Schema,
     Statement,
-    Unpacker,
     decode_rows,
     encode_schema,
-    pack,
     part_name,
     read_schema,
     table_parts,
@@ -58,68 +65,11 @@ from edgehold.policy.policy import Mode
 from edgehold.wire.codec import encode
 from edgehold.wire.service import Failure
 
-LINES = Path(__file__).parent.parent / "data" / "lines"
-FRIEND, STRANGER = identity_of(bytes(range(32))), identity_of(bytes(32))
-
-Members = list[tuple[str, bytes]]
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A network."""
     return World(tmp_path)
-
-
-def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every table of a database, as it is read."""
-    file = apsw.Connection(str(path))
-    try:
-        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
-        return {table: sorted(file.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
-    finally:
-        file.close()
-
-
-def all_of(folder: Path) -> dict[str, object]:
-    """What a hub's folder holds; but for what says that it is restored."""
-    journal = rows_of(folder / JOURNAL_FILE)
-    journal["facts"] = [row for row in journal["facts"] if not str(row[0]).startswith("restored")]
-    keys = (folder / KEYS_FILE).read_bytes()
-    return {"keys": keys, "journal": journal, "store": rows_of(folder / STORE_FILE)}
-
-
-def members_of(archive: Path, identity: AgeIdentity) -> Members:
-    """What lies inside an archive."""
-    found: Members = []
-    unpacker = Unpacker(lambda name, content: found.append((name, content)))
-    with archive.open("rb") as source:
-        open_stream(source, unpacker, [identity])
-    unpacker.close()
-    return found
-
-
-def write_archive(path: Path, members: Members) -> Path:
-    """An archive of anything, sealed to the friend."""
-    sink = io.BytesIO()
-    seal_stream(io.BytesIO(b"".join(pack(members))), sink, [FRIEND.recipient])
-    path.write_bytes(sink.getvalue())
-    return path
-
-
-def lived(world: World) -> tuple[Hub, Path]:
-    """A hub with records of several kinds, an erased one, a share, a sent report and one that waits."""
-    hubs, panel = enrolled(world, *PERSONS)
-    hub = hubs[0]
-    for name in ("array.txt", "observations.csv", "small.vcf"):
-        hub.import_file(LINES / name)
-    hub.erase(hub.store.objects()[1].id)
-    hub.share(next(one.id for one in hub.store.objects() if one.name), account_of("customer"), 500)
-    world.open_task(panel)
-    world.tick(*hubs, count=6)
-    world.open_task(panel, schedule=replace(SCHEDULE, upload=40))
-    hub.follow()
-    assert {line.state for line in hub.history()} == {RunState.SENT, RunState.STORED}
-    return hub, world.folder / "ada"
 
 
 # ── out and in ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -463,7 +413,7 @@ def test_killed_at_any_moment_there_is_all_or_nothing(world: World, tmp_path: Pa
     export_hub(place, whole, [FRIEND.recipient])
     import_hub(whole, tmp_path / "first", [FRIEND], network=None)
     longest = time.perf_counter() - began
-    for _ in range(12):
+    for _ in range(6):
         killed(_export, str(place), str(tmp_path / "cut.age"), seconds=dice.random() * longest)
         killed(_import, str(whole), str(tmp_path / "cut"), seconds=dice.random() * longest)
         if (tmp_path / "cut.age").exists():
@@ -530,7 +480,7 @@ def replace_randomness(hub: Hub) -> object:
 
 def test_what_was_spent_after_the_archive_stays_spent(world: World, tmp_path: Path) -> None:
     """The lost hub answered one task, was asked a second and took no part in a third; the restored one knows of none."""
-    hubs, panel = enrolled(world, *PERSONS)
+    hubs, panel = enrolled(world)
     hub, folder = hubs[0], world.folder / "ada"
     kit = read_kit(folder / KIT_FILE)
     first = world.open_task(panel)
@@ -560,7 +510,7 @@ def test_what_was_spent_after_the_archive_stays_spent(world: World, tmp_path: Pa
 def test_a_question_that_waited_and_a_run_that_was_granted_are_counted_as_answered(
     world: World, tmp_path: Path
 ) -> None:
-    hubs, panel = enrolled(world, *PERSONS)
+    hubs, panel = enrolled(world)
     hub, folder = hubs[0], world.folder / "ada"
     kit = read_kit(folder / KIT_FILE)
     hub.set_policy(replace(OPEN, mode=Mode.ASK))
@@ -608,7 +558,7 @@ def test_a_panel_that_is_joined_again_brings_what_was_answered_in_it(world: Worl
 
 
 def test_two_copies_that_run_are_counted_once_in_a_task(world: World, tmp_path: Path) -> None:
-    hubs, panel = enrolled(world, *PERSONS)
+    hubs, panel = enrolled(world)
     hub, folder = hubs[0], world.folder / "ada"
     export_hub(folder, tmp_path / "hub.age")
     other = moved(hub, world, tmp_path / "copy", tmp_path / "hub.age", read_kit(folder / KIT_FILE))
@@ -630,7 +580,7 @@ def test_two_copies_that_run_are_counted_once_in_a_task(world: World, tmp_path: 
 
 def test_limit_shown_two_copies_that_take_turns_spend_twice(world: World, tmp_path: Path) -> None:
     """Nobody but the owner knows that there are two: each has a budget, and a task that one answers the other may miss."""
-    hubs, panel = enrolled(world, *PERSONS)
+    hubs, panel = enrolled(world)
     hub, folder = hubs[0], world.folder / "ada"
     export_hub(folder, tmp_path / "hub.age")
     other = moved(hub, world, tmp_path / "copy", tmp_path / "hub.age", read_kit(folder / KIT_FILE))

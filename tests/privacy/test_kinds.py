@@ -37,6 +37,9 @@ from edgehold.wire.data import Kind
 if TYPE_CHECKING:
     from conftest import Figures
 
+KILLED = 5
+"""How often each process is killed."""
+
 DICE = SeededRandomness(6, "nests")
 
 
@@ -44,12 +47,13 @@ class Nest:
     """A hub's folder without a ledger, the files that it took in, and a folder for whatever is temporary."""
 
     def __init__(self, place: Path) -> None:
-        self.given = place / "given"
+        self.given, self.temporary = place / "given", place / "temporary"
+        self.folder, self.archive = place / "hub", place / "hub.age"
+
+    def fill(self) -> None:
+        """Make the hub and have it take everything in."""
         self.given.mkdir()
-        self.temporary = place / "temporary"
         self.temporary.mkdir()
-        self.folder = place / "hub"
-        self.archive = place / "hub.age"
         self.keys = create_keys(self.folder, DICE)
         Journal(self.folder / JOURNAL_FILE).close()
         self.files = list(build(self.given, hatch(CANARIES)))
@@ -57,6 +61,13 @@ class Nest:
             for path, _, _ in self.files:
                 import_file(store, path, randomness=DICE)
             catalog_root(store, DICE)
+
+    def copy(self, place: Path) -> Nest:
+        """The same elsewhere."""
+        shutil.copytree(self.given.parent, place)
+        other = Nest(place)
+        other.keys, other.files = self.keys, self.files
+        return other
 
     def open(self) -> Store:
         """The hub's store."""
@@ -78,14 +89,22 @@ class Nest:
         repair_hub(self.folder, self.archive, [read_kit(self.folder / KIT_FILE).identity], DICE)
 
 
-@pytest.fixture
-def nest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nest]:
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Nest:
     """All kinds, full of canaries."""
+    nest = Nest(tmp_path_factory.mktemp("full") / "place")
+    nest.given.parent.mkdir()
+    nest.fill()
+    return nest
+
+
+@pytest.fixture
+def nest(full: Nest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nest]:
+    """A copy of it, with a place for temporary files that is watched too."""
     place = tmp_path / "place"
-    place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    yield Nest(place)
+    yield full.copy(place)
     assert not list(Path("/dev/shm").glob(f"edgehold-tables-{os.getpid()}-*"))
 
 
@@ -123,7 +142,7 @@ def test_killed_at_any_moment_nothing_readable_is_left(
     if act is not Nest.export:
         act(nest)
     longest = max(time.perf_counter() - began, 0.2)
-    for _ in range(8):
+    for _ in range(KILLED):
         if act is Nest.export:
             nest.archive.unlink(missing_ok=True)
         shutil.rmtree(nest.folder.with_name("again"), ignore_errors=True)
@@ -136,7 +155,7 @@ def test_killed_at_any_moment_nothing_readable_is_left(
         process.join()
         assert heard(nest) == set()
     assert not list(nest.temporary.iterdir())
-    figures.add("processes that were killed while they moved a hub", 8)
+    figures.add("processes that were killed while they moved a hub", KILLED)
 
 
 def test_after_erasure_nothing_of_any_kind_is_left(nest: Nest, figures: Figures) -> None:
