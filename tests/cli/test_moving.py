@@ -48,7 +48,7 @@ def test_a_restored_hub_joins_its_network_where_it_is_said_to_lie(archive: Path,
 
 def test_what_is_damaged_is_named_and_mended(archive: Path, edgehold: Edgehold) -> None:
     file = apsw.Connection(f"{ONE}/store.sqlite")
-    file.execute("DELETE FROM blob")
+    file.execute("DELETE FROM chunk")
     file.close()
     found = edgehold("hub", "check", "--hub", ONE)
     assert found.code == 8
@@ -65,7 +65,7 @@ def test_what_is_damaged_is_named_and_mended(archive: Path, edgehold: Edgehold) 
 def test_3_when_something_is_beyond_repair(archive: Path, edgehold: Edgehold) -> None:
     assert edgehold("hub", "import", "record.json", "--hub", ONE).code == 0
     file = apsw.Connection(f"{ONE}/store.sqlite")
-    file.execute("DELETE FROM blob")
+    file.execute("DELETE FROM chunk")
     file.close()
     mended = edgehold("hub", "repair", "--from", "hub.age", "--kit", "recovery.kit", "--hub", ONE)
     assert mended.code == 3

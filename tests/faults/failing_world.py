@@ -344,7 +344,7 @@ def _move(story: Story, world: ScenarioWorld) -> None:
     place = hub_place(HUB)
     story.do(world, "a hub is written into an archive", place, _export)
     story.do(world, "a lost hub is restored", hub_place(NEWEST), _restore, makes=True)
-    hub(world, HUB).store._execute("DELETE FROM blob")
+    hub(world, HUB).store._execute("DELETE FROM chunk")
     story.do(world, "a damaged hub is mended", place, _repair)
 
 

@@ -206,7 +206,7 @@ def test_only_its_recipients_and_its_own_kit_open_it(world: World, tmp_path: Pat
 def test_a_damaged_hub_is_not_taken_for_a_good_copy(world: World, tmp_path: Path) -> None:
     hub = world.new_hub("ada")
     hub.import_file(LINES / "array.txt")
-    hub.store._execute("UPDATE blob SET data = CAST(data || x'00' AS BLOB)")
+    hub.store._execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
     with pytest.raises(HubDamaged, match="altered"):
         export_hub(world.folder / "ada", tmp_path / "hub.age")
     hub.close()
@@ -272,7 +272,7 @@ def with_rows(
     def act(members: Members) -> Members:
         name, columns = (
             part_name(database, table, 0),
-            {"object": 8, "fact": 2, "facts": 2, "blob": 2, "debits": 7}[table],
+            {"object": 8, "fact": 2, "facts": 2, "chunk": 2}[table],
         )
         rows = change(decode_rows(dict(members)[name], columns))  # type: ignore[arg-type]
         (_, part), *_ = table_parts(database, table, rows)  # type: ignore[arg-type]
@@ -292,7 +292,7 @@ FORGED = {
     "no keys": drop(KEYS_FILE),
     "no journal": drop("journal"),
     "no store": drop("store"),
-    "no blobs": drop("store.sqlite/blob"),
+    "no chunks": drop("store.sqlite/chunk"),
     "keys twice": twice(KEYS_FILE),
     "a part twice": twice("store.sqlite/fact/00000000"),
     "a schema twice": twice("store.sqlite/schema"),
@@ -307,7 +307,7 @@ FORGED = {
     "an object that was altered": with_rows(
         STORE_FILE, "object", lambda rows: [(*row[:2], bytes(32), *row[3:]) for row in rows]
     ),
-    "a blob less": with_rows(STORE_FILE, "blob", lambda rows: rows[1:]),
+    "a chunk less": with_rows(STORE_FILE, "chunk", lambda rows: rows[1:]),
     "a mark that is no mark": with_rows(
         STORE_FILE, "fact", lambda rows: [(name, b"" if name == "hub" else value) for name, value in rows]
     ),
@@ -317,7 +317,7 @@ FORGED = {
     "a policy that is none": with_rows(
         JOURNAL_FILE, "facts", lambda rows: [(name, b"x" if name == "policy" else value) for name, value in rows]
     ),
-    "one key twice": with_rows(STORE_FILE, "blob", lambda rows: rows + rows),
+    "one key twice": with_rows(STORE_FILE, "chunk", lambda rows: rows + rows),
     "a statement that makes no table": with_schema(STORE_FILE, also("ATTACH 'x' AS y")),
     "one that makes a trigger": with_schema(
         STORE_FILE, also("CREATE TRIGGER z AFTER INSERT ON fact BEGIN SELECT 1; END")

@@ -91,17 +91,21 @@ def hexed(one: ObjectId) -> str:
 
 FIRST = "id = (SELECT min(id) FROM {})"
 DAMAGES: dict[str, tuple[str, ...]] = {
-    "every blob was altered": ("UPDATE blob SET data = CAST(data || x'00' AS BLOB) WHERE length(data) > 1000",),
-    "a blob is missing": (f"DELETE FROM blob WHERE {FIRST.format('blob')}",),
-    "all blobs are missing": ("DELETE FROM blob WHERE id NOT IN (SELECT id FROM blob ORDER BY length(data) LIMIT 1)",),
+    "every chunk was altered": ("UPDATE chunk SET data = CAST(data || x'00' AS BLOB) WHERE length(data) > 1000",),
+    "a chunk is missing": ("DELETE FROM chunk WHERE place = (SELECT min(place) FROM chunk)",),
+    "all chunks are missing": ("DELETE FROM chunk",),
+    "row groups were altered": ("UPDATE rows SET data = zeroblob(100)",),
+    "row groups are missing": ("DELETE FROM rows",),
+    "there is a chunk more": ("INSERT INTO chunk SELECT max(place) + 1, x'00' FROM chunk",),
+    "the list of the latest was altered": ("UPDATE fact SET value = zeroblob(80) WHERE name = 'latest'",),
     "a leaf was altered": (f"UPDATE object SET leaf = zeroblob(32) WHERE {FIRST.format('object')}",),
     "an identity was altered": (f"UPDATE object SET identity = zeroblob(32) WHERE {FIRST.format('object')}",),
     "tables were altered": ("UPDATE object SET tables = zeroblob(40) WHERE tables IS NOT NULL",),
     "the leaves that fill were altered": ("UPDATE fact SET value = zeroblob(256) WHERE name = 'dummies'",),
     "the postings were altered": ("UPDATE fact SET value = x'80' WHERE name = 'postings'",),
-    "both were altered": ("UPDATE fact SET value = zeroblob(256) WHERE name != 'hub'",),
+    "both were altered": ("UPDATE fact SET value = zeroblob(256) WHERE name IN ('dummies', 'postings')",),
     "the mark was altered": ("UPDATE fact SET value = x'00' WHERE name = 'hub'",),
-    "a blob belongs to nothing": ("INSERT INTO blob VALUES(zeroblob(32), x'00')",),
+    "a chunk belongs to nothing": ("INSERT INTO chunk VALUES(1 << 60, x'00')",),
 }
 
 
@@ -113,11 +117,10 @@ def test_what_the_archive_holds_comes_back_and_nothing_else_changes(hub: Hub, st
     damage(
         hub, keep, *statements, f"DELETE FROM object WHERE id = {hexed(later)}", "INSERT INTO object SELECT * FROM kept"
     )
-    blob_of_later = mend(hub)
-    lost = {one for one, _ in blob_of_later.beyond}
+    lost = {one for one, _ in mend(hub).beyond}
     assert lost <= {later}, "only what came after the archive can be lost"
     with Hub.open(place(hub), hub._outside) as again:
-        assert [one for one in again.check() if "blob" not in one] == []
+        assert [one for one in again.check() if later.hex() not in one] == []
         for name in FILES:
             assert again.store.get_original(id_of(again, name)) == (DATA / name).read_bytes()
         if not lost:
@@ -171,7 +174,7 @@ def test_what_came_after_the_archive_is_left_as_it_is(hub: Hub) -> None:
     """A signature that was put beside a record later stays, although the bytes come from the archive."""
     one = id_of(hub, FILES[0])
     hub.store._sign(one, b"signature", DICE)
-    damage(hub, "DELETE FROM blob")
+    damage(hub, "DELETE FROM chunk")
     mended = mend(hub)
     assert (one, "its missing or altered bytes are back") in mended.restored
     assert hub.store.get_signature(one) == b"signature"
@@ -183,6 +186,32 @@ def test_a_signature_that_was_altered_makes_the_object_what_it_was(hub: Hub) -> 
     damage(hub, f"UPDATE object SET signature = zeroblob(50) WHERE id = {hexed(one)}")
     assert mend(hub).restored == [(one, "is as it was in the archive")]
     assert hub.store.get_signature(one) is None
+
+
+def test_a_difference_comes_back_with_what_it_follows(hub: Hub, tmp_path: Path) -> None:
+    """Of two versions both are damaged; of the later one the archive knows, or the first was erased since."""
+    text = (DATA / "lines" / "observations.csv").read_bytes()
+    for number in (1, 2):
+        (tmp_path / "versions.csv").write_bytes(text.replace(b"Body", b"Bone") + b"1,2,3\n" * 9 * number)
+        hub.import_file(tmp_path / "versions.csv")
+    first, second = (one.id for one in sorted(hub.store.objects(), key=lambda one: one.received)[-2:])
+    assert hub.store.get_object(second).after == first
+    original = hub.store.get_original(second)
+    (tmp_path / "hub.age").unlink()
+    export_hub(place(hub), tmp_path / "hub.age", [FRIEND.recipient])
+    damage(hub, "DELETE FROM chunk")
+    assert mend(hub).beyond == []
+    assert hub.store.get_original(second) == original
+    damage(hub, f"UPDATE object SET sealed = zeroblob(60) WHERE id IN ({hexed(first)}, {hexed(second)})")
+    assert len(mend(hub).restored) == 2
+    assert hub.store.get_original(second) == original
+    hub.erase(first)
+    damage(hub, f"UPDATE object SET sealed = zeroblob(60) WHERE id = {hexed(second)}")
+    mended = mend(hub)
+    assert mended.restored == [(second, "was sealed anew from the archive")]
+    assert hub.store.get_original(second) == original
+    assert hub.store.get_object(second).after is None
+    assert hub.check() == []
 
 
 # ── erasure ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +230,7 @@ ERASED_DAMAGES: dict[str, Callable[[str], tuple[str, ...]]] = {
 def test_what_was_erased_stays_erased(hub: Hub, statements: Callable[[str], tuple[str, ...]]) -> None:
     one = id_of(hub, FILES[0])
     hub.erase(one)
-    damage(hub, *statements(hexed(one)), f"DELETE FROM blob WHERE {FIRST.format('blob')}")
+    damage(hub, *statements(hexed(one)), "DELETE FROM chunk WHERE place = (SELECT min(place) FROM chunk)")
     mend(hub)
     assert hub.store.get_original(id_of(hub, FILES[1]))
     ids = {each.id for each in hub.store.objects() if not each.descriptor.tombstone}
@@ -345,12 +374,12 @@ def test_a_hub_that_is_being_acted_for_waits(hub: Hub) -> None:
 
 
 def test_a_failing_disk_is_no_damage(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    damage(hub, f"DELETE FROM blob WHERE {FIRST.format('blob')}")
+    damage(hub, "DELETE FROM chunk")
 
     def fails(*_: object) -> None:
         raise StorageFailed("disk")
 
-    monkeypatch.setattr(Store, "mend_blobs", fails)
+    monkeypatch.setattr(Store, "mend_content", fails)
     with pytest.raises(StorageFailed):
         mend(hub)
     monkeypatch.setattr(Store, "_check_object", fails)
@@ -364,7 +393,7 @@ def test_a_failing_disk_is_no_damage(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("parts", [1, 2, 5, 40])
 def test_all_parts_together_check_everything_once(hub: Hub, parts: int) -> None:
-    damage(hub, "DELETE FROM blob")
+    damage(hub, "DELETE FROM chunk")
     found = [fault for number in range(1, parts + 1) for fault in hub.store.check((number, parts))]
     assert sorted(found) == sorted(hub.store.check())
     assert len(found) == len(hub.store.ids())

@@ -85,7 +85,7 @@ class Nest:
     def repair(self) -> None:
         """Mend what was damaged."""
         with apsw.Connection(str(self.folder / STORE_FILE)) as file:
-            file.execute("DELETE FROM blob WHERE id IN (SELECT id FROM blob LIMIT 3)")
+            file.execute("DELETE FROM chunk WHERE place IN (SELECT place FROM chunk LIMIT 3)")
         repair_hub(self.folder, self.archive, [read_kit(self.folder / KIT_FILE).identity], DICE)
 
 
@@ -162,7 +162,9 @@ def test_after_erasure_nothing_of_any_kind_is_left(nest: Nest, figures: Figures)
     with apsw.Connection(str(nest.folder / STORE_FILE)) as database:
         columns = "SELECT wrapped, sealed, signature, tables, identity FROM object"
         secrets = [bytes(one) for row in database.execute(columns) for one in row if one]
-        secrets += [bytes(data) for (data,) in database.execute("SELECT data FROM blob")]
+        secrets += [
+            bytes(data) for (data,) in database.execute("SELECT data FROM chunk UNION ALL SELECT data FROM rows")
+        ]
     with nest.open() as store:
         for one in store.objects():
             store.erase(one.id, DICE)

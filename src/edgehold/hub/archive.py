@@ -116,15 +116,18 @@ def require_whole(folder: Path, keys: HubKeys) -> int:
     """Open every stored byte, so that no archive is taken of a damaged hub; how many objects there are."""
     with Store.open(folder / STORE_FILE, keys.storage_key) as store:
         try:
-            objects = store.objects()
-            for one in objects:
-                if not one.descriptor.tombstone:
-                    store.check_stored(one.id)
+            ids = store.ids()
+            for one in ids:
+                store.check_sealed(one)
+            known = store.knows_latest()
+            faults = check_catalog(store) + check_journal(folder / JOURNAL_FILE)
         except (StorageFailed, StoreBusy):
             raise
         except EdgeholdError as error:
             raise HubDamaged(str(error)) from error
-    return len(objects)
+    if faults or not known:
+        raise HubDamaged("; ".join(faults) or "the list of the latest objects was altered")
+    return len(ids)
 
 
 def account_of(keys: HubKeys) -> AccountId:

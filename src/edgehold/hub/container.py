@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from edgehold.crypto.padding import padme
 from edgehold.errors import ArchiveUnknown, Malformed
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.ids import AccountId
@@ -78,20 +79,13 @@ def pack(members: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
     yield piece
     size += len(piece) + 2 * BLOCK
     yield bytes(2 * BLOCK)
-    for _ in range(rounded(size // BLOCK) - size // BLOCK):
+    for _ in range(padme(size // BLOCK) - size // BLOCK):
         yield bytes(BLOCK)
 
 
 def digest_list(digests: Iterable[tuple[str, str]]) -> bytes:
     """A line for each member, as `sha256sum --check` reads it."""
     return "".join(f"{digest}  {name}\n" for name, digest in digests).encode()
-
-
-def rounded(count: int) -> int:
-    """A size that tells little of another: at most an eighth more, with few digits that are not zero (Padmé)."""
-    exponent = count.bit_length() - 1
-    low = max(0, exponent - exponent.bit_length())
-    return -(-count >> low) << low
 
 
 def table_parts(database: str, table: str, rows: Iterable[Row]) -> Iterator[tuple[str, bytes]]:
@@ -196,7 +190,7 @@ def _read(take: Take) -> Generator[int, bytes, None]:
         size += BLOCK + padded
     size += 2 * BLOCK
     end = _whole((yield 2 * BLOCK), 2 * BLOCK)
-    for _ in range(rounded(size // BLOCK) - size // BLOCK):
+    for _ in range(padme(size // BLOCK) - size // BLOCK):
         end += _whole((yield BLOCK), BLOCK)
         if any(end):
             break

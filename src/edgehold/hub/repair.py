@@ -127,18 +127,30 @@ class _Mending:
             if not live.is_marked():
                 live.set_fact("hub", self.old.get_fact("hub"))
                 self.found.restored.append((None, "the mark by which a store knows its key is back"))
-            there = live.ids()
-            for one in there:
-                fault = live.fault_of(one)
-                if fault is not None:
-                    self._mend_object(live, one, fault)
+            if not live.knows_latest():
+                live.set_fact("latest", b"")
+                self.found.restored.append((None, "the damaged list of the latest objects was emptied"))
+            there = set(live.ids())
             for one in self.old.ids():
                 if one not in there:
                     self._bring_back(live, one)
+            self._mend_objects(live)
             self._mend_catalog(live, self.old, "as they were in the archive")
             if not self.found.beyond and (removed := live.remove_strays()):
-                self.found.restored.append((None, f"{removed} blobs that belong to no object were removed"))
+                self.found.restored.append((None, f"{removed} pieces that belong to no object were removed"))
         live.empty_log()
+
+    def _mend_objects(self, live: Store) -> None:
+        """Mend what is wrong with objects, as long as anything helps: one may be the difference from another."""
+        faults = {one: fault for one in live.ids() if (fault := live.fault_of(one)) is not None}
+        helped = True
+        while faults and helped:
+            helped = False
+            for one in list(faults):
+                if live.fault_of(one) is None or self._mend_object(live, one):
+                    del faults[one]
+                    helped = True
+        self.found.beyond += faults.items()
 
     def _bring_back(self, live: Store, one: ObjectId) -> None:
         """Put an object in its place that the store knows nothing of, or, if it was erased, its tombstone."""
@@ -149,22 +161,23 @@ class _Mending:
             live.take_over(one, self.old, self.randomness)
             self.found.restored.append((one, "was missing, and is as it was in the archive"))
 
-    def _mend_object(self, live: Store, one: ObjectId, fault: str) -> None:
-        """Mend one object; the first way that helps is the one that changes least."""
+    def _mend_object(self, live: Store, one: ObjectId) -> bool:
+        """Mend one object; the first way that helps is the one that changes least. Whether one did."""
         if one in self.erased or live.is_erased(one):
             live.bury(one, self.randomness)
             self.found.restored.append((one, "was erased: its damaged tombstone was made anew"))
-            return
+            return True
         ways: tuple[tuple[str, Callable[[], None]], ...] = (
-            ("its missing or altered bytes are back", lambda: live.mend_blobs(one, self.old)),
+            ("its missing or altered bytes are back", lambda: live.mend_content(one, self.old)),
             ("what follows from it was made again", lambda: live.mend_derived(one, self.randomness)),
             ("is as it was in the archive", lambda: live.take_over(one, self.old, self.randomness)),
+            ("was sealed anew from the archive", lambda: live.take_over_alone(one, self.old, self.randomness)),
         )
         for words, mend in ways:
             if _helps(live, mend, lambda: live.fault_of(one) is None):
                 self.found.restored.append((one, words))
-                return
-        self.found.beyond.append((one, fault))
+                return True
+        return False
 
     def _mend_catalog(self, store: Store, other: Store, words: str) -> None:
         """See that the leaves under the hub's roots are whole, if need be with what another store knows of them."""
@@ -192,6 +205,8 @@ class _Mending:
                 self.found.restored += [(one, words)] if words else []
             if damaged is not None:
                 self._newer_catalog(damaged)
+            if not self.old.knows_latest():
+                self.old.set_fact("latest", b"")
             self.old.remove_strays()
         self.found.beyond += [(None, fault) for fault in [*self.old.check(), *check_catalog(self.old)]]
         self.old.empty_log()
