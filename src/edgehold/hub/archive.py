@@ -114,6 +114,8 @@ def export_hub(folder: Path, target: Path, recipients: Sequence[AgeRecipient] = 
 
 def require_whole(folder: Path, keys: HubKeys) -> int:
     """Open every stored byte, so that no archive is taken of a damaged hub; how many objects there are."""
+    if not (folder / JOURNAL_FILE).is_file():
+        raise NotAStore(f"{folder / JOURNAL_FILE}: there is no such file")
     with Store.open(folder / STORE_FILE, keys.storage_key) as store:
         try:
             ids = store.ids()

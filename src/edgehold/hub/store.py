@@ -567,10 +567,10 @@ class Store:
 
     def take_over(self, object_id: ObjectId, other: Store, randomness: Randomness) -> None:
         """Replace all that is kept of an object by what another store of this hub keeps of it, sealed as it is."""
-        self._make_room(object_id)
-        row = other._execute("SELECT * FROM object WHERE id = ?", object_id)[0]
-        self._execute(f"INSERT INTO object VALUES({', '.join('?' * len(row))})", *row)
         before = other._row(object_id).slot
+        self._make_room(object_id)
+        for row in other._execute("SELECT * FROM object WHERE id = ?", object_id):
+            self._execute(f"INSERT INTO object VALUES({', '.join('?' * len(row))})", *row)
         slot = self._take_slot(object_id, before, randomness)
         for table in ("chunk", "rows"):
             for (place,) in other._execute(f"SELECT place FROM {table} WHERE place BETWEEN ? AND ?", *_places(before)):  # noqa: S608
