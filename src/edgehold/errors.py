@@ -1220,6 +1220,68 @@ class BudgetExhausted(HubError):
     exit_code = 5
 
 
+class BadRecipient(HubError):
+    """A text that is no age recipient: nothing can be sealed to it."""
+
+    number = 524
+    remedy = "Give what `age-keygen -y` prints: it begins with age1. Nothing was written."
+
+
+class BadIdentity(HubError):
+    """A file that holds no age identity."""
+
+    number = 525
+    remedy = "Give the file that `age-keygen` wrote, with a line that begins with AGE-SECRET-KEY-1."
+    exit_code = 4
+
+
+class SealedToOthers(HubError):
+    """The archive is sealed to other keys than the one that was given."""
+
+    number = 526
+    remedy = "Give the identity that belongs to one of its recipients; the recovery kit of the same hub opens it too."
+    exit_code = 4
+
+
+class ArchiveDamaged(HubError):
+    """The archive is cut, altered, or no archive of a hub; nothing of it was taken over."""
+
+    number = 527
+    remedy = "Fetch the archive again from where it was kept, or take another one."
+    exit_code = 8
+
+
+class ArchiveUnknown(HubError):
+    """The archive has a form that this version does not read."""
+
+    number = 528
+    remedy = "Install the version of Edgehold that wrote it, or a later one."
+
+
+class OtherHub(HubError):
+    """Archive, kit and folder do not belong to one and the same hub."""
+
+    number = 529
+    remedy = "Take the archive and the kit of this very hub; the message names the accounts."
+    exit_code = 4
+
+
+class HubDamaged(HubError):
+    """The hub has altered or missing bytes, so that a copy of it would have them too."""
+
+    number = 530
+    remedy = "Run `edgehold hub repair` with an earlier archive, or erase what is named; then export."
+    exit_code = 8
+
+
+class BeyondRepair(HubError):
+    """Keys or journal of the hub are unreadable: what was spent and sent stands there, and an older one would forget it."""
+
+    number = 531
+    remedy = "Move the folder away and use `edgehold hub restore`, which counts as spent whatever the lost hub may have spent."
+    exit_code = 8
+
+
 # ── sandbox ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgehold.cli import moving
 from edgehold.cli.holdings import holding_lines, holdings
 from edgehold.cli.network import (
     Names,
@@ -47,13 +48,13 @@ from edgehold.errors import (
     UsageError,
 )
 from edgehold.hub.catalog import open_leaf
-from edgehold.hub.hub import Departure, Hub, Surroundings, remove_hub
+from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
 from edgehold.hub.intake.take_in import NO_TABLE, Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import write_originals
 from edgehold.hub.sharing import SharedRecord, fetch_record
-from edgehold.hub.store import StoredObject
+from edgehold.hub.store import StoredObject, is_of_part
 from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR, Spent, epsilon_of_rho
 from edgehold.policy.decide import explain
@@ -63,6 +64,9 @@ from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemRandomness
 from edgehold.wire.enrolment import Invitation
 from edgehold.wire.ids import AccountId, Digest, PanelId
+
+MOST_PARTS = 366
+"""Parts into which a check can be cut: one for each night of a year."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,6 +78,7 @@ STATES = {
     RunState.STORED: "waits for its height",
     RunState.SENT: "sent",
     RunState.MISSED: "nothing left",
+    RunState.LOST: "the lost hub may have answered; counted as spent",
 }
 """What became of a task, in the owner's words."""
 
@@ -251,7 +256,7 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
         return own.account, found.opened_at if found else world.ledger.height()
 
 
-@hub.command("import", short_help="Take in your records.")
+@hub.command("import", short_help="Take in your records, or a whole hub.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option(
     "--profile",
@@ -260,9 +265,18 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
     show_default=True,
     help="Keep it in the fewest bytes, or so that it is read at once.",
 )
+@click.option("--identity", type=click.Path(path_type=Path), help="PATH is a hub's archive: open it with this age key.")
+@click.option("--network", type=click.Path(path_type=Path), help="With --identity: where the hub's network lies here.")
 @hub_option
 @json_option
-def import_records(paths: tuple[Path, ...], profile: str, folder: Path | None, as_json: bool) -> int:
+def import_records(
+    paths: tuple[Path, ...],
+    profile: str,
+    identity: Path | None,
+    network: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
     """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables
     (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
     anything else.
@@ -272,13 +286,24 @@ def import_records(paths: tuple[Path, ...], profile: str, folder: Path | None, a
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
 
+    With --identity PATH is the archive of a hub (`edgehold hub export --to`), of which a hub is made in an empty folder,
+    after everything in it was checked. Let the one it was taken of rest from then on: two that run answer twice.
+
     \b
     Examples:
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
       edgehold hub import scan.dcm --profile fast
+      edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
+    if identity is not None:
+        if len(paths) != 1:
+            raise UsageError("with --identity one archive is imported at a time")
+        emit(as_json, *moving.move_in(paths[0], folder or default_hub(), identity, network))
+        return 0
+    if network is not None:
+        raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
     files = [file for path in paths for file in files_of(path)]
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
@@ -831,20 +856,51 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
     emit(as_json, facts, f"the report to task {found.hex()[:16]} is taken back; no sum will contain it")
 
 
-@hub.command(short_help="Write out what you put in.")
-@click.option("--original", is_flag=True, required=True, help="Each file as it was imported, byte for byte.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="An empty or a new folder.")
+@hub.command(short_help="Write out your whole hub, or what you put in.")
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Your whole hub as one new file, sealed.")
+@click.option("--recipient", "named", multiple=True, metavar="AGE1...", help="With --to: seal it to this key too.")
+@click.option("--recipients-file", type=click.Path(path_type=Path), help="With --to: and to those of a file.")
+@click.option("--original", is_flag=True, help="Each file as it was imported, byte for byte.")
+@click.option("--out", type=click.Path(path_type=Path), help="With --original: an empty or a new folder.")
 @hub_option
 @json_option
-def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int:
-    """Write every file you imported into a folder, under its own name. They are not encrypted there.
+def export(
+    target: Path | None,
+    named: tuple[str, ...],
+    recipients_file: Path | None,
+    original: bool,
+    out: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Write all that your hub is (records, keys, journal, policy, budget) into one file of the format age, or, with
+    --original, every file you imported into a folder.
 
-    A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something was altered and is missing.
+    The file is sealed to your recovery kit and to the recipients that you name: keep it wherever you like. It brings
+    the hub back on another machine (`edgehold hub restore`, `edgehold hub import --identity`) and mends it
+    (`edgehold hub repair`). The hub may be in use meanwhile. What you erase later is still in it: then destroy it, and
+    make a new one.
+
+    Originals are not encrypted. A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something
+    was altered and is missing.
 
     \b
     Examples:
+      edgehold hub export --to hub.age --hub demo-out/hubs/0001
+      edgehold hub export --to moving.age --recipients-file keys.txt --hub demo-out/hubs/0001
       edgehold hub export --original --out my-records --hub demo-out/hubs/0001
     """
+    if (target is None) == (not original):
+        raise UsageError("say --to FILE for the whole hub, or --original --out FOLDER")
+    if target is not None:
+        if out is not None:
+            raise UsageError("--out goes with --original")
+        emit(as_json, *moving.move_out(require_hub(folder), target, named, recipients_file))
+        return 0
+    if named or recipients_file:
+        raise UsageError("originals are not sealed: --recipient and --recipients-file go with --to")
+    if out is None:
+        raise UsageError("--original needs --out FOLDER")
     with opened(folder) as (own, _, _):
         written, altered = write_originals(own.store, out)
     if altered and not written:
@@ -859,6 +915,26 @@ def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int
     return 3 if altered else 0
 
 
+@hub.command(short_help="Bring a lost hub back.")
+@click.option("--kit", required=True, type=click.Path(path_type=Path), help="The recovery kit of the hub.")
+@click.option("--archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--network", type=click.Path(path_type=Path), help="Where the hub's network lies on this machine.")
+@hub_option
+@json_option
+def restore(kit: Path, archive: Path, network: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Make the hub again, on an empty machine, of its last archive and the recovery kit alone.
+
+    It has the keys, records, policy, budget and history of the moment when the archive was taken. What the lost hub may
+    have answered since counts as spent. Look at your policy afterwards, erase again what you erased since, and use it
+    only if the lost one is gone: two that run answer twice.
+
+    \b
+    Examples:
+      edgehold hub restore --kit recovery.kit --archive hub.age --network demo-out --hub restored
+    """
+    emit(as_json, *moving.restore(archive, folder or default_hub(), kit, network))
+
+
 @hub.command(short_help="Destroy records for good.")
 @click.argument("dataset", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every dataset of this hub.")
@@ -868,7 +944,8 @@ def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int
 def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None, as_json: bool) -> None:
     """Destroy key, salt and bytes of a DATASET: nobody can read it again, and old roots link to nothing.
 
-    The next root on the ledger no longer holds it. Copies that you gave away are not reached.
+    The next root on the ledger no longer holds it. Copies that you gave away are not reached: they are listed, and the
+    results that count you.
 
     \b
     Examples:
@@ -877,32 +954,98 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     """
     if (dataset is None) == (not everything):
         raise UsageError("name a dataset, or say --all")
-    with opened(folder) as (own, ledger, _):
+    with opened(folder) as (own, ledger, names):
         one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
         confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
         erased = own.erase(one)
         facts = root_facts(own, ledger)
         due = f"at height {facts['next_at']} ({when(ledger, facts['next_at'])})"
+        left = remains_facts(own.remains(erased), names)
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
-    says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
-    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
+    says += [f"the next root is due {due}; post it with `edgehold hub commit`", *remains_lines(left)]
+    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"], **left}, says)
+
+
+def remains_facts(remains: Remains, names: Names) -> dict[str, Any]:
+    """What is left elsewhere of what was erased, as JSON values."""
+    return {
+        "holders": [
+            {
+                "share": one.share.hex(),
+                "recipient": names.title(one.recipient),
+                "height": one.height,
+                "bytes_left": one.bytes_left,
+            }
+            for one in remains.fetched
+        ],
+        "sums": [departure_facts(one, names.in_sentence(one.sentence)) for one in remains.sums],
+    }
+
+
+def remains_lines(left: dict[str, Any]) -> list[str]:
+    """What is left elsewhere, for people."""
+    lines = ["what is not reached:"]
+    for one in left["holders"]:
+        lines.append(f"  {one['recipient']} fetched it at height {one['height']}: ask them to destroy their copy")
+    for one in left["sums"]:
+        what = {True: "a result that is out counts you", None: "a sum may count you"}[one["included"]]
+        lines += [f"  task {one['task'][:16]}: {what}", *wrapped(one["sentence"])]
+    return [*lines, "  archives of your hub that were made before still hold it: destroy them, and make a new one"]
 
 
 @hub.command(short_help="Compute everything again.")
+@click.option("--subset", metavar="N/T", help="Only the N-th of T parts, so that T nights check everything.")
 @hub_option
 @json_option
-def check(folder: Path | None, as_json: bool) -> None:
+def check(subset: str | None, folder: Path | None, as_json: bool) -> None:
     """Read every byte again and compare it with what was committed to. Exit code 8 names what was altered.
+
+    With --subset only the datasets that fall to one part are read. `edgehold hub repair` mends what is named.
 
     \b
     Examples:
       edgehold hub check --hub demo-out/hubs/0001
+      edgehold hub check --subset 1/7 --hub demo-out/hubs/0001
     """
+    part = read_part(subset)
     with opened(folder) as (own, ledger, _):
-        faults = own.store.check()
+        faults = own.check(part)
         if faults:
             raise AlteredBlob("; ".join(faults))
-        count = len(own.store.objects())
+        count = sum(is_of_part(one.id, part) for one in own.store.objects())
         facts = root_facts(own, ledger)
-        says = [f"{count} datasets: every byte is the one that was stored", *root_lines(facts, ledger)]
-    emit(as_json, {"datasets": count, "faults": [], **facts}, says)
+        of = f", part {part[0]} of {part[1]}" if subset else ""
+        says = [f"{count} datasets{of}: every byte is the one that was stored", *root_lines(facts, ledger)]
+    emit(as_json, {"datasets": count, "part": list(part), "faults": [], **facts}, says)
+
+
+def read_part(text: str | None) -> tuple[int, int]:
+    """The part that is meant by n/t; all of it if nothing is said. Raises `UsageError`."""
+    if text is None:
+        return 1, 1
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= MOST_PARTS):
+        raise UsageError(f"--subset {text}: say which of how many parts, such as 1/7")
+    return int(number), int(of)
+
+
+@hub.command(short_help="Mend a damaged hub with its archive.")
+@click.option("--from", "archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--kit", type=click.Path(path_type=Path), help="The hub's recovery kit, which opens the archive.")
+@click.option("--identity", type=click.Path(path_type=Path), help="Or an age key that it is sealed to.")
+@hub_option
+@json_option
+def repair(archive: Path, kit: Path | None, identity: Path | None, folder: Path | None, as_json: bool) -> int:
+    """Put back what was altered or is missing, from an archive of this hub. What you erased stays erased.
+
+    Policy, budget and history are not touched. Exit code 3 if something is still wrong; it is named.
+
+    \b
+    Examples:
+      edgehold hub repair --from hub.age --kit recovery.kit --hub demo-out/hubs/0001
+    """
+    if (kit is None) == (identity is None):
+        raise UsageError("say --kit or --identity: one of them opens the archive")
+    facts, says = moving.repair(require_hub(folder), archive, kit, identity)
+    emit(as_json, facts, says)
+    return 3 if facts["beyond"] else 0

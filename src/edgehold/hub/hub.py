@@ -37,9 +37,9 @@ from edgehold.errors import (
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
-from edgehold.hub.catalog import catalog_root, open_leaf
+from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
-from edgehold.hub.journal import Journal, Run, RunState, Share
+from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
 from edgehold.hub.store import Store
@@ -80,6 +80,8 @@ from edgehold.wire.tx import Body
 
 STORE_FILE = "store.sqlite"
 JOURNAL_FILE = "journal.sqlite"
+NETWORK_FILE = "network"
+"""Where commands find the hub's ledger."""
 
 EXPIRY = 20
 """Heights within which a transaction of a hub takes effect or is sent anew."""
@@ -163,6 +165,16 @@ class Sharing:
 
 
 @dataclass(frozen=True)
+class Remains:
+    """What is left elsewhere of erased datasets, as far as the hub knows."""
+
+    fetched: list[Sharing]
+    """Each time a holder fetched one of them."""
+    sums: list[Departure]
+    """Reports that left and were not taken back, whatever the program read."""
+
+
+@dataclass(frozen=True)
 class BatchCheck:
     """What the lists of a closed batch say of this hub's report."""
 
@@ -187,6 +199,7 @@ class Hub:
         self._opened_store: Store | None = None
         self._opened_journal: Journal | None = None
         self._followed = 0
+        self._is_made_up = False
         self._posting: tuple[Digest | None, int] = (None, 0)
         self._in_hand: dict[TaskId, Callable[[], tuple[Measurement, str]]] = {}
         """How to come by the measurement of a grant of this process: by its one run, or, after that, as it was."""
@@ -277,6 +290,11 @@ class Hub:
         self._posting = envelope, state.height + EXPIRY
         return envelope
 
+    def check(self, part: tuple[int, int] = (1, 1)) -> list[str]:
+        """Compute everything again, or the n-th of t parts of it; a sentence for each thing that is wrong."""
+        faults = self.store.check(part)
+        return faults if part[0] > 1 else [*faults, *check_catalog(self.store), *self._journal.check()]
+
     # ── enrolment ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ask_account(self, issuer: Peer, sponsor: AccountId, invitation: Invitation) -> Digest:
@@ -307,6 +325,8 @@ class Hub:
             panel,
             opening,
         )
+        if self._journal.fact(RESTORED_UNTIL) is not None:
+            self._write_off_tasks([panel], self._journal.height(RESTORED_UNTIL))
 
     def panels(self) -> list[PanelId]:
         """The panels that this hub answers for."""
@@ -341,6 +361,7 @@ class Hub:
             self._follow(self._ledger.height())
 
     def _follow(self, height: int) -> None:
+        self._make_up()
         for run in self._journal.runs(RunState.GRANTED):
             self._run(run)
         self._upload_due(height)
@@ -355,6 +376,38 @@ class Hub:
                         self._decide(state, header, seen)
         self._followed = height
 
+    def _make_up(self) -> None:
+        """Of a hub that was made of an archive: count as spent, once, whatever the lost one may have spent since."""
+        if self._is_made_up:
+            return
+        if self._journal.fact(RESTORED_FROM) is not None and self._journal.fact(RESTORED_UNTIL) is None:
+            height = self._ledger.height()
+            for run in self._journal.runs(RunState.GRANTED, RunState.ASKED):
+                self._journal.write_off(run, debit_for(run.record.question))
+            self._write_off_tasks(self._journal.panels(), height)
+            self._journal.set_height(RESTORED_UNTIL, height)
+        self._is_made_up = True
+
+    def _write_off_tasks(self, panels: Sequence[PanelId], until: int) -> None:
+        """Write off every task of these panels up to a height that the lost hub can have answered.
+
+        That is each whose upload had not ended when it was last heard of, whatever its policy has become since, if this
+        hub does not know how it was dealt with.
+        """
+        feed = self._outside.feed
+        later = set(feed.after(self._ledger, until))
+        unknown = [one for one in feed.after(self._ledger, 0) if one not in later and not self._journal.has_run(one)]
+        if not unknown:
+            return
+        state, header = self._look()
+        heard = self._journal.height(RESTORED_FROM)
+        for task in unknown:
+            seen = see_task(state, task, panels, self._journal)
+            if seen is not None and self._is_asked(seen, heard):
+                record = make_record(self.policy, seen.question, self.budget())
+                debit = debit_for(seen.question)
+                self._journal.write_off_unseen(record, seen.configuration, debit, panel=seen.panel, header=header)
+
     def inbox(self) -> list[Run]:
         """The tasks that wait for the owner's answer."""
         return self._journal.runs(RunState.ASKED)
@@ -368,6 +421,7 @@ class Hub:
             self._answer(task, yes=yes)
 
     def _answer(self, task: TaskId, *, yes: bool) -> None:
+        self._make_up()
         waiting = [run for run in self.inbox() if run.task == task]
         if not waiting:
             raise NotAsked(f"task {task.hex()}")
@@ -581,7 +635,7 @@ class Hub:
         envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum contains the report).
         """
         run = self._journal.run(task)
-        if run.state not in (RunState.STORED, RunState.SENT):
+        if run.state not in (RunState.STORED, RunState.SENT, RunState.LOST):
             raise NothingSent(f"task {task.hex()}: {run.state.value}")
         height, until = self._ledger.height(), run.configuration.revoke_until
         if height > until:
@@ -624,6 +678,9 @@ class Hub:
         """
         found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
         erased = [dataset] if dataset is not None else found
+        if dataset is not None:
+            self.store.get_object(dataset)
+        self._journal.note_erased(erased)
         try:
             for one in erased:
                 self.store.erase(one, self._outside.randomness)
@@ -631,6 +688,19 @@ class Hub:
             self.store.empty_log()
             self._journal.forget_logs()
         return erased
+
+    def remains(self, erased: Sequence[ObjectId]) -> Remains:
+        """What holders of shares and released sums still contain of these datasets."""
+        shares = {one.share for one in self._journal.shares() if one.object in erased}
+        left = (RunState.STORED, RunState.SENT, RunState.LOST)
+        return Remains(
+            fetched=[one for one in self.fetches() if one.share in shares],
+            sums=[
+                one
+                for one in self.history()
+                if one.state in left and one.revoked_at is None and one.included is not False
+            ],
+        )
 
     def _is_done(self, service: AccountId, message: Request) -> bool:
         try:
