@@ -1,0 +1,157 @@
+"""Images: the table `edgehold.images/1`, one row that says what a DICOM file shows, and nothing of whom.
+
+    column         element                     what
+    ─────────────  ──────────────────────────  ─────────────────────────────────────────────────────────────────────
+    time.i64       acquisition, content,       seconds since 1970, as if the scanner's time were UTC; the first of these
+                   series or study date        dates that is there, missing if none is
+    study.u32      (0020,000D)                 identifiers; ours are the file's own
+    series.u32     (0020,000E)
+    instance.u32   (0008,0018)
+    class.u32      (0008,0016)                 what kind of object it is
+    modality.u32   (0008,0060)                 CT, MR, CR …
+    body.u32       (0018,0015)                 the part of the body, as a code such as CHEST
+    rows.u32       (0028,0010)                 of pixels
+    columns.u32    (0028,0011)
+    frames.u32     (0028,0008)                 1 if nothing is said
+    bits.u8        (0028,0101)                 that are used of a sample
+
+Only identifiers, codes, dates and numbers are read, each in the form that DICOM gives it: words, which could name
+somebody, are not. What has another form counts as not said.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+from edgehold.codecs.dicom import (
+    COLUMNS,
+    EXPLICIT,
+    MAGIC,
+    PIXELS,
+    PREAMBLE,
+    ROWS,
+    SYNTAXES,
+    TRANSFER_SYNTAX,
+    Tag,
+    elements,
+    is_dicom,
+    read_element,
+)
+from edgehold.codecs.events import MISSING_TIME
+from edgehold.codecs.tables.form import SECONDS, STRING, Column, Derived, Strings, table_files, years_between
+from edgehold.codecs.tables.moments import moment_of
+from edgehold.errors import BadImage, NoTable
+
+SCHEMA: Final = "edgehold.images/1"
+DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+
+UID: Final = re.compile(rb"\d(?:\d|\.(?=\d)){0,63}")
+CODE: Final = re.compile(rb"[A-Z0-9][A-Z0-9_ ]{0,15}")
+DATE: Final = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)", re.ASCII)
+TIME: Final = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?(?:\.\d{1,6})?", re.ASCII)
+WHOLE: Final = re.compile(rb"\d{1,9}")
+
+FRAMES: Final = (0x0028, 0x0008)
+BITS: Final = (0x0028, 0x0101)
+IDENTIFIERS: Final = {(0x0020, 0x000D): "study", (0x0020, 0x000E): "series", (0x0008, 0x0018): "instance", (0x0008, 0x0016): "class"}
+CODES: Final = {(0x0008, 0x0060): "modality", (0x0018, 0x0015): "body"}
+MOMENTS: Final = (
+    ((0x0008, 0x0022), (0x0008, 0x0032)),
+    ((0x0008, 0x0023), (0x0008, 0x0033)),
+    ((0x0008, 0x0021), (0x0008, 0x0031)),
+    ((0x0008, 0x0020), (0x0008, 0x0030)),
+)
+"""Date and time of acquisition, content, series and study."""
+READ: Final = frozenset({*IDENTIFIERS, *CODES, FRAMES, BITS, ROWS, COLUMNS, *(tag for both in MOMENTS for tag in both)})
+LONGEST: Final = 64
+"""Bytes of a value that is read."""
+
+WORDS: Final = ("study", "series", "instance", "class", "modality", "body")
+
+
+def derive_image(data: bytes) -> Derived:
+    """The row of a DICOM file; raises `BadImage`, `NoTable`."""
+    values, order = read_values(data)
+    strings = Strings("")
+    words = {name: _text(values, tag, UID) for tag, name in IDENTIFIERS.items()}
+    words |= {name: _text(values, tag, CODE) for tag, name in CODES.items()}
+    if not words["instance"]:
+        raise BadImage("no element says which image it is (0008,0018)")
+    for word in words.values():
+        strings.place(word)
+    ordered, _ = strings.sorted()
+    time = next(filter(None.__ne__, (_moment(values, *both) for both in MOMENTS)), None)
+    numbers = {
+        "rows": _short(values, ROWS, order),
+        "columns": _short(values, COLUMNS, order),
+        "frames": int(_text(values, FRAMES, WHOLE) or 1),
+    }
+    columns = [
+        (Column("time", "i64", SECONDS), struct.pack("<q", MISSING_TIME if time is None else time)),
+        *((Column(name, "u32", STRING), struct.pack("<I", ordered.index(words[name]))) for name in WORDS),
+        *((Column(name, "u32", "count"), struct.pack("<I", number)) for name, number in numbers.items()),
+        (Column("bits", "u8", "count"), bytes((min(255, _short(values, BITS, order)),))),
+    ]
+    return Derived(schema=SCHEMA, files=table_files(SCHEMA, 1, columns, ordered), years=years_between(time, time))
+
+
+def read_values(data: bytes) -> tuple[dict[Tag, bytes], str]:
+    """The values of the elements that are read, and which byte is first in those that are numbers; raises `BadImage`,
+    `NoTable`."""
+    if not is_dicom(data):
+        raise BadImage("not a DICOM file")
+    try:
+        return _read_values(data)
+    except (struct.error, ValueError, RecursionError) as error:
+        raise BadImage(f"its elements cannot be followed: {error}") from error
+
+
+def _read_values(data: bytes) -> tuple[dict[Tag, bytes], str]:
+    name = b""
+    at = PREAMBLE + len(MAGIC)
+    while data[at : at + 2] == b"\x02\x00":
+        element = read_element(data, at, EXPLICIT)
+        if element.is_open:
+            raise ValueError("an element without an end")
+        if element.tag == TRANSFER_SYNTAX:
+            name = data[element.start : element.start + min(element.size, LONGEST)].rstrip(b"\0 ")
+        at = element.start + element.size
+    if name == DEFLATED:
+        raise NoTable("its elements are deflated")
+    syntax = SYNTAXES.get(name, EXPLICIT)  # pixels that are compressed lie among elements that are not
+    values: dict[Tag, bytes] = {}
+    for element in elements(data, at, len(data), syntax):
+        if element.tag >= PIXELS:
+            break
+        if element.tag in READ and element.size <= LONGEST:
+            values.setdefault(element.tag, data[element.start : element.start + element.size])
+    return values, syntax.order
+
+
+def _text(values: dict[Tag, bytes], tag: Tag, form: re.Pattern[bytes]) -> str:
+    """A value of a form; empty if it has another."""
+    value = values.get(tag, b"").strip(b"\0 ")
+    return value.decode("ascii") if form.fullmatch(value) else ""
+
+
+def _short(values: dict[Tag, bytes], tag: Tag, order: str) -> int:
+    value = values.get(tag, b"")
+    if len(value) != 2:
+        return 0
+    number: int = struct.unpack(order + "H", value)[0]
+    return number
+
+
+def _moment(values: dict[Tag, bytes], day: Tag, clock: Tag) -> int | None:
+    """A date with its time; None if there is no date that there is."""
+    date = DATE.fullmatch(values.get(day, b"").strip(b"\0 ").decode("ascii", "replace"))
+    time = TIME.fullmatch(values.get(clock, b"").strip(b"\0 ").decode("ascii", "replace"))
+    if date is None:
+        return None
+    hour, minute, second = time.groups() if time is not None else (None, None, None)
+    try:
+        return moment_of(int(date[1]), int(date[2]), int(date[3]), [hour, minute, second, None, None])
+    except ValueError:
+        return None
