@@ -461,7 +461,7 @@ class EventRows:
         self._texts.append(place(text))
         self._units.append(place(unit))
 
-    def files(self) -> dict[str, bytes]:
+    def files(self, said: Mapping[str, str] | None = None) -> dict[str, bytes]:
         """The files of the table, see `encode_table`."""
         strings, final = self._strings.sorted()
         codes, texts, units = (
@@ -473,28 +473,36 @@ class EventRows:
         order = order_of(self._times, codes, is_number, numbers, texts, units)
         columns = (self._times, codes, values, texts, units)
         data = (little(in_order(column, order)) for column in columns)
-        return table_files(SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings)
+        facts = {} if said is None else {"said": said}
+        return table_files(SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings, **facts)
 
-    def derived(self, note: str = "") -> Derived:
+    def derived(self, note: str = "", said: Mapping[str, str] | None = None) -> Derived:
         """The table with its years, birth apart."""
         birth = self._strings.find("MEDS_BIRTH")
         stated = [
             time for time, code in zip(self._times, self._codes, strict=True) if time != MISSING_TIME and code != birth
         ]
         years = years_between(min(stated, default=None), max(stated, default=None))
-        return Derived(schema=SCHEMA, files=self.files(), years=years, note=note)
+        return Derived(schema=SCHEMA, files=self.files(said), years=years, note=note)
 
 
-def encode_table(events: Iterable[Event]) -> dict[str, bytes]:
+def encode_table(events: Iterable[Event], said: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """The files of table `edgehold.events/1`, by name; equal sets of events give equal bytes.
 
     Columns are little-endian and of equal length. Rows are sorted by time, code, value (none first), text, unit;
-    strings by code point, the empty string first, each once.
+    strings by code point, the empty string first, each once. `said` is what the owner said of the columns that the events
+    come from, and stands in `schema.json`.
     """
     rows = EventRows()
     for event in events:
         rows.add(*event)
-    return rows.files()
+    return rows.files(said)
+
+
+class _Said(Struct):
+    """What of `schema.json` does not follow from the rows."""
+
+    said: dict[str, str] | None = None
 
 
 def decode_table(files: Mapping[str, bytes]) -> list[Event]:
@@ -505,12 +513,13 @@ def decode_table(files: Mapping[str, bytes]) -> list[Event]:
         values = struct.unpack(f"<{count}d", files["value.f64"])
         codes, texts, units = (struct.unpack(f"<{count}I", files[f"{name}.u32"]) for name in ("code", "text", "unit"))
         strings = msgspec.json.decode(files["strings.json"], type=list[str])
+        said = msgspec.json.decode(files["schema.json"], type=_Said).said
         events = [
             Event(time, strings[code], None if value != value else value, strings[text], strings[unit])
             for time, code, value, text, unit in zip(times, codes, values, texts, units, strict=True)
         ]
     except (KeyError, IndexError, UnicodeDecodeError, struct.error, msgspec.MsgspecError) as error:
         raise Malformed(f"not a table {SCHEMA}: {error}") from error
-    if encode_table(events) != dict(files):
+    if encode_table(events, said) != dict(files):
         raise Malformed(f"not the canonical files of a table {SCHEMA}")
     return events

@@ -36,6 +36,7 @@ from edgehold.errors import (
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.hub.catalog import catalog_root, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
@@ -238,15 +239,15 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path) -> Imported:
+    def import_file(self, path: Path, *, columns: Columns | None = None) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
+        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
         stored.
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, randomness=self._outside.randomness)
+            return import_file(self.store, path, columns=columns, randomness=self._outside.randomness)
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -255,7 +256,9 @@ class Hub:
         with storage_failures(beside):
             token = beside.read_bytes()
         randomness = self._outside.randomness
-        return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
+        return import_file(
+            self.store, path, signature=token, verify=verify_by_ledger, columns=columns, randomness=randomness
+        )
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.
@@ -292,7 +295,7 @@ class Hub:
         entry, root = find_panel(state, panel), find_root(state, self.account)
         if entry is None:
             raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
-        dataset = find_dataset(self.store, entry.descriptor.schemas[0])
+        dataset = find_dataset(self.store, entry.descriptor.schemas[0], entry.descriptor.kinds)
         opening = open_leaf(self.store, dataset.id, root.root if root else Digest(bytes(32)))
         enrolment.enrol(
             issuer,

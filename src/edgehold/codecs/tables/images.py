@@ -29,7 +29,6 @@ from edgehold.codecs.dicom import (
     COLUMNS,
     EXPLICIT,
     MAGIC,
-    PIXELS,
     PREAMBLE,
     ROWS,
     SYNTAXES,
@@ -55,7 +54,12 @@ WHOLE: Final = re.compile(rb"\d{1,9}")
 
 FRAMES: Final = (0x0028, 0x0008)
 BITS: Final = (0x0028, 0x0101)
-IDENTIFIERS: Final = {(0x0020, 0x000D): "study", (0x0020, 0x000E): "series", (0x0008, 0x0018): "instance", (0x0008, 0x0016): "class"}
+IDENTIFIERS: Final = {
+    (0x0020, 0x000D): "study",
+    (0x0020, 0x000E): "series",
+    (0x0008, 0x0018): "instance",
+    (0x0008, 0x0016): "class",
+}
 CODES: Final = {(0x0008, 0x0060): "modality", (0x0018, 0x0015): "body"}
 MOMENTS: Final = (
     ((0x0008, 0x0022), (0x0008, 0x0032)),
@@ -65,6 +69,10 @@ MOMENTS: Final = (
 )
 """Date and time of acquisition, content, series and study."""
 READ: Final = frozenset({*IDENTIFIERS, *CODES, FRAMES, BITS, ROWS, COLUMNS, *(tag for both in MOMENTS for tag in both)})
+LAST: Final = max(READ)
+"""Behind it nothing is read, so that what follows it, however much, is never walked through."""
+MOST_HEADER: Final = 1 << 20
+"""Bytes in which all of them have to lie."""
 LONGEST: Final = 64
 """Bytes of a value that is read."""
 
@@ -73,12 +81,12 @@ WORDS: Final = ("study", "series", "instance", "class", "modality", "body")
 
 def derive_image(data: bytes) -> Derived:
     """The row of a DICOM file; raises `BadImage`, `NoTable`."""
-    values, order = read_values(data)
+    values, order, note = read_values(data)
     strings = Strings("")
     words = {name: _text(values, tag, UID) for tag, name in IDENTIFIERS.items()}
     words |= {name: _text(values, tag, CODE) for tag, name in CODES.items()}
     if not words["instance"]:
-        raise BadImage("no element says which image it is (0008,0018)")
+        raise BadImage(note or "no element says which image it is (0008,0018)")
     for word in words.values():
         strings.place(word)
     ordered, _ = strings.sorted()
@@ -94,40 +102,39 @@ def derive_image(data: bytes) -> Derived:
         *((Column(name, "u32", "count"), struct.pack("<I", number)) for name, number in numbers.items()),
         (Column("bits", "u8", "count"), bytes((min(255, _short(values, BITS, order)),))),
     ]
-    return Derived(schema=SCHEMA, files=table_files(SCHEMA, 1, columns, ordered), years=years_between(time, time))
+    files = table_files(SCHEMA, 1, columns, ordered)
+    return Derived(schema=SCHEMA, files=files, years=years_between(time, time), note=note)
 
 
-def read_values(data: bytes) -> tuple[dict[Tag, bytes], str]:
-    """The values of the elements that are read, and which byte is first in those that are numbers; raises `BadImage`,
-    `NoTable`."""
+def read_values(data: bytes) -> tuple[dict[Tag, bytes], str, str]:
+    """The values of the elements that are read, which byte is first in those that are numbers, and what keeps them from
+    being followed further, if something does. Raises `BadImage`, `NoTable`."""
     if not is_dicom(data):
         raise BadImage("not a DICOM file")
-    try:
-        return _read_values(data)
-    except (struct.error, ValueError, RecursionError) as error:
-        raise BadImage(f"its elements cannot be followed: {error}") from error
-
-
-def _read_values(data: bytes) -> tuple[dict[Tag, bytes], str]:
-    name = b""
+    data = data[:MOST_HEADER]
     at = PREAMBLE + len(MAGIC)
-    while data[at : at + 2] == b"\x02\x00":
-        element = read_element(data, at, EXPLICIT)
-        if element.is_open:
-            raise ValueError("an element without an end")
-        if element.tag == TRANSFER_SYNTAX:
-            name = data[element.start : element.start + min(element.size, LONGEST)].rstrip(b"\0 ")
-        at = element.start + element.size
-    if name == DEFLATED:
-        raise NoTable("its elements are deflated")
-    syntax = SYNTAXES.get(name, EXPLICIT)  # pixels that are compressed lie among elements that are not
+    name = b""
     values: dict[Tag, bytes] = {}
-    for element in elements(data, at, len(data), syntax):
-        if element.tag >= PIXELS:
-            break
-        if element.tag in READ and element.size <= LONGEST:
-            values.setdefault(element.tag, data[element.start : element.start + element.size])
-    return values, syntax.order
+    syntax = EXPLICIT  # also where pixels are compressed: they lie among elements that are not
+    try:
+        while data[at : at + 2] == b"\x02\x00":
+            element = read_element(data, at, EXPLICIT)
+            if element.is_open:
+                raise ValueError("an element of the file's own without an end")
+            if element.tag == TRANSFER_SYNTAX:
+                name = data[element.start : element.start + min(element.size, LONGEST)].rstrip(b"\0 ")
+            at = element.start + element.size
+        if name == DEFLATED:
+            raise NoTable("its elements are deflated")
+        syntax = SYNTAXES.get(name, EXPLICIT)
+        for element in elements(data, at, len(data), syntax):
+            if element.tag in READ and element.size <= LONGEST:
+                values.setdefault(element.tag, data[element.start : element.start + element.size])
+            if element.tag >= LAST:
+                break
+    except (struct.error, ValueError, RecursionError) as error:
+        return values, syntax.order, f"its elements cannot all be followed: {error}"
+    return values, syntax.order, ""
 
 
 def _text(values: dict[Tag, bytes], tag: Tag, form: re.Pattern[bytes]) -> str:

@@ -109,7 +109,12 @@ def derive_laboratory(data: bytes, columns: Columns | None = None) -> Derived:
             raise BadRow(f"line {number}: neither a code nor a name")
         time = _time(moments, _cell(line, places, "date"), number)
         rows.add(time, code_of(code, name), value, words, _cell(line, places, "unit"))
-    return rows.derived()
+    return rows.derived(said=None if columns is None else facts_of(columns))
+
+
+def facts_of(columns: Columns) -> dict[str, str]:
+    """What the owner said, as it stands in `schema.json`."""
+    return {name: value for name, value in msgspec.structs.asdict(columns).items() if value is not None}
 
 
 # ── lines and cells ───────────────────────────────────────────────────────────────────────────────────────────────
