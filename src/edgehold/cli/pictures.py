@@ -49,7 +49,12 @@ def timeline(store: Store) -> dict[str, Any]:
             continue
         name = one.name if len(one.name) <= LONGEST_NAME else one.name[: LONGEST_NAME - 1] + "…"
         datasets.append(
-            {"name": f"{name} · {one.id.hex()[:4]}", "kind": about.kind.value, "first": about.first_year, "last": about.last_year}
+            {
+                "name": f"{name} · {one.id.hex()[:4]}",
+                "kind": about.kind.value,
+                "first": about.first_year,
+                "last": about.last_year,
+            }
         )
         if about.schema == EVENTS:
             for year, count in events_by_year(store.events_table(one.id)).items():
@@ -199,7 +204,13 @@ def _trace(
         "data": {"values": points},
         "width": width,
         "height": min(3 * TRACE, max(40, 20 * lines)),
-        "mark": {"type": "line", "color": "#1c3f54", "strokeWidth": 1, "strokeJoin": "round", "invalid": "break-paths-filter-domains"},
+        "mark": {
+            "type": "line",
+            "color": "#1c3f54",
+            "strokeWidth": 1,
+            "strokeJoin": "round",
+            "invalid": "break-paths-filter-domains",
+        },
         "encoding": {
             "x": {
                 "field": "s",

@@ -87,7 +87,9 @@ def show_parts(parts: Sequence[Part], *, as_json: bool) -> None:
     """Print rows: a table on a terminal, CSV elsewhere, one object with --json."""
     count = sum(part.rows for part in parts)
     if as_json:
-        click.echo(json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows_of(parts))}, ensure_ascii=False))
+        click.echo(
+            json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows_of(parts))}, ensure_ascii=False)
+        )
     elif sys.stdout.isatty():
         for line in terminal_lines(list(islice(rows_of(parts), SHOWN)), count):
             click.echo(line)

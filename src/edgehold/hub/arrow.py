@@ -14,7 +14,7 @@ import msgspec
 from edgehold import __version__
 from edgehold.codecs.events import MISSING_TIME
 from edgehold.codecs.events import SCHEMA as EVENTS
-from edgehold.codecs.tables.form import column_of, schema_of, strings_of
+from edgehold.codecs.tables.form import schema_of, strings_of
 from edgehold.codecs.tables.genotypes import MISSING as MISSING_CALL
 from edgehold.durable import write_file
 from edgehold.errors import FolderInUse, NotInstalled

@@ -18,6 +18,7 @@ from msgspec.structs import replace as changed
 
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
@@ -36,7 +37,6 @@ from edgehold.errors import (
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
-from edgehold.codecs.tables.laboratory import Columns
 from edgehold.hub.catalog import catalog_root, open_leaf
 from edgehold.hub.intake.take_in import Imported, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
@@ -242,8 +242,8 @@ class Hub:
     def import_file(self, path: Path, *, columns: Columns | None = None) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
-        stored.
+        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
+        `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():

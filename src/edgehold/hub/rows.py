@@ -159,7 +159,10 @@ def readable(files: Files) -> Iterator[dict[str, Any]]:
         return
     strings = strings_of(files)
     others = schema.get("chromosomes", {})
-    columns = [(about["name"], column_of(files, about["file"]), _reading(about, strings, others)) for about in schema["columns"]]
+    columns = [
+        (about["name"], column_of(files, about["file"]), _reading(about, strings, others))
+        for about in schema["columns"]
+    ]
     for row in range(schema["rows"]):
         yield {name: read(column[row]) for name, column, read in columns}
 
@@ -193,7 +196,9 @@ def written(seconds: int) -> str | None:
 
 def _signal_rows(files: Files, schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     rate, first = schema["rate"], schema.get("first_row", 0)
-    channels = [(_title(schema["channels"], place), *physical(files, one)) for place, one in enumerate(schema["channels"])]
+    channels = [
+        (_title(schema["channels"], place), *physical(files, one)) for place, one in enumerate(schema["channels"])
+    ]
     for row in range(schema["rows"]):
         yield {"seconds": round((first + row) / rate, 6)} | {name: read(column[row]) for name, column, read in channels}
 

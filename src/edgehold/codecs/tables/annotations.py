@@ -1,9 +1,9 @@
 """Events from the annotations of a WFDB record (`100.atr`), in the format of MIT: what somebody or a program saw in a signal.
 
-    code       the mark of the annotation: WFDB//N is a normal beat, WFDB//V a premature one of the ventricle
-    time       the second in which it lies; missing where the record's header has no date
-    value      seconds since the record's beginning, with their fraction
-    text       what was written beside it, such as the rhythm `(AFIB`
+code       the mark of the annotation: WFDB//N is a normal beat, WFDB//V a premature one of the ventricle
+time       the second in which it lies; missing where the record's header has no date
+value      seconds since the record's beginning, with their fraction
+text       what was written beside it, such as the rhythm `(AFIB`
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.signals import LEAST_RATE, Header, read_header
 from edgehold.errors import BadSignal
 
-MARKS: Final = " NLRaVFJASEj/Q~ | sT*D\"=pB^t+u?![]en@xf()r"
+MARKS: Final = ' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r'
 """The mark of each code from 0 on, a blank for those that have none."""
 MOST_CODE: Final = 49
 MOST_SAMPLE: Final = 1 << 40

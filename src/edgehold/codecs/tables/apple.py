@@ -59,10 +59,10 @@ def without_document_type(data: bytes) -> bytes:
             start += 1
     if not data.startswith(DOCUMENT_TYPE, start):
         return data
-    end = _end_of_document_type(data, start)
-    if end is None:
+    behind = _end_of_document_type(data, start)
+    if behind is None:
         return data
-    return data[:start] + re.sub(rb"[^\n]", b" ", data[start:end]) + data[end:]
+    return data[:start] + re.sub(rb"[^\n]", b" ", data[start:behind]) + data[behind:]
 
 
 def _end_of_document_type(data: bytes, start: int) -> int | None:
@@ -115,7 +115,9 @@ class _Reader:
                 end = start + PIECE
                 parser.Parse(data[start:end], end >= len(data))
                 if end - parser.CurrentByteIndex > MOST_TAG + PIECE:
-                    raise IntakeLimit(f"line {parser.CurrentLineNumber}: more than {MOST_TAG} bytes of unfinished markup")
+                    raise IntakeLimit(
+                        f"line {parser.CurrentLineNumber}: more than {MOST_TAG} bytes of unfinished markup"
+                    )
         except expat.ExpatError as error:
             return f"it ends at line {error.lineno}, column {error.offset}: {expat.ErrorString(error.code)}"
         except BadRow as error:
@@ -135,7 +137,9 @@ class _Reader:
         elif name == "Workout":
             value, words = value_of(attributes.get("duration", ""))
             code = attributes.get("workoutActivityType", "")
-            self.rows.add(self._time(attributes, "startDate"), f"APPLE//{code}", value, words, attributes.get("durationUnit", ""))
+            self.rows.add(
+                self._time(attributes, "startDate"), f"APPLE//{code}", value, words, attributes.get("durationUnit", "")
+            )
         elif name == "Me":
             self._person(attributes)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from edgehold.codecs.tables.form import Derived
@@ -77,14 +78,13 @@ def _read_lines(lines: list[bytes], mark: bytes, number: int, rows: GenotypeRows
     numbers = {name: rows.chromosome(name) for name in dict.fromkeys(chromosomes)}
     found = list(map(alleles.__getitem__, calls))
     counts = array("B", (len(one or ()) for one in found))
-    places = list(map(rows.strings.place, names))
 
-    def spread(values: list[int]) -> array[int]:
-        return array("I", (value for value, count in zip(values, counts, strict=True) for _ in range(count)))
+    def spread(values: Iterable[int]) -> Iterator[int]:
+        return (value for value, count in zip(values, counts, strict=True) for _ in range(count))
 
-    rows.positions.extend(spread(list(map(int, positions))))
-    rows.names.extend(spread(places))
-    rows.chromosomes.frombytes(bytes(spread([numbers[name] for name in chromosomes])))
+    rows.positions.extend(spread(map(int, positions)))
+    rows.names.extend(spread(map(rows.strings.place, names)))
+    rows.chromosomes.extend(spread(map(numbers.__getitem__, chromosomes)))
     place = rows.strings.place
     rows.alts.extend(place(allele) for one in found for allele, _, _ in one or ())
     rows.dosages.extend(copies for one in found for _, copies, _ in one or ())

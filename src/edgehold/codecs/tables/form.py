@@ -14,7 +14,7 @@ import msgspec
 
 from edgehold.errors import Malformed
 
-ENDS: Final = {"u8": "B", "u32": "I", "i64": "q", "f64": "d"}
+ENDS: Final[Mapping[str, Any]] = {"u8": "B", "u32": "I", "i64": "q", "f64": "d"}
 """What a column holds, by the end of its name, as `array` and `memoryview` call it."""
 TYPES: Final = {"u8": "uint8", "u32": "uint32", "i64": "int64", "f64": "float64"}
 STRING: Final = "index into strings.json"

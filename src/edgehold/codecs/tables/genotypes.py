@@ -101,7 +101,17 @@ class GenotypeRows:
             array("I", map(final.__getitem__, column)) for column in (self.refs, self.alts, self.names, self.filters)
         )
         known = array("d", (-1.0 if quality != quality else quality for quality in self.qualities))
-        rest: tuple[Sequence[Any], ...] = (self.ends, refs, alts, names, self.dosages, self.ploidies, self.phased, filters, known)
+        rest: tuple[Sequence[Any], ...] = (
+            self.ends,
+            refs,
+            alts,
+            names,
+            self.dosages,
+            self.ploidies,
+            self.phased,
+            filters,
+            known,
+        )
         order = order_of(places, *rest)
         del places
         columns = (

@@ -120,7 +120,7 @@ def read_values(data: bytes) -> tuple[dict[Tag, bytes], str, str]:
         while data[at : at + 2] == b"\x02\x00":
             element = read_element(data, at, EXPLICIT)
             if element.is_open:
-                raise ValueError("an element of the file's own without an end")
+                return values, syntax.order, "an element of the file's own has no end"
             if element.tag == TRANSFER_SYNTAX:
                 name = data[element.start : element.start + min(element.size, LONGEST)].rstrip(b"\0 ")
             at = element.start + element.size

@@ -9,8 +9,8 @@ names in `NAMES`, or said by the owner (`Columns`). Which mark separates them is
 *Value.* A number, also behind `<`, `>`, `≤`, `≥` or `~`, which become the text; anything else is text. A comma is the
 decimal mark where the owner says so, and where semicolons separate the columns.
 
-*Time.* See `moments`; missing where the cell is empty. Days with slashes are read if one of the table's dates shows which comes first, or if the owner
-says it.
+*Time.* See `moments`; missing where the cell is empty. Days with slashes are read if one of the table's dates shows
+which comes first, or if the owner says it.
 
 *Text.* UTF-8, with or without a mark; what is no UTF-8 is read as Windows-1252. A table with more than one person is
 refused.
@@ -43,7 +43,14 @@ MARK: Final = "\ufeff"
 
 NAMES: Final = {
     "date": (
-        *("effective_date", "observation_date", "collection_date", "collection_time", "collection_datetime", "collected"),
+        *(
+            "effective_date",
+            "observation_date",
+            "collection_date",
+            "collection_time",
+            "collection_datetime",
+            "collected",
+        ),
         *("collected_at", "date_collected", "sample_date", "sample_time", "charttime", "observed_at", "measured_at"),
         *("result_date", "datetime", "date_time", "timestamp", "date", "time"),
     ),
@@ -57,7 +64,9 @@ NAMES: Final = {
 """What columns are called, the most telling name first; capitals do not matter, and a blank or point is a stroke."""
 
 LOINC: Final = re.compile(r"\d{1,5}-\d", re.ASCII)
-NUMBER: Final = re.compile(r"(<=|>=|<|>|≤|≥|~)?\s*([+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][+-]?\d{1,3})?)", re.ASCII)
+NUMBER: Final = re.compile(
+    r"(<=|>=|<|>|≤|≥|~)?\s*([+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][+-]?\d{1,3})?)", re.ASCII
+)
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 

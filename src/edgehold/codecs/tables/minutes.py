@@ -43,7 +43,16 @@ MEASURES: Final = {
     "sleep": ("FITBIT//sleep", ""),
     "mets": ("FITBIT//mets", ""),
 }
-TIMES: Final = ("time", "datetime", "date_time", "timestamp", "activityminute", "activity_minute", "activityhour", "date")
+TIMES: Final = (
+    "time",
+    "datetime",
+    "date_time",
+    "timestamp",
+    "activityminute",
+    "activity_minute",
+    "activityhour",
+    "date",
+)
 PERSONS: Final = ("id", "user_id", "participant_id", "subject_id")
 
 
@@ -57,7 +66,11 @@ def derive_minutes(data: bytes) -> Derived:
     if time is None or not measures:
         raise UnknownColumns(f"line 1: no column is known to hold the {'time' if time is None else 'measure'}")
     person_at = next((header.index(name) for name in PERSONS if name in header), None)
-    places = {"time": time, "person": time if person_at is None else person_at, "last": max(place for _, place in measures)}
+    places = {
+        "time": time,
+        "person": time if person_at is None else person_at,
+        "last": max(place for _, place in measures),
+    }
     moments = Moments(order_of_dates(line[time] for _, line in lines_of(text, delimiter, places)))
     rows = EventRows()
     person: str | None = None

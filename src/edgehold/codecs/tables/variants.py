@@ -8,7 +8,9 @@ reference alone, and the row reaches to `END`. So in `A  T,C  1/2` both alleles 
 *Calls.* `1` is haploid (ploidy 1). A call with a `.` in it is missing as a whole (dosage 255), as is a line whose FORMAT
 has no GT (ploidy 0). `|` between alleles means phased; a haploid call is not.
 
-*Place.* A row ends at `END`, else with the last base of REF, and never before its position. A file of several persons, or of none, has no table.
+*Place.* A row ends at `END`, else with the last base of REF, and never before its position.
+
+A file of several persons, or of none, has no table.
 """
 
 from __future__ import annotations
@@ -92,10 +94,9 @@ def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
     calls: dict[bytes, Call] = {}
     chromosomes: dict[bytes, int] = {}
     place = rows.strings.place
-    columns = (rows.chromosomes, rows.positions, rows.ends, rows.dosages, rows.ploidies, rows.phased, rows.qualities)
-    add_chromosome, add_position, add_end, add_dosage, add_ploidy, add_phased, add_quality = (
-        column.append for column in columns
-    )
+    add_chromosome, add_position, add_end = rows.chromosomes.append, rows.positions.append, rows.ends.append
+    add_dosage, add_ploidy, add_phased = rows.dosages.append, rows.ploidies.append, rows.phased.append
+    add_quality = rows.qualities.append
     add_ref, add_alt = rows.refs.append, rows.alts.append
     add_name, add_filter = rows.names.append, rows.filters.append
     for line in file:
