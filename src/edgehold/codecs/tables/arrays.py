@@ -36,7 +36,7 @@ def derive_array(data: bytes) -> Derived:
     rows = GenotypeRows()
     start, number = _end_of_header(data)
     header = data[: min(start, MOST_HEADER)]
-    mark = b"\t" if b"\t" in data[start : start + 200] else b","
+    mark = b"\t" if b"\t" in data[start : start + 200].partition(b"\n")[0] else b","
     while start < len(data):
         end = len(data) if len(data) - start <= BLOCK else data.rfind(b"\n", start, start + BLOCK) + 1
         if end <= start:
