@@ -29,7 +29,9 @@ def vcf(*lines: str, head: bytes = HEAD) -> bytes:
 def alleles(*lines: str) -> list[tuple[Any, ...]]:
     """Place, end, reference, alternate, dosage, ploidy and phase of each row."""
     found = rows(derive_variants(vcf(*lines)).files)
-    return [tuple(row[name] for name in ("position", "end", "ref", "alt", "dosage", "ploidy", "phased")) for row in found]
+    return [
+        tuple(row[name] for name in ("position", "end", "ref", "alt", "dosage", "ploidy", "phased")) for row in found
+    ]
 
 
 @pytest.mark.parametrize(
@@ -163,8 +165,7 @@ def test_too_many_rows_or_strings_are_refused(monkeypatch: pytest.MonkeyPatch) -
 def by_reference(path: Path) -> list[tuple[int, str, list[int], bool]]:
     """Position, reference, alleles of the call and phase of each line, as htslib reads them."""
     return [
-        (one.POS, one.REF, one.genotypes[0][:-1], bool(one.genotypes[0][-1]))
-        for one in VCF(str(path), strict_gt=True)
+        (one.POS, one.REF, one.genotypes[0][:-1], bool(one.genotypes[0][-1])) for one in VCF(str(path), strict_gt=True)
     ]
 
 
@@ -202,7 +203,10 @@ def test_any_calls_are_those_of_the_reference(
     for position, call, is_phased in sorted(calls):
         said = ("|" if is_phased else "/").join("." if one < 0 else str(one) for one in call)
         lines.append(f"1 {position} . A C,G,T 5 PASS . GT {said}")
-    head = HEAD + b'##contig=<ID=1>\n##FILTER=<ID=PASS,Description="x">\n##FORMAT=<ID=GT,Number=1,Type=String,Description="x">\n'
+    head = (
+        HEAD
+        + b'##contig=<ID=1>\n##FILTER=<ID=PASS,Description="x">\n##FORMAT=<ID=GT,Number=1,Type=String,Description="x">\n'
+    )
     text = vcf(*lines, head=head)
     path = tmp_path_factory.mktemp("vcf") / "x.vcf"
     path.write_bytes(text)
@@ -240,7 +244,9 @@ def test_a_line_of_an_array_gives_a_row_for_each_allele() -> None:
 
 def test_five_columns_are_read_as_four() -> None:
     four = b"rs1\t1\t10\tAG\nrs2\t23\t20\t--\n"
-    ancestry = b"#AncestryDNA\nrsid\tchromosome\tposition\tallele1\tallele2\r\nrs1\t1\t10\tA\tG\r\nrs2\t23\t20\t0\t0\r\n"
+    ancestry = (
+        b"#AncestryDNA\nrsid\tchromosome\tposition\tallele1\tallele2\r\nrs1\t1\t10\tA\tG\r\nrs2\t23\t20\t0\t0\r\n"
+    )
     heritage = b'RSID,CHROMOSOME,POSITION,RESULT\n"rs1","1","10","AG"\n"rs2","X","20","--"\n'
     assert array_rows(ancestry) == array_rows(heritage) == array_rows(four)
 

@@ -85,6 +85,7 @@ def read_annotations(data: bytes) -> list[tuple[int, int, str]]:
             sample += step
             if not 0 <= sample < MOST_SAMPLE:
                 raise BadSignal(f"byte {at}: an annotation before or far behind the record")
-            found.append((sample, code, ""))
+            if code:  # what is none only moves the time on
+                found.append((sample, code, ""))
         else:
             raise BadSignal(f"byte {at}: no code of an annotation")

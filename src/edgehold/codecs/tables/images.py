@@ -90,7 +90,7 @@ def derive_image(data: bytes) -> Derived:
     for word in words.values():
         strings.place(word)
     ordered, _ = strings.sorted()
-    time = next(filter(None.__ne__, (_moment(values, *both) for both in MOMENTS)), None)
+    time = next((time for time in (_moment(values, *both) for both in MOMENTS) if time is not None), None)
     numbers = {
         "rows": _short(values, ROWS, order),
         "columns": _short(values, COLUMNS, order),
