@@ -43,7 +43,10 @@ def test_categories_workouts_and_correlations() -> None:
         'endDate="2016-04-01 01:00:30 +0000" value="HKCategoryValueSleepAnalysisAsleep"><MetadataEntry key="a" value="b"/></Record>'
     )
     bare = '<Record type="HKCategoryTypeIdentifierMindfulSession" startDate="2016-04-01 00:00:00 +0000"/>'
-    run = '<Workout workoutActivityType="HKWorkoutActivityTypeRunning" duration="31.5" durationUnit="min" startDate="2016-04-01 10:00:00 +0000"/>'
+    run = (
+        '<Workout workoutActivityType="HKWorkoutActivityTypeRunning" duration="31.5" durationUnit="min" '
+        'startDate="2016-04-01 10:00:00 +0000"/>'
+    )
     both = f'<Correlation type="HKCorrelationTypeIdentifierBloodPressure">{ONE}</Correlation>'
     assert events(derive_apple(export(sleep + bare + run + both + ONE))) == [
         Event(1459468800, "APPLE//HKCategoryTypeIdentifierMindfulSession"),

@@ -230,7 +230,8 @@ def array_rows(text: bytes) -> list[tuple[Any, ...]]:
 
 
 def test_a_line_of_an_array_gives_a_row_for_each_allele() -> None:
-    text = b"# 23andMe\n# rsid\tchromosome\tposition\tgenotype\nrs1\t1\t10\tAG\nrs2\t1\t20\tCC\nrs3\tMT\t5\tT\nrs4\tX\t7\t--\ni5\t2\t9\tDI\n"
+    head = b"# 23andMe\n# rsid\tchromosome\tposition\tgenotype\n"
+    text = head + b"rs1\t1\t10\tAG\nrs2\t1\t20\tCC\nrs3\tMT\t5\tT\nrs4\tX\t7\t--\ni5\t2\t9\tDI\n"
     assert array_rows(text) == [
         (1, 10, "rs1", "", "A", 1, 2),
         (1, 10, "rs1", "", "G", 1, 2),
