@@ -29,6 +29,8 @@ COLOURS: Final = {
 }
 LONGEST_NAME: Final = 40
 WIDTH: Final = 640
+LABELS: Final = 220
+"""Pixels of the names beside a timeline."""
 SECOND: Final = 100
 """Pixels of a strip's second, if it is not much too long or short for it."""
 MOST_POINTS: Final = 4000
@@ -107,7 +109,7 @@ def timeline_chart(datasets: Sequence[Mapping[str, Any]], events: Sequence[Mappi
         "encoding": {
             "x": {"field": "from", **across},
             "x2": {"field": "to"},
-            "y": {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 260}},
+            "y": {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": LABELS - 12}},
             "color": colour,
         },
     }
@@ -125,6 +127,7 @@ def timeline_chart(datasets: Sequence[Mapping[str, Any]], events: Sequence[Mappi
                     "encoding": {
                         "x": {"field": "from", **across},
                         "x2": {"field": "to"},
+                        "y2": {"datum": 0},
                         "y": {
                             "field": "events",
                             "type": "quantitative",
@@ -140,7 +143,12 @@ def timeline_chart(datasets: Sequence[Mapping[str, Any]], events: Sequence[Mappi
         "title": {"text": "What this hub holds, by year", "anchor": "start", "offset": 12},
         "vconcat": panels,
         "resolve": {"scale": {"color": "shared"}},
-        "config": {"view": {"stroke": None}, "font": "sans-serif", "axis": {"gridColor": "#e4e4e4", "domain": False}},
+        "config": {
+            "view": {"stroke": None},
+            "font": "sans-serif",
+            "axis": {"gridColor": "#e4e4e4", "domain": False},
+            "axisY": {"minExtent": LABELS, "maxExtent": LABELS},
+        },
     }
 
 
@@ -200,6 +208,8 @@ def _trace(
     lines = round((high - low) / step)
     marks = [round(low + step * number, 9) for number in range(lines + 1)]
     name = channel["name"] or f"channel {place}"
+    apart = 5 * (grid[1] - grid[0]) if len(grid) > 1 else 1.0
+    every_fifth = f"abs(datum.value / {apart:g} - round(datum.value / {apart:g})) < 0.001"
     return {
         "data": {"values": points},
         "width": width,
@@ -219,13 +229,14 @@ def _trace(
                 "axis": {
                     "values": list(grid),
                     "grid": True,
-                    "gridColor": "#f3d5cf",
+                    "gridColor": {"condition": {"test": every_fifth, "value": "#e3a297"}, "value": "#f3d5cf"},
+                    "labelExpr": f"{every_fifth} ? datum.label : ''",
                     "title": "seconds" if is_last else None,
                     "labels": is_last,
                     "ticks": is_last,
                     "domain": False,
                     "labelOverlap": "greedy",
-                    "format": "~g",
+                    "format": "~f",
                 },
             },
             "y": {
@@ -243,7 +254,7 @@ def _trace(
                     "domain": False,
                     "ticks": False,
                     "labelOverlap": "greedy",
-                    "format": "~g",
+                    "format": "~f",
                 },
             },
         },
