@@ -105,14 +105,11 @@ def write_meds(tables: Sequence[tuple[str, Files]], folder: Path, *, subject: in
         raise FolderInUse(f"{folder} is not empty")
     parts = [_meds_part(pa, pc, dataset, files, subject) for dataset, files in tables]
     empty = _meds_schema(pa).empty_table()
-    data = pa.concat_tables([empty, *parts]).sort_by([("time", "ascending"), ("code", "ascending")])
-    places = pc.sort_indices(data, sort_keys=[("time", "ascending")], null_placement="at_start")
-    data = data.take(places)
-    codes = pa.table(
-        {
-            "code": pa.array(sorted(data["code"].unique().to_pylist()), pa.string()),
-        }
-    )
+    rows = pa.concat_tables([empty, *parts])
+    timeless, timed = rows.filter(pc.is_null(rows["time"])), rows.filter(pc.is_valid(rows["time"]))
+    by_code = [("code", "ascending")]
+    data = pa.concat_tables([timeless.sort_by(by_code), timed.sort_by([("time", "ascending"), *by_code])])
+    codes = pa.table({"code": pa.array(sorted(data["code"].unique().to_pylist()), pa.string())})
     count = codes.num_rows
     codes = codes.append_column("description", pa.nulls(count, pa.string()))
     codes = codes.append_column("parent_codes", pa.nulls(count, pa.list_(pa.string())))
