@@ -113,8 +113,8 @@ def write_meds(tables: Sequence[tuple[str, Files]], folder: Path, *, subject: in
     count = codes.num_rows
     codes = codes.append_column("description", pa.nulls(count, pa.string()))
     codes = codes.append_column("parent_codes", pa.nulls(count, pa.list_(pa.string())))
-    for name in ("data", "metadata"):
-        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place in (folder, folder / "data", folder / "metadata"):
+        place.mkdir(mode=0o700, exist_ok=True)
     write_table(data, folder / "data" / "0.parquet")
     write_table(codes, folder / "metadata" / "codes.parquet")
     facts = {

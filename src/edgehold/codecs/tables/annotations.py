@@ -15,12 +15,14 @@ from typing import Final
 from edgehold.codecs.events import MISSING_TIME, EventRows
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.signals import LEAST_RATE, Header, read_header
-from edgehold.errors import BadSignal
+from edgehold.errors import BadSignal, IntakeLimit
 
 MARKS: Final = ' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r'
 """The mark of each code from 0 on, a blank for those that have none."""
 MOST_CODE: Final = 49
 MOST_SAMPLE: Final = 1 << 40
+MOST_BYTES: Final = 1 << 21
+"""Ten times those of a day's heartbeats."""
 SKIP, NUMBER, SUBTYPE, CHANNEL, WORDS = 59, 60, 61, 62, 63
 """Codes that say something of the annotation before or after them."""
 RESOLUTION: Final = re.compile(r"## time resolution: (\d{1,9}(?:\.\d{1,9})?)\0*")
@@ -53,7 +55,9 @@ def mark_of(code: int) -> str:
 
 
 def read_annotations(data: bytes) -> list[tuple[int, int, str]]:
-    """Sample, code and words of each annotation; raises `BadSignal`."""
+    """Sample, code and words of each annotation; raises `BadSignal`, `IntakeLimit`."""
+    if len(data) > MOST_BYTES:
+        raise IntakeLimit(f"annotations of more than {MOST_BYTES} bytes")
     found: list[tuple[int, int, str]] = []
     at = sample = 0
     while True:

@@ -34,6 +34,9 @@ MOST_DEPTH: Final = 32
 
 BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?xml[^>]{0,200}\?>)*")
 DOCUMENT_TYPE: Final = b"<!DOCTYPE"
+MARK: Final = re.compile(rb"<!--|\]\s{0,99}>")
+MOST_TYPE: Final = 1 << 18
+"""Bytes of a document type."""
 SEXES: Final = {"Male": "male", "Female": "female", "Other": "other"}
 
 
@@ -47,10 +50,11 @@ def derive_apple(data: bytes) -> Derived:
 
 
 def without_document_type(data: bytes) -> bytes:
-    """The document with blanks in the place of its document type, so that lines and columns stay what they are."""
+    """The document with blanks in the place of its document type, so that lines and columns stay what they are. One of more
+    than `MOST_TYPE` bytes, comments before it included, stays where it is, and is refused."""
     match = BEGIN.match(data)
     start = 0 if match is None else match.end()
-    while data.startswith(b"<!--", start):
+    while data.startswith(b"<!--", start) and start < MOST_TYPE:
         end = data.find(b"-->", start)
         if end < 0:
             return data
@@ -59,7 +63,7 @@ def without_document_type(data: bytes) -> bytes:
             start += 1
     if not data.startswith(DOCUMENT_TYPE, start):
         return data
-    behind = _end_of_document_type(data, start)
+    behind = _end_of_document_type(data[: start + MOST_TYPE], start)
     if behind is None:
         return data
     return data[:start] + re.sub(rb"[^\n]", b" ", data[start:behind]) + data[behind:]
@@ -74,20 +78,15 @@ def _end_of_document_type(data: bytes, start: int) -> int | None:
         return simple + 1
     at = inside + 1
     while True:
-        bracket, comment = data.find(b"]", at), data.find(b"<!--", at)
-        if bracket < 0:
+        mark = MARK.search(data, at)
+        if mark is None:
             return None
-        if comment < 0 or bracket < comment:
-            end = bracket + 1
-            while data[end : end + 1].isspace():
-                end += 1
-            if data[end : end + 1] == b">":
-                return end + 1
-            at = bracket + 1
-        else:
-            at = data.find(b"-->", comment) + 3
-            if at < 3:
-                return None
+        at = mark.end()
+        if mark[0].startswith(b"]"):
+            return at
+        at = data.find(b"-->", at) + 3
+        if at < 3:
+            return None
 
 
 class _Reader:

@@ -19,7 +19,6 @@ refused.
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +35,8 @@ from edgehold.policy.toml_text import read_toml
 from edgehold.wire.codec import convert
 
 MOST_FIELDS: Final = 1000
+MOST_LINE: Final = 1 << 18
+"""Characters."""
 MOST_HEADER: Final = 1 << 16
 """Characters that are looked at to see what separates the columns."""
 DELIMITERS: Final = "\t;,|"
@@ -148,16 +149,13 @@ def delimiter_of(text: str) -> str:
 
 def header_of(text: str, delimiter: str) -> list[str]:
     """The names of the columns."""
-    header = next(_rows(io.StringIO(text, newline=""), delimiter))[1]
-    if len(header) > MOST_FIELDS:
-        raise IntakeLimit(f"line 1: more than {MOST_FIELDS} columns")
-    return header
+    return next(_rows(text, delimiter))[1]
 
 
 def lines_of(text: str, delimiter: str, places: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
     """The lines below the header that hold something, with their numbers; raises `BadRow` for one that is too short."""
     most = max(places.values())
-    rows = _rows(io.StringIO(text, newline=""), delimiter)
+    rows = _rows(text, delimiter)
     next(rows)
     for number, line in rows:
         if len(line) <= most:
@@ -167,8 +165,8 @@ def lines_of(text: str, delimiter: str, places: dict[str, int]) -> Iterator[tupl
         yield number, line
 
 
-def _rows(file: io.StringIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(file, delimiter=delimiter)
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(_lines(text), delimiter=delimiter)
     while True:
         try:
             line = next(reader)
@@ -176,7 +174,20 @@ def _rows(file: io.StringIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise BadRow(f"line {reader.line_num}: {error}") from error
+        if len(line) > MOST_FIELDS:
+            raise IntakeLimit(f"line {reader.line_num}: more than {MOST_FIELDS} columns")
         yield reader.line_num, line
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text with their ends, none of which is copied before it is needed."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        if end - start > MOST_LINE:
+            raise IntakeLimit(f"a line of more than {MOST_LINE} characters")
+        yield text[start:end]
+        start = end
 
 
 def normalised(name: str) -> str:

@@ -24,9 +24,11 @@ from edgehold.codecs.tables.genotypes import CHROMOSOMES, MISSING, NAN, Genotype
 from edgehold.errors import BadRow, NoTable, SeveralPersons
 
 MAGIC: Final = b"##fileformat=VCF"
-MOST_HEADER: Final = 1 << 16
-"""Characters of the header that are searched for the name of an assembly."""
-CONTIG: Final = re.compile(rb"##contig=<ID=([^,>]{1,40})(?:,[^>]*?)?,length=(\d{1,10})[,>]")
+TAB: Final = b"\t"
+NAMES: Final = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+MOST_HEADER: Final = 1 << 18
+"""Bytes of the header that are searched for the assembly and the year."""
+CONTIG: Final = re.compile(rb"##contig=<ID=([^,>\n]{1,40})(?:,[^>\n]{0,400}?)?,length=(\d{1,10})[,>]")
 YEAR: Final = re.compile(rb"##fileDate=\D{0,9}((?:19|20)\d\d)")
 QUALITY: Final = re.compile(rb"[+-]?(?:\d{1,20}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?")
 CALL: Final = re.compile(rb"[/|]?(?:\d{1,4}|\.)(?:[/|](?:\d{1,4}|\.)){0,7}")
@@ -65,7 +67,7 @@ def derive_variants(data: bytes) -> Derived:
     _read_lines(file, number, rows)
     lengths = {CHROMOSOMES[name]: int(length) for name, length in CONTIG.findall(header) if name in CHROMOSOMES}
     year = YEAR.search(header)
-    words = header[:MOST_HEADER].decode("utf-8", "replace")
+    words = header.decode("utf-8", "replace")
     return rows.derived(assembly_of(lengths, words), None if year is None else int(year[1]))
 
 
@@ -82,11 +84,11 @@ def _read_header(file: io.BytesIO) -> tuple[bytes, int, int]:
     """The header, its lines, and how many persons it names."""
     for number, line in enumerate(file, 1):
         if not line.startswith(b"##"):
-            names = line.rstrip(b"\r\n").split(b"\t")
-            if names[:8] != [b"#CHROM", b"POS", b"ID", b"REF", b"ALT", b"QUAL", b"FILTER", b"INFO"]:
+            line = line.rstrip(b"\r\n")
+            if line != NAMES and not line.startswith(NAMES + b"\t"):
                 break
-            end = file.tell()
-            return file.getvalue()[:end], number, max(0, len(names) - 9)
+            end = min(file.tell(), MOST_HEADER)
+            return file.getbuffer()[:end].tobytes(), number, max(0, line.count(b"\t") - 8)
     raise BadRow("the line that begins with #CHROM is missing")
 
 
@@ -101,11 +103,11 @@ def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
     add_name, add_filter = rows.names.append, rows.filters.append
     for line in file:
         number += 1
-        fields = line.rstrip(b"\r\n").split(b"\t")
+        fields = line.rstrip(b"\r\n").split(b"\t", 10)
         if len(fields) != 10:
             if fields == [b""]:
                 continue
-            raise BadRow(f"line {number}: {len(fields)} columns instead of 10")
+            raise BadRow(f"line {number}: {line.count(TAB) + 1} columns instead of 10")
         contig, position_text, name, ref, alt, quality_text, failed, info, form, sample = fields
         try:
             chromosome = chromosomes[contig]
