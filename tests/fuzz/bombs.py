@@ -195,6 +195,7 @@ SHEETS = Bombs(
     lambda: b"time,date,test,result,steps\n" + b",ab" * 5 * MEGA,
     lambda: b"time,date,test,result,steps\n" + b'"a\n",' * 2 * MEGA,
     lambda: b"," * 15 * MEGA,
+    lambda: b"time,date,test,result,steps" + b"\n" * 15 * MEGA,
     lambda: b"\xff" * 15 * MEGA,
     lambda: b"time,date,test,result,steps\n2024-01-01,2024-01-01,a,1,1\n" + b"x" * 15 * MEGA,
 )
@@ -240,6 +241,7 @@ VARIANTS = Bombs(
 
 ARRAYS = Bombs(
     lambda: b"#" * 15 * MEGA + b"\nx",
+    lambda: b"rs1\t1\t1\tAA" + b"\n" * 15 * MEGA,
     lambda: b"rs1\t1\t1\tAA\t" * MEGA,
     lambda: b"\t" * 15 * MEGA,
     lambda: b"rs1\t1\t1\t" + b"A" * 15 * MEGA,

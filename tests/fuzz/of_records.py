@@ -359,9 +359,12 @@ VCF = (
     b"chr1\t9\trs1\tA\tG,T\t30.5\tPASS\tDP=3\tGT:DP\t1|2:3\nchr1\t12\t.\tAC\t<NON_REF>\t.\t.\tEND=40\tGT\t0/0\n"
     b"chrX\t5\t.\tC\t*\t1e2\tq10\t.\tGT\t.\n"
 )
-SIGNAL = b"r 2 10 8 10:00:00.5 01/01/2000\nr.dat %d 200(3)/mV 12 0 5 0 0 II\nr.dat %dx2:1+2 0 8 1024\n\0" + bytes(
-    range(54)
-)
+
+
+def recorded(form: int) -> bytes:
+    """A header and a signal of a format."""
+    channels = f"r.dat {form}+2 200(3)/mV 12 0 5 0 0 II\nr.dat {form}x2:1+2 0 8 1024\n"
+    return f"r 2 10 8 10:00:00.5 01/01/2000\n{channels}\0".encode() + bytes(range(54))
 
 
 def derive_recorded(data: bytes) -> Derived | None:
@@ -379,6 +382,12 @@ def derive_said(data: bytes) -> Derived | None:
     """What an owner says of columns and, behind a zero, the table."""
     said, _, text = data.partition(b"\0")
     return derive_laboratory(text, read_columns(said.decode("utf-8", "replace")))
+
+
+def derive_noted(data: bytes) -> Derived:
+    """A header and, behind a zero, annotations."""
+    header, _, words = data.partition(b"\0")
+    return derive_annotations(words, header)
 
 
 def annotated() -> bytes:
@@ -611,14 +620,14 @@ TARGETS: dict[str, Target] = {
         ARRAYS,
     ),
     "table of a signal": Target(
-        table_of(derive_recorded, *(SIGNAL % (form, form) for form in (16, 61, 80, 212))),
+        table_of(derive_recorded, *map(recorded, (16, 61, 80, 212))),
         (IntakeError,),
         BY_TOKENS,
         SIGNALS,
     ),
     "table of annotations": Target(
-        table_of(lambda data: derive_annotations(*reversed(data.split(b"\0", 1))), annotated()),
-        (IntakeError, TypeError),
+        table_of(derive_noted, annotated()),
+        (IntakeError,),
         BY_BYTES,
         ANNOTATIONS,
     ),

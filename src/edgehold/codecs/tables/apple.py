@@ -32,7 +32,7 @@ MOST_TAG: Final = 1 << 18
 MOST_ELEMENTS: Final = 1 << 20
 MOST_DEPTH: Final = 32
 
-BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?xml[^>]{0,200}\?>)*")
+BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]{0,200}\?>\s*+)?")
 DOCUMENT_TYPE: Final = b"<!DOCTYPE"
 MARK: Final = re.compile(rb"<!--|\]\s{0,99}>")
 MOST_TYPE: Final = 1 << 18

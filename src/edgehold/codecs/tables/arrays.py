@@ -43,8 +43,8 @@ def derive_array(data: bytes) -> Derived:
             raise BadRow(f"line {number + 1}: longer than {BLOCK} bytes")
         lines = data[start:end].splitlines()
         _read_lines(lines, mark, number, rows)
-        rows.check_size()
         number += len(lines)
+        rows.check_size(number)
         start = end
     year = YEAR.search(header)
     words = header.decode("utf-8", "replace")

@@ -87,10 +87,10 @@ class GenotypeRows:
             number = self._others.setdefault(name, len(self._others) + FIRST_OTHER)
         return min(number, MISSING)
 
-    def check_size(self) -> None:
-        """Raise `IntakeLimit` if there are more rows or strings than a table has."""
-        if len(self.positions) > MOST_ROWS or len(self.strings) > MOST_NAMES:
-            raise IntakeLimit(f"more than {MOST_ROWS} rows, or {MOST_NAMES} different names and alleles")
+    def check_size(self, lines: int = 0) -> None:
+        """Raise `IntakeLimit` if there are more rows, lines or strings than a table is made of."""
+        if max(len(self.positions), lines) > MOST_ROWS or len(self.strings) > MOST_NAMES:
+            raise IntakeLimit(f"more than {MOST_ROWS} lines or rows, or {MOST_NAMES} different names and alleles")
 
     def derived(self, assembly: str, year: int | None) -> Derived:
         """The table."""

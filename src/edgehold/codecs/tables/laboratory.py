@@ -35,6 +35,9 @@ from edgehold.policy.toml_text import read_toml
 from edgehold.wire.codec import convert
 
 MOST_FIELDS: Final = 1000
+MOST_LINES: Final = 1 << 21
+MOST_EMPTY: Final = 100_000
+"""Lines that hold nothing."""
 MOST_LINE: Final = 1 << 18
 """Characters."""
 MOST_HEADER: Final = 1 << 16
@@ -174,18 +177,19 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise BadRow(f"line {reader.line_num}: {error}") from error
-        if len(line) > MOST_FIELDS:
-            raise IntakeLimit(f"line {reader.line_num}: more than {MOST_FIELDS} columns")
+        if len(line) > MOST_FIELDS or reader.line_num > MOST_LINES:
+            raise IntakeLimit(f"line {reader.line_num}: more than {MOST_FIELDS} columns, or {MOST_LINES} lines")
         yield reader.line_num, line
 
 
 def _lines(text: str) -> Iterator[str]:
     """The lines of a text with their ends, none of which is copied before it is needed."""
-    start = 0
+    start = empty = 0
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
-        if end - start > MOST_LINE:
-            raise IntakeLimit(f"a line of more than {MOST_LINE} characters")
+        empty += end - start <= 2
+        if end - start > MOST_LINE or empty > MOST_EMPTY:
+            raise IntakeLimit(f"a line of more than {MOST_LINE} characters, or more than {MOST_EMPTY} empty lines")
         yield text[start:end]
         start = end
 

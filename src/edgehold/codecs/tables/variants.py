@@ -103,6 +103,8 @@ def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
     add_name, add_filter = rows.names.append, rows.filters.append
     for line in file:
         number += 1
+        if not number % OFTEN:
+            rows.check_size(number)
         fields = line.rstrip(b"\r\n").split(b"\t", 10)
         if len(fields) != 10:
             if fields == [b""]:
@@ -159,8 +161,6 @@ def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
             add_alt(place(allele) if allele else 0)
             add_name(name_place)
             add_filter(filter_place)
-        if not number % OFTEN:
-            rows.check_size()
 
 
 def _alternates(alt: bytes, counts: dict[int, int]) -> list[tuple[int, bytes]]:
