@@ -492,7 +492,12 @@ def draw_pictures(
 @hub.command("table", short_help="Rows of what programs see.")
 @click.argument("dataset", required=False)
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="All datasets of a kind.")
-@click.option("--schema", type=click.Choice(SCHEMAS), help="All datasets with this table.")
+@click.option(
+    "--schema",
+    type=click.Choice(SCHEMAS),
+    metavar="SCHEMA",
+    help="All datasets with this table, such as edgehold.events/1.",
+)
 @click.option("--code", help="Of events: those with this code, such as LOINC//39156-5.")
 @click.option("--from", "since", metavar="DATE", help="From a year, month, day or moment on.")
 @click.option("--to", "until", metavar="DATE", help="Until its end.")
@@ -518,7 +523,8 @@ def rows_of_tables(
     \b
     Examples:
       edgehold hub table --code LOINC//39156-5 --hub demo-out/hubs/0001
-      edgehold hub table DATASET --from 2015 --to 2019-06 --code LOINC//8480-6 --hub demo-out/hubs/0001
+      edgehold hub table DATASET --from 2000 --to 2030-06 --code LOINC//8480-6 \\
+        --hub demo-out/hubs/0001
       edgehold hub table --kind ehr --out events.parquet --hub demo-out/hubs/0001 --json
     """
     wanted = Wanted(code=code, since=since, until=until, region=region)

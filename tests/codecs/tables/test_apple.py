@@ -107,6 +107,10 @@ def test_a_table_ends_where_the_export_breaks_off(data: bytes, says: str) -> Non
     assert says in derived.note
 
 
+def test_an_export_is_utf8_whatever_it_says() -> None:
+    assert events(derive_apple(export(ONE).replace(b'"UTF-8"', b'"UTF-6"'))) == [STEPS]
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -101,7 +101,7 @@ class _Reader:
 
     def read(self, data: bytes) -> str:
         """Take in a document; returns where and why it ends too early, or nothing."""
-        parser = expat.ParserCreate()
+        parser = expat.ParserCreate("UTF-8")  # as all exports are, whatever they say
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
