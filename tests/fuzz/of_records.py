@@ -83,8 +83,8 @@ from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import years_of
-from edgehold.hub.tables import close_table, open_table
 from edgehold.hub.rows import readable
+from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient
 from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import read_component
@@ -92,9 +92,8 @@ from edgehold.sandbox.manifest import parse_manifest
 from edgehold.sandbox.program import bounds, check_measurement, make_program
 from edgehold.sandbox.vec import open_column
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.data import ObjectId
+from edgehold.wire.data import Kind, ObjectId
 from edgehold.wire.ids import Digest
-from edgehold.wire.data import Kind
 from edgehold.wire.program import PublishProgram
 from edgehold.wire.purpose import Modifier, Permission, PermittedUse, Purpose, Term
 
@@ -329,6 +328,7 @@ def use_table(derived: Derived) -> None:
             require(max(numbers, default=0) < len(strings), "a place without a string")
     if derived.schema == EVENTS_SCHEMA:
         decode_table(files)
+    require(join(*cut(files)) == files, "kept in row groups it is another table")
     for _ in islice(readable(files), 50):
         pass
     if derived.years is not None:

@@ -85,12 +85,12 @@ def test_a_table_says_of_which_years_it_is_and_is_the_one_that_the_original_give
         one = only(store, Path(name).name)
         if schema == NO_TABLE:
             with pytest.raises(NoTable):
-                store.events_table(one.id)
+                store.table(one.id)
             continue
-        kept = store.events_table(one.id)
+        kept = store.table(one.id)
         assert schema_of(kept)["schema"] == schema
         store._execute("UPDATE object SET tables = NULL WHERE id = ?", one.id)
-        assert store.events_table(one.id) == kept
+        assert store.table(one.id) == kept
     assert only(store, "export.xml").descriptor.last_year == 2016
     assert store.check() == []
 
@@ -123,7 +123,7 @@ def test_the_header_of_a_signal_is_found_among_others_of_its_name(store: Store, 
             if (folder / name).exists():
                 import_file(store, folder / name, randomness=DICE)
     assert store.check() == []
-    rates = {schema_of(store.events_table(each.id))["rate"] for each in store.objects() if each.name == "100.dat"}
+    rates = {schema_of(store.table(each.id))["rate"] for each in store.objects() if each.name == "100.dat"}
     assert rates == {360.0, 125.0}
     for each in store.objects():
         if each.name == "100.hea":
@@ -172,7 +172,7 @@ def test_the_owner_says_which_columns_a_table_has(store: Store, tmp_path: Path) 
     said = Columns(date="Datum", code="Was", value="Wert")
     (stored,) = import_file(store, path, columns=said, randomness=DICE).added
     assert stored.descriptor.kind is Kind.LAB
-    assert decode_table(store.events_table(stored.id))[0].value == 3.5
+    assert decode_table(store.table(stored.id))[0].value == 3.5
     assert store.check() == []
 
 

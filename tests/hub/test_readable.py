@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ from edgehold.codecs.tables.form import schema_of
 from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.signals import derive_signals
 from edgehold.codecs.tables.variants import derive_variants
+from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import FolderInUse, NothingToShow, NotInstalled, UsageError
 from edgehold.hub import arrow
 from edgehold.hub.arrow import arrow_table, joined, write_meds, write_table
-from edgehold.hub.rows import Wanted, last_moment, readable, rows_where, strip_of, taken, written
+from edgehold.hub.rows import Wanted, last_moment, read_part, readable, stretch, written
+from edgehold.hub.store import Store
+from edgehold.wire.data import Kind, ObjectId
 
 DATA = Path(__file__).parents[1] / "data"
 EVENTS = encode_table(
@@ -35,11 +39,15 @@ EVENTS = encode_table(
     ]
 )
 LINES = ["1 100 rs1 A G 9.5 PASS . GT 0/1", "1 200 . A <NON_REF> . . END=300 GT 0/0", "X 100 . A T,C . q . GT ./."]
-VCF = (
-    b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
-    + "".join(line.replace(" ", "\t") + "\n" for line in [*LINES, "HLA-A 7 . A G . . . GT 1/1"]).encode()
-)
-GENOTYPES = dict(derive_variants(VCF).files)
+
+
+def vcf_of(lines: Iterable[str]) -> dict[str, bytes]:
+    names = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
+    text = "".join(line.replace(" ", "\t") + "\n" for line in lines)
+    return dict(derive_variants(names + text.encode()).files)
+
+
+GENOTYPES = vcf_of([*LINES, "HLA-A 7 . A G . . . GT 1/1"])
 SIGNAL = dict(
     derive_signals(
         bytes(range(40)),
@@ -49,9 +57,24 @@ SIGNAL = dict(
 )
 
 
-def places(files: dict[str, bytes], **wanted: str) -> list[int] | None:
-    where = Wanted(**wanted).where(files)
-    return None if where is None else list(rows_where(files, where))
+DICE = SeededRandomness(1, "rows")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store.sqlite", bytes(32), DICE)
+
+
+def kept(store: Store, files: dict[str, bytes]) -> ObjectId:
+    name = schema_of(files)["schema"]
+    return store.put_object(name.encode(), name=name, kind=Kind.OTHER, schema=name, tables=files, randomness=DICE)[0].id
+
+
+def places(store: Store, files: dict[str, bytes], **wanted: str) -> list[int] | None:
+    """Which rows of a table fit."""
+    found = read_part(store, kept(store, files), Wanted(**wanted).where, DICE)
+    every = list(readable(files))
+    return None if found is None else [every.index(row) for row in readable(found)]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +93,8 @@ def places(files: dict[str, bytes], **wanted: str) -> list[int] | None:
         ({"code": "A", "until": "1999"}, [1, 3]),
     ],
 )
-def test_events_by_code_and_time(wanted: dict[str, str], expected: list[int] | None) -> None:
-    assert places(EVENTS, **wanted) == expected
+def test_events_by_code_and_time(store: Store, wanted: dict[str, str], expected: list[int] | None) -> None:
+    assert places(store, EVENTS, **wanted) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,9 +111,9 @@ def test_events_by_code_and_time(wanted: dict[str, str], expected: list[int] | N
         ("HLA-A:7", [4]),
     ],
 )
-def test_genotypes_by_region(region: str, expected: list[int]) -> None:
+def test_genotypes_by_region(store: Store, region: str, expected: list[int]) -> None:
     """A row that only reaches into the region is of it."""
-    assert places(GENOTYPES, region=region) == expected
+    assert places(store, GENOTYPES, region=region) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,11 +140,12 @@ def test_the_last_moment_of_a_date() -> None:
     assert last_moment("9999") == last_moment("9999-12-31")
 
 
-def test_rows_that_were_taken_are_a_table() -> None:
-    assert taken(EVENTS, range(5)) == EVENTS
-    some = taken(EVENTS, [1, 3])
-    assert [row["value"] for row in readable(some)] == [1.5, 2.0]
-    assert [row["code"] for row in readable(taken(EVENTS, range(1, 3)))] == ["A", "B"]
+def test_rows_that_were_read_are_a_table(store: Store) -> None:
+    assert read_part(store, kept(store, EVENTS), Wanted().where, DICE) == EVENTS
+    some = read_part(store, kept(store, EVENTS), Wanted(code="A").where, DICE)
+    assert some is not None
+    assert schema_of(some)["rows"] == 3
+    assert [row["value"] for row in readable(some)] == [1.5, 2.0, 3.0]
 
 
 def test_rows_are_read_as_people_read_them() -> None:
@@ -140,14 +164,31 @@ def test_rows_are_read_as_people_read_them() -> None:
     assert signal[1] == {"seconds": 0.1, "II 0 (mV)": 6.42, "II 1 (mmHg)": 17.93}
 
 
-def test_a_strip_is_a_part_of_a_signal() -> None:
-    part = strip_of(SIGNAL, 0.35, 0.2)
-    assert [row["seconds"] for row in readable(part)] == [0.3, 0.4, 0.5]
+def test_a_strip_is_a_part_of_a_signal(store: Store) -> None:
+    strip = read_part(store, kept(store, SIGNAL), lambda others: stretch(others, 0.35, 0.2), DICE)
+    assert strip is not None
+    assert [row["seconds"] for row in readable(strip)] == [0.3, 0.4, 0.5]
+    assert list(readable(strip))[0] == list(readable(SIGNAL))[3]
     for at, length in ((1.0, 1.0), (5.0, 1.0)):
         with pytest.raises(NothingToShow, match=r"lasts 1\.0 seconds"):
-            strip_of(SIGNAL, at, length)
+            stretch(SIGNAL, at, length)
     with pytest.raises(NothingToShow, match="no signal"):
-        strip_of(EVENTS, 0, 1)
+        stretch(EVENTS, 0, 1)
+
+
+def test_ten_seconds_of_a_signal_and_a_region_are_read_without_the_rest(store: Store) -> None:
+    """At most a twentieth of the bytes of the table."""
+    signal = dict(derive_signals(bytes(range(250)) * 8000, "r.dat", b"r 2 360\nr.dat 212\nr.dat 212\n").files)
+    genotypes = vcf_of(f"1 {place} . A G . . . GT 0/{place % 2}" for place in range(1, 60_001))
+    for files, where in (
+        (signal, stretch(signal, 300, 10)),
+        (genotypes, Wanted(region="chr1:20000-20200").where(genotypes)),
+    ):
+        assert where is not None
+        one = kept(store, files)
+        read = store.read_rows(one, [column["file"] for column in schema_of(files)["columns"]], where, DICE)
+        assert len(next(iter(read.columns.values()))) > 0
+        assert read.read < store.get_object(one).cached / 20
 
 
 # ── other tools ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,8 @@ from edgehold.cli.network import (
     when,
 )
 from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table, wrap
-from edgehold.cli.pictures import draw, strip_chart
+from edgehold.cli.pictures import draw
+from edgehold.cli.pictures import strip as strip_of
 from edgehold.cli.pictures import timeline as timeline_of
 from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
 from edgehold.codecs.events import SCHEMA as EVENTS
@@ -484,7 +485,7 @@ def draw_pictures(
         if strip is not None:
             name, out = strip
             (one,) = chosen_objects(own.store, name, None, None)
-            drawn[str(out)] = draw(strip_chart(own.store.events_table(one.id), at, length), out)
+            drawn[str(out)] = draw(strip_of(own.store, one.id, at, length), out)
     says = [f"{path}: {size:,} bytes" for path, size in drawn.items()]
     emit(as_json, {"drawn": [{"file": path, "bytes": size} for path, size in drawn.items()]}, says)
 
@@ -979,7 +980,7 @@ def export_meds(meds: Path, subject: int, folder: Path | None, as_json: bool) ->
     """Write all events of a hub for tools that read MEDS."""
     with opened(folder) as (own, _, _):
         held = [one for one in own.store.objects() if one.descriptor.schema == EVENTS]
-        tables = [(one.id.hex()[:8], own.store.events_table(one.id)) for one in held]
+        tables = [(one.id.hex()[:8], own.store.table(one.id)) for one in held]
         count = write_meds(tables, meds, subject=subject, now=datetime.now(UTC))
     facts = {"out": str(meds), "events": count, "datasets": [name for name, _ in tables]}
     emit(as_json, facts, f"{meds}: {count:,} events of {len(tables)} datasets")

@@ -15,8 +15,10 @@ from edgehold.codecs.tables.form import column_of, schema_of, strings_of, year_o
 from edgehold.demo.charts import SCHEMA
 from edgehold.durable import write_file
 from edgehold.errors import NothingToShow, NotInstalled
-from edgehold.hub.rows import physical, strip_of
+from edgehold.hub.rows import physical, read_part, stretch
 from edgehold.hub.store import Store
+from edgehold.system import SystemRandomness
+from edgehold.wire.data import ObjectId
 
 COLOURS: Final = {
     "ehr": "#1c3f54",
@@ -59,7 +61,8 @@ def timeline(store: Store) -> dict[str, Any]:
             }
         )
         if about.schema == EVENTS:
-            for year, count in events_by_year(store.events_table(one.id)).items():
+            read = store.read_rows(one.id, ["time.i64", "code.u32"], {}, SystemRandomness())
+            for year, count in events_by_year({**read.columns, **read.others}).items():
                 events[about.kind.value, year] += count
     if not datasets:
         raise NothingToShow("no dataset says of which years it is")
@@ -155,9 +158,15 @@ def timeline_chart(datasets: Sequence[Mapping[str, Any]], events: Sequence[Mappi
 # ── the strip ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def strip_chart(files: Mapping[str, bytes], at: float, length: float) -> dict[str, Any]:
-    """Some seconds of all channels of a signal, one below the other, on a grid of 0.2 seconds; raises `NothingToShow`."""
-    part = strip_of(files, at, length)
+def strip(store: Store, object_id: ObjectId, at: float, length: float) -> dict[str, Any]:
+    """Some seconds of a signal, of which only these are read; raises `NothingToShow`."""
+    part = read_part(store, object_id, lambda others: stretch(others, at, length), SystemRandomness())
+    assert part is not None  # noqa: S101  # a stretch of rows is always some
+    return strip_chart(part)
+
+
+def strip_chart(part: Mapping[str, bytes]) -> dict[str, Any]:
+    """All channels of a part of a signal, one below the other, on a grid of 0.2 seconds."""
     schema = schema_of(part)
     rate, first = schema["rate"], schema["first_row"]
     begin, end = first / rate, (first + schema["rows"]) / rate

@@ -16,11 +16,13 @@ import click
 
 from edgehold.cli.network import find_id
 from edgehold.cli.output import WIDTH, cut, table
+from edgehold.codecs.tables.form import schema_of
 from edgehold.durable import write_file
 from edgehold.errors import NothingToShow, UsageError
 from edgehold.hub.arrow import arrow_table, joined, require_arrow, write_table
-from edgehold.hub.rows import Wanted, readable, rows_where, taken
+from edgehold.hub.rows import Wanted, read_part, readable
 from edgehold.hub.store import Store, StoredObject
+from edgehold.system import SystemRandomness
 
 SHOWN: Final = 40
 """Rows on a terminal."""
@@ -47,11 +49,9 @@ def parts_of(store: Store, name: str | None, kind: str | None, schema: str | Non
         raise UsageError(f"there are tables of {', '.join(schemas)}: name a dataset, a kind or a schema")
     parts = []
     for one in chosen:
-        files = store.events_table(one.id)
-        where = wanted.where(files)
-        rows = () if where is None else rows_where(files, where)
-        if rows:
-            parts.append(Part(one.id.hex()[:8], one.descriptor.schema, taken(files, rows), len(rows)))
+        files = read_part(store, one.id, wanted.where, SystemRandomness())
+        if files is not None and (rows := schema_of(files)["rows"]):
+            parts.append(Part(one.id.hex()[:8], one.descriptor.schema, files, rows))
     if not parts:
         raise NothingToShow("no row fits what was asked for")
     return parts

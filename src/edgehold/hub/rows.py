@@ -13,6 +13,7 @@ import msgspec
 
 from edgehold.codecs.events import MISSING_TIME, parse_time
 from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.segments import ROW, Where, width_of
 from edgehold.codecs.tables.form import column_of, schema_of, strings_of
 from edgehold.codecs.tables.genotypes import CHROMOSOMES
 from edgehold.codecs.tables.genotypes import MISSING as MISSING_CALL
@@ -20,6 +21,9 @@ from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
 from edgehold.codecs.tables.images import SCHEMA as IMAGES
 from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.errors import NothingToShow, UsageError
+from edgehold.hub.store import Store
+from edgehold.ports import Randomness
+from edgehold.wire.data import ObjectId
 
 SCHEMAS: Final = (EVENTS, GENOTYPES, SIGNALS, IMAGES)
 EPOCH: Final = datetime(1970, 1, 1)
@@ -27,9 +31,10 @@ NAMES: Final = {number: str(number) for number in range(1, 23)} | {23: "X", 24: 
 REGION: Final = re.compile(r"([\w.*-]{1,80})(?::([\d,]{1,13})(?:-([\d,]{1,13}))?)?", re.ASCII)
 MOST: Final = 2**32 - 1
 
+NOTHING: Final[Where] = {ROW: (1, 0)}
+"""No row: what is asked for is only the strings and the schema."""
+
 Files = Mapping[str, bytes]
-Where = Mapping[str, tuple[int, int]]
-"""Of a column of whole numbers by its name, the least and the greatest that fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +49,10 @@ class Wanted:
     region: str | None = None
     """`chr7:1000-2000`, or a chromosome alone."""
 
-    def where(self, files: Files) -> Where | None:
-        """As bounds of the columns of a table; none if no row of it can fit. Raises `UsageError`."""
-        schema = schema_of(files)
+    def where(self, others: Files) -> Where | None:
+        """As bounds of the columns of a table with these strings and schema; none if no row of it can fit. Raises
+        `UsageError`."""
+        schema = schema_of(others)
         bounds: dict[str, tuple[int, int]] = {}
         columns = {column["name"] for column in schema["columns"]}
         for option, column, value in (
@@ -57,13 +63,13 @@ class Wanted:
             if value is not None and column not in columns:
                 raise UsageError(f"{option} asks for a column {column}, which {schema['schema']} has not")
         if self.code is not None:
-            strings = strings_of(files)
+            strings = strings_of(others)
             if self.code not in strings:
                 return None
             place = strings.index(self.code)
-            bounds["code"] = (place, place)
+            bounds["code.u32"] = (place, place)
         if self.since is not None or self.until is not None:
-            bounds["time"] = (first_moment(self.since), last_moment(self.until))
+            bounds["time.i64"] = (first_moment(self.since), last_moment(self.until))
         if self.region is not None:
             bounds |= region_bounds(self.region, schema.get("chromosomes", {}))
         return bounds
@@ -112,35 +118,33 @@ def region_bounds(region: str, others: Mapping[str, str]) -> Where:
     end = (int(last.replace(",", "") or 0) if last else start) if first else MOST
     if end < start:
         raise UsageError(f"{region} ends before it begins")
-    return {"chromosome": (number, number), "position": (0, min(end, MOST)), "end": (start, MOST)}
+    return {"chromosome.u8": (number, number), "position.u32": (0, min(end, MOST)), "end.u32": (start, MOST)}
 
 
-def rows_where(files: Files, where: Where) -> Sequence[int]:
-    """The rows whose columns lie within the bounds."""
-    rows: Sequence[int] = range(schema_of(files)["rows"])
-    ends = {column["name"]: column["file"] for column in schema_of(files)["columns"]}
-    for name, (low, high) in where.items():
-        column = column_of(files, ends[name])
-        rows = [row for row in rows if low <= column[row] <= high]
-    return rows
+def read_part(
+    store: Store, object_id: ObjectId, ask: Callable[[Files], Where | None], randomness: Randomness
+) -> dict[str, bytes] | None:
+    """The files of an object's table with those rows alone that `ask` wants, which is shown the strings and the schema; its
+    strings stay as they were. Only the row groups that hold them are read. None if no row can fit.
+
+    `schema.json` says which was the first row, where `ask` wants a stretch of them.
+    """
+    others = store.read_rows(object_id, [], NOTHING, randomness).others
+    where = ask(others)
+    if where is None:
+        return None
+    schema = schema_of(others)
+    columns = [column["file"] for column in schema["columns"]]
+    found = store.read_rows(object_id, columns, where, randomness)
+    return part_of(schema, found.columns, found.others, where)
 
 
-def taken(files: Files, rows: Sequence[int]) -> dict[str, bytes]:
-    """The files of a table of these rows alone, its strings as they were."""
-    schema = schema_of(files)
-    if isinstance(rows, range) and len(rows) == schema["rows"]:
-        return dict(files)
-    out = dict(files)
-    for about in schema["columns"]:
-        column = column_of(files, about["file"])
-        width = column.itemsize
-        data = files[about["file"]]
-        if isinstance(rows, range):
-            out[about["file"]] = data[rows.start * width : rows.stop * width]
-        else:
-            out[about["file"]] = b"".join(data[row * width : row * width + width] for row in rows)
-    out["schema.json"] = _encode({**schema, "rows": len(rows)})
-    return out
+def part_of(schema: Mapping[str, Any], columns: Files, others: Files, where: Where) -> dict[str, bytes]:
+    """The files of a table of the rows that were read."""
+    file = schema["columns"][0]["file"]
+    rows = len(columns[file]) // width_of(file)
+    first = {"first_row": where[ROW][0]} if ROW in where else {}
+    return {**others, **columns, "schema.json": _encode({**schema, "rows": rows, **first})}
 
 
 def _encode(schema: Mapping[str, Any]) -> bytes:
@@ -220,15 +224,13 @@ def physical(files: Files, channel: Mapping[str, Any]) -> tuple[memoryview[int],
     )
 
 
-def strip_of(files: Files, at: float, length: float) -> dict[str, bytes]:
-    """The part of a signal from a second on; raises `NothingToShow`."""
-    schema = schema_of(files)
+def stretch(others: Files, at: float, length: float) -> Where:
+    """The rows of a signal from a second on; raises `NothingToShow`."""
+    schema = schema_of(others)
     if schema["schema"] != SIGNALS:
         raise NothingToShow(f"a dataset of {schema['schema']} is no signal")
     first = math.floor(at * schema["rate"])
     last = min(schema["rows"], math.ceil((at + length) * schema["rate"]))
     if not 0 <= first < last:
         raise NothingToShow(f"the signal lasts {schema['rows'] / schema['rate']:.1f} seconds; nothing of it lies there")
-    part = taken(files, range(first, last))
-    part["schema.json"] = _encode({**schema_of(part), "first_row": first})
-    return part
+    return {ROW: (first, last - 1)}

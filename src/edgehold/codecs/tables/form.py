@@ -12,11 +12,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from edgehold.errors import Malformed
+from edgehold.errors import IntakeLimit, Malformed
 
 ENDS: Final[Mapping[str, Any]] = {"u8": "B", "u32": "I", "i64": "q", "f64": "d"}
 """What a column holds, by the end of its name, as `array` and `memoryview` call it."""
 TYPES: Final = {"u8": "uint8", "u32": "uint32", "i64": "int64", "f64": "float64"}
+MOST_STRINGS: Final = 15 << 20
+"""Bytes of all strings of a table; a message of the store has at most a sixteenth more."""
 STRING: Final = "index into strings.json"
 """The unit of a column whose numbers stand for strings."""
 SECONDS: Final = "seconds since 1970-01-01T00:00:00Z"
@@ -130,7 +132,9 @@ def table_files(
     strings: Sequence[str] | None = None,
     **facts: Any,
 ) -> dict[str, bytes]:
-    """The files of a table. `facts` are what holds of all rows."""
+    """The files of a table. `facts` are what holds of all rows.
+
+    Raises `IntakeLimit` if the strings are longer than a hub keeps in one piece."""
     files: dict[str, bytes] = {}
     about = []
     for column, data in columns:
@@ -138,6 +142,8 @@ def table_files(
         about.append(column.facts())
     if strings is not None:
         files["strings.json"] = msgspec.json.encode(strings)
+        if len(files["strings.json"]) > MOST_STRINGS:
+            raise IntakeLimit(f"names, codes and words of more than {MOST_STRINGS} bytes together")
     files["schema.json"] = msgspec.json.encode({"schema": schema, "rows": rows, "columns": about, **facts})
     return files
 
