@@ -15,6 +15,7 @@ from cli_story import Edgehold
 from edgehold.cli import pictures
 from edgehold.cli.output import WIDTH
 from edgehold.cli.pictures import step_of, thinned
+from edgehold.cli.program import COLUMNS
 
 DATA = Path(__file__).parent.parent / "data"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -157,3 +158,50 @@ def test_no_peak_is_lost_where_much_is_drawn() -> None:
     assert len(rows) <= 4000
     assert {77_777, 5} <= set(rows)
     assert list(thinned([1, 1, 2, 2], 0, 2)) == [0, 2]
+
+
+SCORE = """
+from edgehold.sandbox.person import Person
+
+
+def main(person: Person) -> int:
+    if not len(person.column("position.u32")):
+        return 0
+    return sum(copies for copies in person.column("dosage.u8") if copies != 255)
+"""
+MANIFEST = """
+name = "copies"
+title = "Counts the copies of alternate alleles, to see that programs read genotypes."
+reads = "edgehold.genotypes/1"
+kinds = ["genotype"]
+sensitivity = "aggregate"
+purposes = ["DUO:0000042"]
+
+[measurement]
+kind = "sum"
+labels = ["copies"]
+bound = 1000000
+"""
+
+
+def test_a_program_reads_genotypes_and_signals_in_the_sandbox(here: Path, edgehold: Edgehold) -> None:
+    Path("copies.py").write_text(SCORE)
+    Path("copies.toml").write_text(MANIFEST)
+    ran = edgehold("program", "test", "copies.py", "--data", str(DATA / "lines" / "array.txt"), "--json")
+    assert ran.code == 0
+    lines = [line.split("\t") for line in (DATA / "lines" / "array.txt").read_text().splitlines() if line[0] != "#"]
+    assert ran.json["measurement"] == sum(len(call) for *_, call in lines if "-" not in call)
+    score = SCORE.replace("position.u32", "sample_0.i64").replace(
+        'sum(copies for copies in person.column("dosage.u8") if copies != 255)', 'int(person.column("sample_0.i64")[0])'
+    )
+    Path("copies.py").write_text(score)
+    Path("copies.toml").write_text(MANIFEST.replace("genotypes/1", "signals/1").replace('"genotype"', '"signal"'))
+    ran = edgehold("program", "test", "copies.py", "--data", str(DATA / "samples" / "100.dat"), "--json")
+    assert ran.json["measurement"] == 995
+    assert edgehold("program", "test", "copies.py", "--data", str(DATA / "lines" / "README.md")).code == 1
+
+
+def test_every_table_is_described(edgehold: Edgehold) -> None:
+    for schema, columns in COLUMNS.items():
+        shown = edgehold("schema", "show", schema, "--json").json
+        assert [column["name"] for column in shown["columns"]] == [column.name for column in columns]

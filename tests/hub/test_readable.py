@@ -168,7 +168,7 @@ def test_a_strip_is_a_part_of_a_signal(store: Store) -> None:
     strip = read_part(store, kept(store, SIGNAL), lambda others: stretch(others, 0.35, 0.2), DICE)
     assert strip is not None
     assert [row["seconds"] for row in readable(strip)] == [0.3, 0.4, 0.5]
-    assert list(readable(strip))[0] == list(readable(SIGNAL))[3]
+    assert next(readable(strip)) == list(readable(SIGNAL))[3]
     for at, length in ((1.0, 1.0), (5.0, 1.0)):
         with pytest.raises(NothingToShow, match=r"lasts 1\.0 seconds"):
             stretch(SIGNAL, at, length)

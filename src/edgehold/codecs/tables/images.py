@@ -25,8 +25,8 @@ import re
 import struct
 from typing import Final
 
+from edgehold.codecs.dicom import COLUMNS as COLUMN_COUNT
 from edgehold.codecs.dicom import (
-    COLUMNS,
     EXPLICIT,
     MAGIC,
     PREAMBLE,
@@ -68,7 +68,9 @@ MOMENTS: Final = (
     ((0x0008, 0x0020), (0x0008, 0x0030)),
 )
 """Date and time of acquisition, content, series and study."""
-READ: Final = frozenset({*IDENTIFIERS, *CODES, FRAMES, BITS, ROWS, COLUMNS, *(tag for both in MOMENTS for tag in both)})
+READ: Final = frozenset(
+    {*IDENTIFIERS, *CODES, FRAMES, BITS, ROWS, COLUMN_COUNT, *(tag for both in MOMENTS for tag in both)}
+)
 LAST: Final = max(READ)
 """Behind it nothing is read, so that what follows it, however much, is never walked through."""
 MOST_HEADER: Final = 1 << 20
@@ -77,6 +79,13 @@ LONGEST: Final = 64
 """Bytes of a value that is read."""
 
 WORDS: Final = ("study", "series", "instance", "class", "modality", "body")
+NUMBERS: Final = ("rows", "columns", "frames")
+COLUMNS: Final = (
+    Column("time", "i64", SECONDS),
+    *(Column(name, "u32", STRING) for name in WORDS),
+    *(Column(name, "u32", "count") for name in NUMBERS),
+    Column("bits", "u8", "count"),
+)
 
 
 def derive_image(data: bytes) -> Derived:
@@ -91,18 +100,18 @@ def derive_image(data: bytes) -> Derived:
         strings.place(word)
     ordered, _ = strings.sorted()
     time = next((time for time in (_moment(values, *both) for both in MOMENTS) if time is not None), None)
-    numbers = {
-        "rows": _short(values, ROWS, order),
-        "columns": _short(values, COLUMNS, order),
-        "frames": int(_text(values, FRAMES, WHOLE) or 1),
-    }
-    columns = [
-        (Column("time", "i64", SECONDS), struct.pack("<q", MISSING_TIME if time is None else time)),
-        *((Column(name, "u32", STRING), struct.pack("<I", ordered.index(words[name]))) for name in WORDS),
-        *((Column(name, "u32", "count"), struct.pack("<I", number)) for name, number in numbers.items()),
-        (Column("bits", "u8", "count"), bytes((min(255, _short(values, BITS, order)),))),
-    ]
-    files = table_files(SCHEMA, 1, columns, ordered)
+    numbers = (
+        _short(values, ROWS, order),
+        _short(values, COLUMN_COUNT, order),
+        int(_text(values, FRAMES, WHOLE) or 1),
+    )
+    cells = (
+        struct.pack("<q", MISSING_TIME if time is None else time),
+        *(struct.pack("<I", ordered.index(words[name])) for name in WORDS),
+        *(struct.pack("<I", number) for number in numbers),
+        bytes((min(255, _short(values, BITS, order)),)),
+    )
+    files = table_files(SCHEMA, 1, zip(COLUMNS, cells, strict=True), ordered)
     return Derived(schema=SCHEMA, files=files, years=years_between(time, time), note=note)
 
 
