@@ -66,13 +66,12 @@ def _read_lines(lines: list[bytes], mark: bytes, number: int, rows: GenotypeRows
     """Add the rows of lines; they are taken apart all at once, and one by one only to say which of them is bad."""
     fields = mark.join(lines).replace(b'"', b"").split(mark)
     width = len(fields) // len(lines) if lines else 0
-    if width not in (4, 5) or any(line.count(mark) != width - 1 for line in lines):
-        _read_each(lines, mark, number, rows)
-        return
-    names, chromosomes, positions = fields[::width], fields[1::width], fields[2::width]
+    is_even = width in (4, 5) and all(line.count(mark) == width - 1 for line in lines)
+    names, chromosomes, positions = (fields[at::width] if is_even else [] for at in range(3))
     calls = fields[3::4] if width == 4 else list(map(bytes.__add__, fields[3::5], fields[4::5]))
-    alleles = {call: _alleles(call) for call in set(calls)}
-    if None in alleles.values() or not all(map(bytes.isdigit, positions)) or max(map(len, positions)) > MOST_DIGITS:
+    alleles = {call: _alleles(call) for call in set(calls)} if is_even else {b"": None}
+    is_read = all(map(bytes.isdigit, positions)) and max(map(len, positions), default=0) <= MOST_DIGITS
+    if not is_read or None in alleles.values():
         _read_each(lines, mark, number, rows)
         return
     numbers = {name: rows.chromosome(name) for name in dict.fromkeys(chromosomes)}

@@ -207,12 +207,9 @@ def _channel(number: int, line: str) -> Channel:
 
 def _number(text: str | None, otherwise: float, line: int) -> float:
     try:
-        found = float(text) if text else otherwise
+        return float(text) if text else otherwise
     except ValueError as error:
         raise BadSignal(f"line {line}: no number") from error
-    if not math.isfinite(found):
-        raise BadSignal(f"line {line}: no number")
-    return found
 
 
 def _start(clock: str | None, day: str | None, line: int) -> float | None:
