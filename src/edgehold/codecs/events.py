@@ -38,7 +38,7 @@ from __future__ import annotations
 import re
 import struct
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -462,8 +462,8 @@ class EventRows:
         self._units.append(place(unit))
 
     def files(self, said: Mapping[str, str] | None = None) -> dict[str, bytes]:
-        """The files of the table, see `encode_table`."""
-        strings, final = self._strings.sorted()
+        """The files of the table, see `encode_table`; the strings are gone afterwards."""
+        strings, final = self._strings.take_sorted()
         codes, texts, units = (
             array("I", map(final.__getitem__, column)) for column in (self._codes, self._texts, self._units)
         )
@@ -479,10 +479,12 @@ class EventRows:
     def derived(self, note: str = "", said: Mapping[str, str] | None = None) -> Derived:
         """The table with its years, birth apart."""
         birth = self._strings.find("MEDS_BIRTH")
-        stated = [
-            time for time, code in zip(self._times, self._codes, strict=True) if time != MISSING_TIME and code != birth
-        ]
-        years = years_between(min(stated, default=None), max(stated, default=None))
+
+        def stated() -> Iterator[int]:
+            rows = zip(self._times, self._codes, strict=True)
+            return (time for time, code in rows if time != MISSING_TIME and code != birth)
+
+        years = years_between(min(stated(), default=None), max(stated(), default=None))
         return Derived(schema=SCHEMA, files=self.files(said), years=years, note=note)
 
 

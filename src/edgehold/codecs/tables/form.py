@@ -72,12 +72,14 @@ class Strings(Generic[Key]):
         """The place of a string, if it is among them."""
         return self._places.get(string)
 
-    def sorted(self) -> tuple[list[str], array[int]]:
-        """The strings in their final order, and for each place until now the final one."""
+    def take_sorted(self) -> tuple[list[str], array[int]]:
+        """The strings in their final order, and for each place until now the final one. None is left here, since there may
+        be a million."""
         ordered = sorted(self._places)  # of UTF-8 the order of bytes is that of code points
         final = array("I", bytes(4 * len(ordered)))
         for place, string in enumerate(ordered):
-            final[self._places[string]] = place
+            final[self._places.pop(string)] = place
+        self._places = {}
         return [string if isinstance(string, str) else string.decode() for string in ordered], final
 
 

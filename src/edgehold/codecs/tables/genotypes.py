@@ -20,7 +20,7 @@ score, whichever format the row came from.
     name.u32       the variant's name, such as rs123; "" for none
     filter.u32     the filters that the place failed; "" if it passed, or none was applied
 
-Rows are sorted by chromosome, position, end, ref, alt, name, and then by the other columns. `assembly` in schema.json is
+Rows are sorted by chromosome, position, end, ref, alt, name, dosage, ploidy, phase and filter. `assembly` in schema.json is
 `GRCh37`, `GRCh38`, or empty if the file does not tell it: positions of different assemblies do not compare.
 """
 
@@ -93,37 +93,33 @@ class GenotypeRows:
             raise IntakeLimit(f"more than {MOST_ROWS} lines or rows, or {MOST_NAMES} different names and alleles")
 
     def derived(self, assembly: str, year: int | None) -> Derived:
-        """The table."""
+        """The table; the rows are gone afterwards."""
         self.check_size()
-        strings, final = self.strings.sorted()
+        strings, final = self.strings.take_sorted()
+        for column in (self.refs, self.alts, self.names, self.filters):
+            for row, place in enumerate(column):
+                column[row] = final[place]
         places = array("q", (c << 32 | p for c, p in zip(self.chromosomes, self.positions, strict=True)))
-        refs, alts, names, filters = (
-            array("I", map(final.__getitem__, column)) for column in (self.refs, self.alts, self.names, self.filters)
-        )
-        known = array("d", (-1.0 if quality != quality else quality for quality in self.qualities))
-        rest: tuple[Sequence[Any], ...] = (
-            self.ends,
-            refs,
-            alts,
-            names,
-            self.dosages,
-            self.ploidies,
-            self.phased,
-            filters,
-            known,
-        )
-        order = order_of(places, *rest)
+        alleles = (self.ends, self.refs, self.alts, self.names)
+        order = order_of(places, *alleles, self.dosages, self.ploidies, self.phased, self.filters)
         del places
-        columns = (
+        columns: list[array[Any]] = [
             *(self.chromosomes, self.positions, self.ends, self.dosages, self.ploidies, self.phased, self.qualities),
-            *(refs, alts, names, filters),
-        )
-        data = (little(in_order(column, order)) for column in columns)
+            *(self.refs, self.alts, self.names, self.filters),
+        ]
+        data = (taken(column, order) for column in columns)
         others = {str(number): name.decode() for name, number in self._others.items() if number < MISSING}
         files = table_files(
             SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings, assembly=assembly, chromosomes=others
         )
         return Derived(schema=SCHEMA, files=files, years=None if year is None else (year, year))
+
+
+def taken(column: array[Any], order: Sequence[int]) -> bytes:
+    """The bytes of a column in an order; the column is empty afterwards, since there may be millions of rows."""
+    data = little(in_order(column, order))
+    del column[:]
+    return data
 
 
 def assembly_of(lengths: dict[int, int], words: str) -> str:

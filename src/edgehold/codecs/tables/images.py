@@ -98,7 +98,7 @@ def derive_image(data: bytes) -> Derived:
         raise BadImage(note or "no element says which image it is (0008,0018)")
     for word in words.values():
         strings.place(word)
-    ordered, _ = strings.sorted()
+    ordered, _ = strings.take_sorted()
     time = next((time for time in (_moment(values, *both) for both in MOMENTS) if time is not None), None)
     numbers = (
         _short(values, ROWS, order),

@@ -53,6 +53,8 @@ TIMES: Final = (
     "activityhour",
     "date",
 )
+REMEMBERED: Final = 1 << 12
+"""Cells, of which a wearable has few different ones."""
 PERSONS: Final = ("id", "user_id", "participant_id", "subject_id")
 
 
@@ -73,6 +75,7 @@ def derive_minutes(data: bytes) -> Derived:
     }
     moments = Moments(order_of_dates(line[time] for _, line in lines_of(text, delimiter, places)))
     rows = EventRows()
+    values: dict[str, tuple[float | None, str]] = {}
     person: str | None = None
     for number, line in lines_of(text, delimiter, places):
         if person_at is not None:
@@ -86,6 +89,10 @@ def derive_minutes(data: bytes) -> Derived:
         for (code, unit), place in measures:
             cell = line[place].strip()
             if cell:
-                value, words = value_of(cell)
-                rows.add(moment, code, value, words, unit)
+                read = values.get(cell)
+                if read is None:
+                    read = value_of(cell)
+                    if len(values) < REMEMBERED:
+                        values[cell] = read
+                rows.add(moment, code, *read, unit)
     return rows.derived()
