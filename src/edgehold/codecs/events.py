@@ -1,7 +1,8 @@
 """Events: what programs see of a health record, one row for each thing that was stated at a time.
 
-The table `edgehold.events/1` has the shape of MEDS (time, code, numeric value), with text and unit beside it. It is
-derived from FHIR R4 resources, which stay the source of truth; whatever is not named here makes no event.
+The table `edgehold.events/1` has the shape of MEDS (time, code, numeric value), with text and unit beside it. Here it is
+derived from FHIR R4 resources, which stay the source of truth; whatever is not named here makes no event. What else has
+events is read in `codecs.tables`.
 
     resource              code                         time                              value, text, unit
     ────────────────────  ───────────────────────────  ────────────────────────────────  ─────────────────────────────
