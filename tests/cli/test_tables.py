@@ -198,7 +198,8 @@ def test_a_program_reads_genotypes_and_signals_in_the_sandbox(here: Path, edgeho
     Path("copies.toml").write_text(MANIFEST.replace("genotypes/1", "signals/1").replace('"genotype"', '"signal"'))
     ran = edgehold("program", "test", "copies.py", "--data", str(DATA / "samples" / "100.dat"), "--json")
     assert ran.json["measurement"] == 995
-    assert edgehold("program", "test", "copies.py", "--data", str(DATA / "lines" / "README.md")).code == 1
+    ran = edgehold("program", "test", "copies.py", "--data", str(DATA / "samples" / "100.hea"))
+    assert (ran.code, ran.err[:5]) == (1, "EH459")
 
 
 def test_every_table_is_described(edgehold: Edgehold) -> None:

@@ -154,13 +154,13 @@ def test(name: str, data: Path, as_json: bool) -> int:
 def tables_of(data: Path) -> Mapping[str, bytes]:
     """What a hub would show programs of a file; raises `IntakeError`."""
     kind = kind_of(data)
-    if kind is Kind.EHR:
+    if kind in (Kind.EHR, Kind.OTHER):  # of what is no FHIR that reader knows best why
         return encode_table(derive_events(read_one_person(data)))
     header = header_beside(data) if kind is Kind.SIGNAL else None
     original = read_whole(data, is_text=kind in TEXTS)
     derived = derive_table(original, kind=kind, name=data.name, header=header)
     if derived is None:
-        raise NoTable(f"{data.name}: files of kind {kind.value} have no table")
+        raise NoTable(f"{data.name}: a header alone has no table")
     return derived.files
 
 
