@@ -1004,6 +1004,56 @@ class UnknownFormat(IntakeError):
     remedy = "Have the file written again by the program it comes from."
 
 
+class BadRow(IntakeError):
+    """A line of a table, of genotypes or of markup that is not of its format."""
+
+    number = 457
+    remedy = "Have the named line corrected by the program that wrote it, or name the columns with --columns FILE.toml."
+
+
+class UnknownColumns(IntakeError):
+    """A table whose header does not say which columns hold the date, the code and the value."""
+
+    number = 458
+    remedy = "Name the columns in a small file and import with --columns FILE.toml; docs/tables.md has an example."
+
+
+class NoTable(IntakeError):
+    """A file of which no table can be made, though it is of a kind that has one: the message says what is in the way."""
+
+    number = 459
+    remedy = "The file is kept as it is, byte for byte; what programs read is the table, which it does not have."
+
+
+class BadColumns(IntakeError):
+    """A file for --columns that does not name columns, or names some that the table has not."""
+
+    number = 470
+    remedy = "Compare the names with the first line of the table; docs/tables.md has an example."
+
+
+class BadSignal(IntakeError):
+    """A header, a signal or a list of annotations that is not as WFDB writes them."""
+
+    number = 471
+    remedy = "Import the header (.hea) and its files from one folder, as they were written."
+
+
+class BadImage(IntakeError):
+    """A DICOM file whose elements cannot be followed, or do not say which image it is."""
+
+    number = 472
+    remedy = "Have the image exported again by the program it comes from."
+
+
+class NothingToShow(IntakeError):
+    """A dataset without the table that was asked for, or no row that fits."""
+
+    number = 473
+    remedy = "See what there is with `edgehold hub show`, or ask for more."
+    exit_code = 6
+
+
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

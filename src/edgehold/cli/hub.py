@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,8 +30,17 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table
+from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table, wrap
+from edgehold.cli.pictures import draw
+from edgehold.cli.pictures import strip as strip_of
+from edgehold.cli.pictures import timeline as timeline_of
+from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
 from edgehold.codecs.choice import Profile
+from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
+from edgehold.codecs.tables.images import SCHEMA as IMAGES
+from edgehold.codecs.tables.laboratory import read_columns
+from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
@@ -47,12 +56,14 @@ from edgehold.errors import (
     NotInvited,
     UsageError,
 )
+from edgehold.hub.arrow import write_meds
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
-from edgehold.hub.intake.take_in import NO_TABLE, Imported
+from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import write_originals
+from edgehold.hub.rows import SCHEMAS, Wanted
 from edgehold.hub.sharing import SharedRecord, fetch_record
 from edgehold.hub.store import StoredObject, is_of_part
 from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
@@ -62,6 +73,7 @@ from edgehold.policy.policy import policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemRandomness
+from edgehold.wire.data import Kind
 from edgehold.wire.enrolment import Invitation
 from edgehold.wire.ids import AccountId, Digest, PanelId
 
@@ -81,6 +93,15 @@ STATES = {
     RunState.LOST: "the lost hub may have answered; counted as spent",
 }
 """What became of a task, in the owner's words."""
+
+
+ROWS = {
+    EVENTS: "events",
+    GENOTYPES: "genotypes",
+    SIGNALS: "moments of a signal",
+    IMAGES: "image",
+}
+"""What the rows of a table are."""
 
 
 def hub_option(function: F) -> F:
@@ -265,6 +286,7 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
     show_default=True,
     help="Keep it in the fewest bytes, or so that it is read at once.",
 )
+@click.option("--columns", type=click.Path(path_type=Path), help="A file (TOML) that names the columns of a table.")
 @click.option("--identity", type=click.Path(path_type=Path), help="PATH is a hub's archive: open it with this age key.")
 @click.option("--network", type=click.Path(path_type=Path), help="With --identity: where the hub's network lies here.")
 @hub_option
@@ -272,6 +294,7 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
 def import_records(
     paths: tuple[Path, ...],
     profile: str,
+    columns: Path | None,
     identity: Path | None,
     network: Path | None,
     folder: Path | None,
@@ -281,7 +304,8 @@ def import_records(
     (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
     anything else.
 
-    Programs read FHIR; the others are kept, byte for byte, until they can.
+    Every file is kept byte for byte. From those of a known kind a table is made, which programs read and `hub table` prints;
+    if none can be made, it is said why. --columns is for tables in lines whose header is not understood.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
@@ -304,13 +328,14 @@ def import_records(
         return 0
     if network is not None:
         raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
+    said = None if columns is None else read_columns(read_text(columns))
     files = [file for path in paths for file in files_of(path)]
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
     with opened(folder) as (own, _, _), progress("importing", len(files), quiet=len(files) < 2) as bar:
         for path in files:
             try:
-                done.append(imported_facts(own, path, own.import_file(path, Profile(profile))))
+                done.append(imported_facts(path, own.import_file(path, Profile(profile), columns=said)))
             except EdgeholdError as error:
                 failed.append(error)
             bar.advance()
@@ -341,7 +366,7 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
+def imported_facts(path: Path, imported: Imported) -> dict[str, Any]:
     """What an import did, as JSON values."""
     return {
         "file": str(path),
@@ -350,7 +375,9 @@ def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
         "bytes_received": imported.bytes_received,
         "bytes_kept": imported.bytes_kept,
         "kinds": sorted({one.descriptor.kind.value for one in (*imported.added, *imported.known)}),
-        "events": sum(count_events(own, one) for one in imported.added),
+        "events": imported.rows.get(EVENTS, 0),
+        "tables": dict(imported.rows),
+        "notes": list(imported.notes),
         "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
         "datasets": [one.id.hex() for one in imported.added],
     }
@@ -359,21 +386,21 @@ def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
 def imported_lines(facts: dict[str, Any]) -> list[str]:
     """What an import did, for people."""
     if not facts["records_added"]:
-        return [f"{facts['file']}: your hub holds this already; nothing was added"]
+        return [f"{facts['file']}: your hub holds this already; nothing was added", *noted(facts)]
     received, kept = facts["bytes_received"], facts["bytes_kept"]
     signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
-    holds = f"{facts['events']:,} events" if facts["events"] else f"{', '.join(facts['kinds'])}, no events"
+    counted = [f"{count:,} {ROWS[schema]}" for schema, count in facts["tables"].items()]
+    holds = ", ".join(counted) if any(facts["tables"].values()) else f"{', '.join(facts['kinds'])}, no events"
     return [
         f"{facts['file']}: {holds}, {signed}",
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
+        *noted(facts),
     ]
 
 
-def count_events(own: Hub, stored: StoredObject) -> int:
-    """Rows of the table that programs would see."""
-    if stored.descriptor.schema == NO_TABLE:
-        return 0
-    return len(own.store.table(stored.id)["time.i64"]) // struct.calcsize("<q")
+def noted(facts: dict[str, Any]) -> list[str]:
+    """What a table lacks, or why there is none."""
+    return [line for note in facts["notes"] for line in wrap(f"  {note}", "    ")]
 
 
 @hub.command(short_help="Post your root on the ledger.")
@@ -431,16 +458,36 @@ def made_panels(ledger: WorldLedger) -> list[Digest]:
 
 
 @hub.command(short_help="What your hub holds.")
+@click.option("--timeline", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw what there is, by year.")
+@click.option(
+    "--strip", type=(str, click.Path(path_type=Path)), metavar="DATASET FILE.svg", help="Draw some seconds of a signal."
+)
+@click.option("--at", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Where the strip begins [0].")
+@click.option(
+    "--for", "length", type=click.FloatRange(0.01, 86400), default=10.0, metavar="SECONDS", help="How long it is [10]."
+)
 @hub_option
 @json_option
-def show(folder: Path | None, as_json: bool) -> None:
-    """Show your account, your datasets, what they take, your root on the ledger and your panels.
+def show(
+    timeline: Path | None,
+    strip: tuple[str, Path] | None,
+    at: float,
+    length: float,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Show your account, your datasets, what they take, your root on the ledger and your panels. With --timeline or --strip draw
+    a picture of them instead, as SVG (extra `charts`); whoever has the file sees what it shows.
 
     \b
     Examples:
       edgehold hub show --hub demo-out/hubs/0001
       edgehold hub show --hub demo-out/hubs/0001 --json
+      edgehold hub show --timeline years.svg --hub demo-out/hubs/0001
     """
+    if timeline is not None or strip is not None:
+        draw_pictures(folder, timeline, strip, at, length, as_json)
+        return
     with opened(folder) as (own, ledger, names):
         state = state_of(ledger)
         account = find_account(state, own.account)
@@ -455,6 +502,75 @@ def show(folder: Path | None, as_json: bool) -> None:
             "panels": [panel.hex() for panel in own.panels()],
         }
         emit(as_json, facts, show_lines(facts, own, ledger, names))
+
+
+def draw_pictures(
+    folder: Path | None,
+    timeline: Path | None,
+    strip: tuple[str, Path] | None,
+    at: float,
+    length: float,
+    as_json: bool,
+) -> None:
+    """Write the pictures that were asked for."""
+    drawn: dict[str, int] = {}
+    with opened(folder) as (own, _, _):
+        if timeline is not None:
+            drawn[str(timeline)] = draw(timeline_of(own.store), timeline)
+        if strip is not None:
+            name, out = strip
+            (one,) = chosen_objects(own.store, name, None, None)
+            drawn[str(out)] = draw(strip_of(own.store, one.id, at, length), out)
+    says = [f"{path}: {size:,} bytes" for path, size in drawn.items()]
+    emit(as_json, {"drawn": [{"file": path, "bytes": size} for path, size in drawn.items()]}, says)
+
+
+@hub.command("table", short_help="Rows of what programs see.")
+@click.argument("dataset", required=False)
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="All datasets of a kind.")
+@click.option(
+    "--schema",
+    type=click.Choice(SCHEMAS),
+    metavar="SCHEMA",
+    help="All datasets with this table, such as edgehold.events/1.",
+)
+@click.option("--code", help="Of events: those with this code, such as LOINC//39156-5.")
+@click.option("--from", "since", metavar="DATE", help="From a year, month, day or moment on.")
+@click.option("--to", "until", metavar="DATE", help="Until its end.")
+@click.option("--region", metavar="REGION", help="Of genotypes: those that lie in chr7:117480025-117668665.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write .parquet, .arrow, .csv or .jsonl.")
+@hub_option
+@json_option
+def rows_of_tables(
+    dataset: str | None,
+    kind: str | None,
+    schema: str | None,
+    code: str | None,
+    since: str | None,
+    until: str | None,
+    region: str | None,
+    out: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the rows that programs see of a DATASET, or of all of a kind: a table on a terminal, CSV elsewhere. Or write
+    them to a file for other tools; it is not encrypted there. Parquet and Arrow need the extra `tables`.
+
+    \b
+    Examples:
+      edgehold hub table --code LOINC//39156-5 --hub demo-out/hubs/0001
+      edgehold hub table DATASET --from 2000 --to 2030-06 --code LOINC//8480-6 \\
+        --hub demo-out/hubs/0001
+      edgehold hub table --kind ehr --out events.parquet --hub demo-out/hubs/0001 --json
+    """
+    wanted = Wanted(code=code, since=since, until=until, region=region)
+    with opened(folder) as (own, _, _):
+        parts = parts_of(own.store, dataset, kind, schema, wanted)
+    if out is None:
+        show_parts(parts, as_json=as_json)
+        return
+    count = write_parts(parts, out)
+    emit(as_json, {"out": str(out), "schema": parts[0].schema, "count": count}, f"{out}: {count:,} rows")
 
 
 def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
@@ -862,6 +978,8 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
 @click.option("--recipients-file", type=click.Path(path_type=Path), help="With --to: and to those of a file.")
 @click.option("--original", is_flag=True, help="Each file as it was imported, byte for byte.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --original: an empty or a new folder.")
+@click.option("--meds", type=click.Path(path_type=Path), metavar="FOLDER", help="All events, as MEDS tools read them.")
+@click.option("--subject", type=click.IntRange(1, 2**63 - 1), default=1, help="With --meds: your number in it [1].")
 @hub_option
 @json_option
 def export(
@@ -870,11 +988,14 @@ def export(
     recipients_file: Path | None,
     original: bool,
     out: Path | None,
+    meds: Path | None,
+    subject: int,
     folder: Path | None,
     as_json: bool,
 ) -> int:
     """Write all that your hub is (records, keys, journal, policy, budget) into one file of the format age, or, with
-    --original, every file you imported into a folder.
+    --original, every file you imported into a folder, or, with --meds, all events that were made of them, in the layout of
+    MEDS (Parquet, extra `tables`).
 
     The file is sealed to your recovery kit and to the recipients that you name: keep it wherever you like. It brings
     the hub back on another machine (`edgehold hub restore`, `edgehold hub import --identity`) and mends it
@@ -889,16 +1010,20 @@ def export(
       edgehold hub export --to hub.age --hub demo-out/hubs/0001
       edgehold hub export --to moving.age --recipients-file keys.txt --hub demo-out/hubs/0001
       edgehold hub export --original --out my-records --hub demo-out/hubs/0001
+      edgehold hub export --meds my-events --hub demo-out/hubs/0001
     """
-    if (target is None) == (not original):
-        raise UsageError("say --to FILE for the whole hub, or --original --out FOLDER")
+    if [target is not None, original, meds is not None].count(True) != 1:
+        raise UsageError("say --to FILE for the whole hub, --original --out FOLDER, or --meds FOLDER")
+    if out is not None and not original:
+        raise UsageError("--out goes with --original")
     if target is not None:
-        if out is not None:
-            raise UsageError("--out goes with --original")
         emit(as_json, *moving.move_out(require_hub(folder), target, named, recipients_file))
         return 0
     if named or recipients_file:
-        raise UsageError("originals are not sealed: --recipient and --recipients-file go with --to")
+        raise UsageError("only --to seals: --recipient and --recipients-file go with it")
+    if meds is not None:
+        export_meds(meds, subject, folder, as_json)
+        return 0
     if out is None:
         raise UsageError("--original needs --out FOLDER")
     with opened(folder) as (own, _, _):
@@ -913,6 +1038,16 @@ def export(
     says = [f"{one.path}: {one.size:,} bytes" for one in written] or ["your hub holds no records"]
     emit(as_json, facts, says + [f"missing: {error.code} {error}" for error in altered])
     return 3 if altered else 0
+
+
+def export_meds(meds: Path, subject: int, folder: Path | None, as_json: bool) -> None:
+    """Write all events of a hub for tools that read MEDS."""
+    with opened(folder) as (own, _, _):
+        held = [one for one in own.store.objects() if one.descriptor.schema == EVENTS]
+        tables = [(one.id.hex()[:8], own.store.table(one.id)) for one in held]
+        count = write_meds(tables, meds, subject=subject, now=datetime.now(UTC))
+    facts = {"out": str(meds), "events": count, "datasets": [name for name, _ in tables]}
+    emit(as_json, facts, f"{meds}: {count:,} events of {len(tables)} datasets")
 
 
 @hub.command(short_help="Bring a lost hub back.")

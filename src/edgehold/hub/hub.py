@@ -19,6 +19,7 @@ from msgspec.structs import replace as changed
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
 from edgehold.codecs.choice import Profile
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
@@ -252,15 +253,15 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path, profile: Profile = Profile.SMALL) -> Imported:
+    def import_file(self, path: Path, profile: Profile = Profile.SMALL, *, columns: Columns | None = None) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
-        stored.
+        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
+        `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, profile=profile, randomness=self._outside.randomness)
+            return import_file(self.store, path, profile=profile, columns=columns, randomness=self._outside.randomness)
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -270,7 +271,13 @@ class Hub:
             token = beside.read_bytes()
         randomness = self._outside.randomness
         return import_file(
-            self.store, path, signature=token, verify=verify_by_ledger, profile=profile, randomness=randomness
+            self.store,
+            path,
+            signature=token,
+            verify=verify_by_ledger,
+            profile=profile,
+            columns=columns,
+            randomness=randomness,
         )
 
     def commit(self) -> Digest | None:
@@ -313,7 +320,7 @@ class Hub:
         entry, root = find_panel(state, panel), find_root(state, self.account)
         if entry is None:
             raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
-        dataset = find_dataset(self.store, entry.descriptor.schemas[0])
+        dataset = find_dataset(self.store, entry.descriptor.schemas[0], entry.descriptor.kinds)
         opening = open_leaf(self.store, dataset.id, root.root if root else Digest(bytes(32)))
         enrolment.enrol(
             issuer,

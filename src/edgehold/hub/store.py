@@ -42,12 +42,14 @@ from edgehold.errors import (
     ErasedObject,
     HubError,
     Malformed,
+    NoTable,
     NotAStore,
     StorageFailed,
     StoreBusy,
     UnknownObject,
     WrongHubKey,
 )
+from edgehold.hub.intake.derive import derive_again
 from edgehold.hub.tables import KeptTable, Rows, close_table, derive_tables, open_group, open_table
 from edgehold.ports import Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
@@ -346,7 +348,7 @@ class Store:
         original."""
         kept, _ = self._open_table(object_id)
         if kept is None:
-            return derive_tables(self.get_original(object_id))
+            return self._derive_table(object_id)
         slot = self._row(object_id).slot
         groups = [self._get_group(kept, object_id, slot, number) for number in range(kept.outline.groups)]
         return join(kept.outline, [group for group, _ in groups])
@@ -360,7 +362,7 @@ class Store:
         kept, read = self._open_table(object_id)
         if kept is None:
             with self.transaction():
-                self._put_table(object_id, derive_tables(self.get_original(object_id)), randomness)
+                self._put_table(object_id, self._derive_table(object_id), randomness)
             kept, read = self._open_table(object_id)
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
@@ -789,8 +791,28 @@ class Store:
         original = self.get_original(object_id)
         if row.identity != keyed_digest(self._identity_key, original):
             raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
-        if record.descriptor.schema == SCHEMA and self.table(object_id) != derive_tables(original):
+        kept, _ = self._open_table(object_id)
+        if kept is not None and (files := self.table(object_id)) != self._derive_again(object_id, files):
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
+
+    def _derive_table(self, object_id: ObjectId) -> dict[str, bytes]:
+        """The table of an object that has none yet; raises `NoTable`."""
+        derived = self._derive_again(object_id, None)
+        if derived is None:
+            raise NoTable(f"object {object_id.hex()} has no table")
+        return dict(derived)
+
+    def _derive_again(self, object_id: ObjectId, kept: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
+        """The table that the original of an object gives, as it gave the one that was kept."""
+        one, original = self.get_object(object_id), self.get_original(object_id)
+        if one.descriptor.kind is Kind.EHR:
+            return derive_tables(original)
+        return derive_again(original, kind=one.descriptor.kind, name=one.name, kept=kept, beside=self._originals_named)
+
+    def _originals_named(self, name: str) -> Iterator[bytes]:
+        return (
+            self.get_original(one.id) for one in self.objects() if one.name == name and not one.descriptor.tombstone
+        )
 
     def _ids(self) -> list[ObjectId]:
         return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]

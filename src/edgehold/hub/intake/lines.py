@@ -1,6 +1,6 @@
 """Texts in lines, such as exports of laboratories, wearables and genotyping services: known by how they begin.
 
-They are kept byte for byte. Tables for programs are not derived from them yet.
+They are kept byte for byte; `derive` makes tables of them.
 """
 
 from __future__ import annotations

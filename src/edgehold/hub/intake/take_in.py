@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgehold.codecs.choice import Profile
-from edgehold.codecs.events import MISSING_TIME, Event, encode_table
+from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
+from edgehold.codecs.tables.form import Derived, schema_of
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.jws import verify_detached
-from edgehold.errors import BadSignature
+from edgehold.errors import BadSignature, IntakeError
+from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, read_records
 from edgehold.hub.intake.kinds import kind_of, read_whole
 from edgehold.hub.store import Store, StoredObject
@@ -32,6 +36,10 @@ class Imported:
     added: tuple[StoredObject, ...]
     known: tuple[StoredObject, ...]
     """Records that the hub held already; nothing was stored again."""
+    rows: Mapping[str, int]
+    """Rows of the tables of what was added, by their schema."""
+    notes: tuple[str, ...] = ()
+    """What a table lacks, or why there is none."""
 
     @property
     def bytes_received(self) -> int:
@@ -52,21 +60,37 @@ def import_file(
     verify: Callable[[AccountId, bytes, Signature], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     profile: Profile = Profile.SMALL,
+    columns: Columns | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
+
+    A file that is no FHIR is kept also if no table can be made of it: it is its owner's all the same. A file of a signal
+    brings its record's header along. `columns` says how to read a table in lines.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
     issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
+    notes: list[str] = []
+    rows: Counter[str] = Counter()
 
-    def keep(original: bytes, place: str, kind: Kind, **about: Any) -> None:
+    def keep(original: bytes, place: str, kind: Kind, derived: Derived | None, token: bytes | None = signature) -> None:
         stored, is_new = store.put_object(
-            original, name=place, kind=kind, signature=signature, profile=profile, randomness=randomness, **about
+            original,
+            name=place,
+            kind=kind,
+            schema=NO_TABLE if derived is None else derived.schema,
+            years=None if derived is None else derived.years,
+            tables=None if derived is None else derived.files,
+            signature=token,
+            profile=profile,
+            randomness=randomness,
         )
         (added if is_new else known).append(stored)
+        if is_new and derived is not None:
+            rows[derived.schema] += schema_of(derived.files)["rows"]
 
     def check_signature(original: bytes, place: str) -> None:
         if signature is None:
@@ -78,6 +102,8 @@ def import_file(
         verify_detached(signature, original, verify)
 
     kind = kind_of(path)
+    if columns is not None:
+        kind = Kind.LAB
     with store.transaction():
         if kind is Kind.EHR:
             persons = set[str]()
@@ -85,12 +111,31 @@ def import_file(
                 check_one_person(persons, record)
                 check_signature(record.original, record.place)
                 events = record.events()
-                keep(record.original, record.place, kind, years=years_of(events), tables=encode_table(events))
+                derived = Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
+                keep(record.original, record.place, kind, derived)
         else:
             original = read_whole(path, is_text=kind in TEXTS)
             check_signature(original, path.name)
-            keep(original, path.name, kind, schema=NO_TABLE)
-    return Imported(added=tuple(added), known=tuple(known))
+            header = header_beside(path) if kind is Kind.SIGNAL else None
+            found = None
+            try:
+                found = derive_table(original, kind=kind, name=path.name, header=header, columns=columns)
+            except IntakeError as error:
+                if columns is not None:  # somebody said how it is to be read
+                    raise type(error)(f"{path.name}: {error}") from error
+                notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+            if found is not None and found.note:
+                notes.append(f"{path.name}: {found.note}")
+            keep(original, path.name, kind, found)
+            if header is not None:
+                keep(header, path.with_suffix(HEADER).name, kind, None, None)
+    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), notes=tuple(notes))
+
+
+def header_beside(path: Path) -> bytes | None:
+    """The header of the record that a file of a signal belongs to, if it lies beside it."""
+    header = path.with_suffix(HEADER)
+    return read_whole(header, is_text=True) if header != path and header.is_file() else None
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
