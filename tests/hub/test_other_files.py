@@ -174,6 +174,8 @@ def test_the_owner_says_which_columns_a_table_has(store: Store, tmp_path: Path) 
     (stored,) = import_file(store, path, columns=said, randomness=DICE).added
     assert stored.descriptor.kind is Kind.LAB
     assert decode_table(store.table(stored.id))[0].value == 3.5
+    image = import_file(store, DATA / "samples" / "CT_small.dcm", columns=said, randomness=DICE)
+    assert image.rows == {IMAGES: 1}, "what has no columns is read as ever"
     assert store.check() == []
 
 
@@ -212,6 +214,19 @@ def test_records_of_one_file_or_of_one_name_are_files_of_their_own() -> None:
     assert file_name("../../etc/passwd", name, set()) == "passwd"
     assert file_name("", name, set()) == "record.00000000"
     assert file_name("..", name, set()) == "record.00000000"
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"rsid\tchromosome\tposition\tgenotype\nrs1\t1\t5\tAG\n",
+        b"RSID,CHROMOSOME,POSITION,RESULT\n",
+        b'# MyHeritage\nRSID,CHROMOSOME,POSITION,RESULT\n"rs1","1","5","AG"\n',
+        b"#AncestryDNA\nrsid\tchromosome\tposition\tallele1\tallele2\nrs1\t23\t5\t0\t0\n",
+    ],
+)
+def test_genotypes_are_known_by_their_lines_or_by_the_names_of_their_columns(sample: bytes) -> None:
+    assert recognise(sample) is Kind.GENOTYPE
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from edgehold.wire.ids import AccountId, Signature
 NO_TABLE: Final = ""
 """The schema of what programs do not read."""
 
+IN_LINES: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.OTHER})
+"""Kinds whose columns an owner can name."""
 TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
 
 
@@ -102,7 +104,9 @@ def import_file(
         verify_detached(signature, original, verify)
 
     kind = kind_of(path)
-    if columns is not None:
+    if kind not in IN_LINES:
+        columns = None
+    elif columns is not None:
         kind = Kind.LAB
     with store.transaction():
         if kind is Kind.EHR:
@@ -135,7 +139,7 @@ def import_file(
 def header_beside(path: Path) -> bytes | None:
     """The header of the record that a file of a signal belongs to, if it lies beside it."""
     header = path.with_suffix(HEADER)
-    return read_whole(header, is_text=True) if header != path and header.is_file() else None
+    return read_whole(header, is_text=False) if header != path and header.is_file() else None
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
