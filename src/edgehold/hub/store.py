@@ -785,7 +785,7 @@ class Store:
     def _check_object(self, object_id: ObjectId) -> None:
         self.check_sealed(object_id)
         row = self._row(object_id)
-        record, key = self._open_record(row)
+        _, key = self._open_record(row)
         if key is None:
             return
         original = self.get_original(object_id)
