@@ -810,9 +810,12 @@ class Store:
         return derive_again(original, kind=one.descriptor.kind, name=one.name, kept=kept, beside=self._originals_named)
 
     def _originals_named(self, name: str) -> Iterator[bytes]:
-        return (
-            self.get_original(one.id) for one in self.objects() if one.name == name and not one.descriptor.tombstone
-        )
+        """The originals of this name; what is said of another object may be altered."""
+        for object_id in self._ids():
+            with suppress(AlteredBlob):
+                one = self.get_object(object_id)
+                if one.name == name and not one.descriptor.tombstone:
+                    yield self.get_original(object_id)
 
     def _ids(self) -> list[ObjectId]:
         return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]
