@@ -420,7 +420,7 @@ def test_who_keeps_a_database_to_himself_is_waited_for(
     monkeypatch.setattr(archive_module, "PATIENCE", "PRAGMA busy_timeout=1")
     monkeypatch.setattr(archive_module, "require_whole", lambda folder, keys: 0)
     other = apsw.Connection(str(world.folder / "ada" / STORE_FILE))
-    other.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE")
+    other.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE").fetchall()
     with pytest.raises(StoreBusy):
         export_hub(world.folder / "ada", tmp_path / "hub.age")
     other.close()
