@@ -292,6 +292,8 @@ FORGED = {
     "no keys": drop(KEYS_FILE),
     "no journal": drop("journal"),
     "no store": drop("store"),
+    "no rows at all": drop("store.sqlite/rows"),
+    "no tokens": drop("journal.sqlite/tokens"),
     "no chunks": drop("store.sqlite/chunk"),
     "keys twice": twice(KEYS_FILE),
     "a part twice": twice("store.sqlite/fact/00000000"),
@@ -376,6 +378,53 @@ def test_an_index_is_made_again(tmp_path: Path) -> None:
     assert file.execute("SELECT * FROM t INDEXED BY i WHERE b = 'one'").fetchall() == [(1, "one")]
     assert (file.execute("PRAGMA user_version").get, file.execute("PRAGMA journal_mode").get) == (7, "wal")
     file.close()
+
+
+def test_where_its_ledger_lies_goes_with_it_and_what_was_left_before_is_gone(world: World, tmp_path: Path) -> None:
+    world.new_hub("ada")
+    (world.folder / "ada" / "network").write_text("/a/place\n")
+    export_hub(world.folder / "ada", tmp_path / "hub.age", [FRIEND.recipient])
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part" / KEYS_FILE).write_bytes(b"left by a killed process")
+    import_hub(tmp_path / "hub.age", tmp_path / "out", [FRIEND], network=None)
+    assert (tmp_path / "out" / "network").read_text() == "/a/place\n"
+    assert (tmp_path / "out" / KEYS_FILE).read_bytes() == (world.folder / "ada" / KEYS_FILE).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "statement", "says"),
+    [
+        (STORE_FILE, "UPDATE fact SET value = zeroblob(80) WHERE name = 'latest'", "latest"),
+        (STORE_FILE, "UPDATE fact SET value = zeroblob(80) WHERE name = 'dummies'", "leaves"),
+        (JOURNAL_FILE, "UPDATE facts SET value = zeroblob(80) WHERE name = 'policy'", "journal"),
+    ],
+)
+def test_what_belongs_to_no_record_is_looked_at_too(
+    world: World, tmp_path: Path, file: str, statement: str, says: str
+) -> None:
+    hub = world.new_hub("ada")
+    hub.import_file(LINES / "observations.csv")
+    hub.close()
+    database = apsw.Connection(str(world.folder / "ada" / file))
+    database.execute(statement)
+    database.close()
+    with pytest.raises(HubDamaged, match=says):
+        export_hub(world.folder / "ada", tmp_path / "hub.age")
+    assert not (tmp_path / "hub.age").exists()
+
+
+def test_who_keeps_a_database_to_himself_is_waited_for(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.new_hub("ada").close()
+    monkeypatch.setattr(archive_module, "PATIENCE", "PRAGMA busy_timeout=1")
+    monkeypatch.setattr(archive_module, "require_whole", lambda folder, keys: 0)
+    other = apsw.Connection(str(world.folder / "ada" / STORE_FILE))
+    other.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE").fetchall()
+    with pytest.raises(StoreBusy):
+        export_hub(world.folder / "ada", tmp_path / "hub.age")
+    other.close()
+    assert not (tmp_path / "hub.age").exists()
 
 
 # ── killed and in each other's way ────────────────────────────────────────────────────────────────────────────────

@@ -133,6 +133,14 @@ def test_a_part_has_a_name_of_ours(name: str) -> None:
         read_part_name(name)
 
 
+@pytest.mark.parametrize(
+    "part", [b"\4", b"\1\0", b"\2" + (5).to_bytes(8, "big") + b"four", b"\2" + (1).to_bytes(8, "big") + b"\xff"]
+)
+def test_what_is_no_cell_is_malformed(part: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_rows(part, 1)
+
+
 # ── what is said of it ────────────────────────────────────────────────────────────────────────────────────────────
 
 
