@@ -54,11 +54,12 @@ pub(super) fn info_layout(template: &[u8]) -> Info {
 }
 
 /// The keys of FORMAT, each with a name of its own: one that comes again has its place behind it.
-pub(super) fn sample_keys(format: &[u8]) -> Vec<Rc<[u8]>> {
-    let mut seen: HashSet<&[u8]> = HashSet::new();
-    let named = |(place, name)| match seen.insert(name) {
+pub(super) fn sample_keys<'f>(format: &'f [u8]) -> Vec<Rc<[u8]>> {
+    let mut seen: HashSet<&'f [u8]> = HashSet::new();
+    let mut named = |place: usize, name: &'f [u8]| match seen.insert(name) {
         true => name.into(),
         false => [name, b":", place.to_string().as_bytes()].concat().into(),
     };
-    format.split(|&byte| byte == b':').enumerate().map(named).collect()
+    let names = format.split(|&byte| byte == b':').enumerate();
+    names.map(|(place, name)| named(place, name)).collect()
 }
