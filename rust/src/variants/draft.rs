@@ -57,6 +57,7 @@ impl<'a> Cells<'a> {
 /// Lines, those of variants as columns, the others as they are.
 #[derive(Default)]
 pub(super) struct Draft<'a> {
+    pub(super) bytes: usize,
     pub(super) lines: u32,
     /// How each line ends.
     pub(super) carriage: bool,
@@ -122,6 +123,7 @@ impl<'a> Draft<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         let body = text.strip_suffix(b"\n").unwrap_or(text);
         let mut draft = Draft {
+            bytes: text.len(),
             ended: body.len() < text.len(),
             fields: usual_fields(body),
             ..Draft::default()

@@ -38,6 +38,14 @@ const MOST_HOLES: usize = 16;
 const FEW_TEXTS: usize = 256;
 const FEW_NUMBERS: usize = 12;
 
+/// Lines of the tables of letters, as powers of two, at least and at most.
+const LETTER_BITS: (u32, u32) = (9, 14);
+
+/// Lines of those tables for a block of so many bytes.
+fn letter_bits(bytes: usize) -> u32 {
+    (bytes / 8).checked_ilog2().unwrap_or(0).clamp(LETTER_BITS.0, LETTER_BITS.1)
+}
+
 /// Texts one after another.
 #[derive(Default)]
 struct Texts {
@@ -173,7 +181,7 @@ impl<C: Coder> Told<C> {
         Told {
             coder,
             heads: Lean::new(8, 255),
-            letters: Lean::new(14, 255),
+            letters: Lean::new(0, 255),
             columns: Vec::new(),
             search: Search::default(),
             room,
@@ -184,7 +192,7 @@ impl<C: Coder> Told<C> {
     /// A number that stands alone.
     fn head(&mut self, value: u32, of: u64) -> u32 {
         const FORM: Form = Form {
-            signed: false,
+            signed: true,
             depth: 32,
         };
         self.heads.hashes = [1, hash(2, of)];
@@ -500,6 +508,8 @@ impl<C: Coder> Told<C> {
         if lines as usize > MOST_LINES || count > lines || fields > MOST_CELLS {
             return Err(TOO_LARGE.into());
         }
+        let bits = self.head(draft.map_or(0, |draft| letter_bits(draft.bytes)), 5);
+        self.letters = Lean::new(bits.clamp(LETTER_BITS.0, LETTER_BITS.1), 255);
         let mut others = Vec::new();
         let mut texts = Texts::default();
         let mut next = 0u32;
@@ -839,6 +849,9 @@ impl Rendering<'_> {
 
 /// Each block behind its length.
 fn encode(text: &[u8]) -> Outcome<Vec<u8>> {
+    if text.contains(&0) {
+        return Err("there is a byte 0 in the text".into());
+    }
     let mut encoded = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
