@@ -273,7 +273,7 @@ impl Past {
 
 /// Lines of each table, as a power of two, for so many numbers.
 fn table_bits(count: usize) -> u32 {
-    (usize::BITS - count.leading_zeros() + 1).clamp(4, 13)
+    (usize::BITS - count.leading_zeros() + 1).clamp(4, 16)
 }
 
 impl Plan {

@@ -89,24 +89,27 @@ pub(super) struct Draft<'a> {
     formats: Vec<Vec<Vec<usize>>>,
 }
 
-/// How much of a text is told at once: so many bytes, whole lines.
+/// How much of a text is told at once: whole lines, of which a reader will not find too much.
 pub(super) fn block_of(text: &[u8]) -> usize {
-    let (mut cells, mut lines, mut end) = (0, 0, 0);
+    let (mut cells, mut lines, mut end, mut fields) = (0, 0, 0, 0);
     let mut digits = false;
     for (at, &byte) in text.iter().enumerate().take(MOST_TEXT) {
         let is_digit = byte.is_ascii_digit();
         cells += match byte {
-            b';' | b':' | b'=' | b'\t' => 2,
+            b'=' | b':' => 2,
+            b'\t' => {
+                fields += 1;
+                if fields < FIXED { 0 } else { 3 }
+            }
+            b'\n' => FIXED + 2,
             _ => usize::from(is_digit && !digits),
         };
         digits = is_digit;
         if byte == b'\n' {
-            cells += 16;
-            lines += 1;
             if cells > MOST_CELLS {
                 break;
             }
-            end = at + 1;
+            (lines, end, fields) = (lines + 1, at + 1, 0);
             if lines == MOST_LINES {
                 break;
             }

@@ -11,10 +11,12 @@ use super::column::{
 use crate::mix::{hash, Form};
 
 /// How many numbers are looked at, in how many stretches of the column.
-const SAMPLE: usize = 8192;
+const SAMPLE: usize = 16384;
 const STRETCHES: usize = 8;
 /// How many of them, where two columns together are tried as what is expected.
 const FEW: usize = 400;
+/// How many numbers are thought to have come as circumstances before let expect.
+const TRUST: f32 = 3.0;
 /// How many circumstances are left after the first look.
 const LEFT: usize = 24;
 /// So many bits are to be saved by a context, at least, and such a part of what the column costs.
@@ -62,67 +64,134 @@ fn token(value: i32, is_rank: bool) -> (u8, u32) {
     ((step_of(size) << 1 | u32::from(value < 0)) as u8, length.saturating_sub(3))
 }
 
-/// Counts tokens under circumstances.
-struct Counts {
-    totals: Vec<u16>,
-    tokens: Vec<u16>,
+/// A number of the column: its token, and beside that itself.
+#[derive(Clone, Copy)]
+struct Symbol {
+    token: u8,
+    /// Bits of the number that the token leaves.
+    below: u32,
+    value: i32,
 }
 
-const TOTALS: usize = 1 << 12;
-const TOKENS: usize = 1 << 15;
+/// How each number is expected: its token, and of the numbers with this token itself.
+#[derive(Clone, Default)]
+struct Shares {
+    tokens: Vec<f32>,
+    values: Vec<f32>,
+}
+
+/// Counts tokens and numbers under circumstances, each beside whose count it is.
+struct Counts {
+    totals: Vec<(u16, u16)>,
+    tokens: Vec<(u16, u16)>,
+    values: Vec<(u16, u16)>,
+}
+
+/// The count of what has this name; one of another is given up.
+fn count_of(counts: &mut [(u16, u16)], name: u64) -> &mut u16 {
+    let place = (name >> 40) as usize & (counts.len() - 1);
+    let (whose, count) = &mut counts[place];
+    if *whose != name as u16 {
+        *whose = name as u16;
+        *count = 0;
+    }
+    count
+}
+
+const TOTALS: usize = 1 << 15;
+const TOKENS: usize = 1 << 16;
+
+/// Sums up bits.
+struct Bits {
+    sum: f64,
+    product: f64,
+}
+
+impl Bits {
+    fn new() -> Self {
+        Bits {
+            sum: 0.0,
+            product: 1.0,
+        }
+    }
+
+    fn add(&mut self, share: f32) {
+        self.product *= f64::from(share);
+        if self.product < 1e-250 {
+            self.sum -= self.product.log2();
+            self.product = 1.0;
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.sum - self.product.log2()
+    }
+}
 
 impl Counts {
     fn new() -> Self {
         Counts {
-            totals: vec![0; TOTALS],
-            tokens: vec![0; TOKENS],
+            totals: vec![(0, 0); TOTALS],
+            tokens: vec![(0, 0); TOKENS],
+            values: vec![(0, 0); TOKENS],
         }
     }
 
-    /// What tokens cost in bits under circumstances, if `below` is what they are expected with otherwise; how they are expected then.
-    fn cost(&mut self, under: impl Iterator<Item = u64>, tokens: &[u8], below: &[f32], then: &mut Vec<f32>) -> f64 {
-        const TRUST: f32 = 1.5;
-        self.totals.fill(0);
-        self.tokens.fill(0);
-        then.clear();
-        let (mut bits, mut product) = (0.0, 1.0f64);
-        for ((under, &token), &below) in under.zip(tokens).zip(below) {
+    /// What symbols cost in bits under circumstances, if `below` is how they are expected otherwise; and how they are expected then.
+    fn cost(
+        &mut self,
+        under: impl Iterator<Item = u64>,
+        symbols: &[Symbol],
+        below: &Shares,
+        then: &mut Shares,
+    ) -> f64 {
+        self.totals.fill((0, 0));
+        self.tokens.fill((0, 0));
+        self.values.fill((0, 0));
+        then.tokens.clear();
+        then.values.clear();
+        let mut bits = Bits::new();
+        for (at, (under, symbol)) in under.zip(symbols).enumerate() {
             let place = hash(under, 0);
-            let total = &mut self.totals[(place >> 40) as usize % TOTALS];
-            let count = &mut self.tokens[(hash(place, u64::from(token)) >> 40) as usize % TOKENS];
-            let share = (f32::from(*count) + TRUST * below) / (f32::from(*total) + TRUST);
-            let share = share.min(1.0);
-            then.push(share);
-            product *= f64::from(share);
-            if product < 1e-250 {
-                bits -= product.log2();
-                product = 1.0;
+            let total = count_of(&mut self.totals, place);
+            let place = hash(place, u64::from(symbol.token));
+            let count = count_of(&mut self.tokens, place);
+            let share = blended(*count, *total, below.tokens[at]);
+            bits.add(share);
+            then.tokens.push(share);
+            let mut value = 1.0;
+            if symbol.below > 0 {
+                let place = hash(place, u64::from(symbol.value as u32));
+                let times = count_of(&mut self.values, place);
+                value = blended(*times, *count, below.values[at]);
+                bits.add(value);
+                *times += 1;
             }
+            then.values.push(value);
             *total += 1;
             *count += 1;
         }
-        bits - product.log2()
+        bits.total()
     }
 
     /// The same under no circumstances.
-    fn plain(&mut self, tokens: &[u8], then: &mut Vec<f32>) -> f64 {
-        let mut seen = [0u32; 256];
-        for &token in tokens {
-            seen[usize::from(token)] = 1;
+    fn plain(&mut self, symbols: &[Symbol], then: &mut Shares) -> f64 {
+        let mut kinds = [false; 256];
+        for symbol in symbols {
+            kinds[usize::from(symbol.token)] = true;
         }
-        let kinds: u32 = seen.iter().sum();
-        seen.fill(0);
-        then.clear();
-        let mut bits = 0.0;
-        for (place, &token) in tokens.iter().enumerate() {
-            let count = &mut seen[usize::from(token)];
-            let share = (*count as f32 + 0.3) / (place as f32 + 0.3 * kinds as f32);
-            *count += 1;
-            then.push(share);
-            bits -= f64::from(share).log2();
-        }
-        bits
+        let share = 1.0 / kinds.iter().filter(|&&one| one).count() as f32;
+        let below = Shares {
+            tokens: vec![share; symbols.len()],
+            values: symbols.iter().map(|symbol| 0.5f32.powi(symbol.below as i32)).collect(),
+        };
+        self.cost(symbols.iter().map(|_| 0), symbols, &below, then)
     }
+}
+
+/// A share of so many, where a few more are thought to have been as expected.
+fn blended(count: u16, total: u16, below: f32) -> f32 {
+    (f32::from(count.min(total)) + TRUST * below) / (f32::from(total) + TRUST)
 }
 
 impl Search {
@@ -145,7 +214,8 @@ impl Search {
         let trial = Trial::new(&sample, &base, scale.is_none());
         let contexts = trial.contexts(&mut counts, values.len());
         let (mut negative, mut zeros, mut same) = (0, 0, 0);
-        for (&place, &left) in sample.places.iter().zip(&trial.left) {
+        for (&place, symbol) in sample.places.iter().zip(&trial.symbols) {
+            let left = symbol.value;
             negative += usize::from(left < 0);
             zeros += usize::from(left == 0);
             same += usize::from(left != 0 && place > 0 && values[place] == values[place - 1]);
@@ -211,8 +281,29 @@ impl Search {
                 }
             }
         }
+        for &(column, said, _) in &numeric {
+            let ratio = |at: &usize| {
+                let (one, value) = (i64::from(said[*at]), i64::from(sample.values[sample.places[*at]]));
+                let is_said = said[*at] != i32::MIN && one != 0 && value != 0;
+                is_said.then(|| (value << POINT) / one).filter(|ratio| ratio.abs() < i64::from(MOST))
+            };
+            sorted.clear();
+            sorted.extend(few.iter().filter_map(ratio));
+            if 4 * sorted.len() < few.len() {
+                continue;
+            }
+            let middle = sorted.len() / 2;
+            let (_, &mut weight, _) = sorted.select_nth_unstable(middle);
+            let terms = vec![(column, weight as i32)];
+            let cost = few.iter().map(|&at| {
+                let value = i64::from(sample.values[sample.places[at]]);
+                size_of(value - weighted(&terms, 0, &[said[at]]))
+            });
+            let cost = cost.sum();
+            found.push((cost, Base::Weighted { terms, constant: 0 }));
+        }
         found.sort_by(|one, other| one.0.total_cmp(&other.0));
-        bases.extend(found.into_iter().take(2).map(|(_, base)| base));
+        bases.extend(found.into_iter().take(3).map(|(_, base)| base));
         bases.extend(fitted(sample, &numeric));
         bases
     }
@@ -355,10 +446,7 @@ impl<'a> Sample<'a> {
 /// A way to tell a column, and what it costs.
 struct Trial<'a> {
     sample: &'a Sample<'a>,
-    left: Vec<i32>,
-    tokens: Vec<u8>,
-    /// Bits below those of tokens.
-    below: f64,
+    symbols: Vec<Symbol>,
     /// What is known of each number beside other columns.
     own: Vec<(Source, Vec<i32>)>,
 }
@@ -382,9 +470,7 @@ impl<'a> Trial<'a> {
             .collect();
         let mut trial = Trial {
             sample,
-            left: Vec::with_capacity(sample.places.len()),
-            tokens: Vec::with_capacity(sample.places.len()),
-            below: 0.0,
+            symbols: Vec::with_capacity(sample.places.len()),
             own: Vec::new(),
         };
         let mut past = Past::default();
@@ -402,9 +488,11 @@ impl<'a> Trial<'a> {
             }
             past.see(value, left);
             let (token, below) = token(left, is_rank);
-            trial.left.push(left);
-            trial.tokens.push(token);
-            trial.below += f64::from(below);
+            trial.symbols.push(Symbol {
+                token,
+                below,
+                value: left,
+            });
         }
         trial.own = own;
         trial
@@ -428,31 +516,32 @@ impl<'a> Trial<'a> {
 
     /// What it costs with the best of all circumstances.
     fn first_look(&self, counts: &mut Counts) -> f64 {
-        let (mut below, mut then) = (Vec::new(), Vec::new());
-        let plain = counts.plain(&self.tokens, &mut below);
+        let (mut below, mut then) = (Shares::default(), Shares::default());
+        let plain = counts.plain(&self.symbols, &mut below);
         let costs = self.atoms().into_iter().map(|(_, said)| {
-            counts.cost(said.iter().map(|&one| u64::from(one)), &self.tokens, &below, &mut then)
+            counts.cost(said.iter().map(|&one| u64::from(one)), &self.symbols, &below, &mut then)
         });
-        costs.fold(plain, f64::min) + self.below
+        costs.fold(plain, f64::min)
     }
 
     /// The contexts that are worth it, each circumstances that add to those before.
     fn contexts(&self, counts: &mut Counts, count: usize) -> Vec<Vec<Atom>> {
-        let (mut below, mut then, mut best_then) = (Vec::new(), Vec::new(), Vec::new());
-        let mut cost = counts.plain(&self.tokens, &mut below);
+        let mut below = Shares::default();
+        let (mut then, mut best_then) = (Shares::default(), Shares::default());
+        let mut cost = counts.plain(&self.symbols, &mut below);
         let mut atoms: Vec<(f64, Atom, Vec<u32>)> = self
             .atoms()
             .into_iter()
             .map(|(atom, said)| {
                 let under = said.iter().map(|&one| u64::from(one));
-                (counts.cost(under, &self.tokens, &below, &mut then), atom, said)
+                (counts.cost(under, &self.symbols, &below, &mut then), atom, said)
             })
             .collect();
         atoms.sort_by(|one, other| one.0.total_cmp(&other.0));
         atoms.truncate(LEFT);
-        let whole = count as f64 / self.tokens.len() as f64;
+        let whole = count as f64 / self.symbols.len() as f64;
         let mut contexts: Vec<Vec<Atom>> = Vec::new();
-        let mut chain: Vec<u64> = vec![0; self.tokens.len()];
+        let mut chain: Vec<u64> = vec![0; self.symbols.len()];
         let mut on_chain: Vec<Atom> = Vec::new();
         while contexts.len() + 1 < MOST_CONTEXTS {
             let mut best: Option<(f64, bool, usize)> = None;
@@ -468,7 +557,7 @@ impl<'a> Trial<'a> {
                         let one = if longer { one } else { 0 };
                         hash(one, u64::from(other) + 1)
                     });
-                    let cost = counts.cost(under, &self.tokens, &below, &mut then);
+                    let cost = counts.cost(under, &self.symbols, &below, &mut then);
                     if best.is_none_or(|(least, ..)| cost < least) {
                         best = Some((cost, longer, number));
                         std::mem::swap(&mut then, &mut best_then);
