@@ -10,13 +10,14 @@ use super::column::{
 };
 use crate::mix::{hash, Form};
 
-/// How many numbers are looked at, in how many stretches of the column.
+/// How many numbers are looked at, in how many stretches of the column; and how many at first.
 const SAMPLE: usize = 16384;
+const THIN: usize = 4096;
 const STRETCHES: usize = 8;
 /// How many of them, where two columns together are tried as what is expected.
 const FEW: usize = 400;
 /// How many numbers are thought to have come as circumstances before let expect.
-const TRUST: f32 = 3.0;
+const TRUST: f32 = 1.5;
 /// How many circumstances are left after the first look.
 const LEFT: usize = 24;
 /// So many bits are to be saved by a context, at least, and such a part of what the column costs.
@@ -98,9 +99,6 @@ fn count_of(counts: &mut [(u16, u16)], name: u64) -> &mut u16 {
     count
 }
 
-const TOTALS: usize = 1 << 15;
-const TOKENS: usize = 1 << 16;
-
 /// Sums up bits.
 struct Bits {
     sum: f64,
@@ -129,11 +127,13 @@ impl Bits {
 }
 
 impl Counts {
-    fn new() -> Self {
+    /// For so many symbols.
+    fn new(symbols: usize) -> Self {
+        let size = symbols.next_power_of_two();
         Counts {
-            totals: vec![(0, 0); TOTALS],
-            tokens: vec![(0, 0); TOKENS],
-            values: vec![(0, 0); TOKENS],
+            totals: vec![(0, 0); 2 * size],
+            tokens: vec![(0, 0); 4 * size],
+            values: vec![(0, 0); 4 * size],
         }
     }
 
@@ -151,19 +151,20 @@ impl Counts {
         then.tokens.clear();
         then.values.clear();
         let mut bits = Bits::new();
+        let (mut of_tokens, mut of_values) = (Belief::new(), Belief::new());
         for (at, (under, symbol)) in under.zip(symbols).enumerate() {
             let place = hash(under, 0);
             let total = count_of(&mut self.totals, place);
             let place = hash(place, u64::from(symbol.token));
             let count = count_of(&mut self.tokens, place);
-            let share = blended(*count, *total, below.tokens[at]);
+            let share = of_tokens.share(*count, *total, below.tokens[at]);
             bits.add(share);
             then.tokens.push(share);
             let mut value = 1.0;
             if symbol.below > 0 {
                 let place = hash(place, u64::from(symbol.value as u32));
                 let times = count_of(&mut self.values, place);
-                value = blended(*times, *count, below.values[at]);
+                value = of_values.share(*times, *count, below.values[at]);
                 bits.add(value);
                 *times += 1;
             }
@@ -189,30 +190,48 @@ impl Counts {
     }
 }
 
-/// A share of so many, where a few more are thought to have been as expected.
-fn blended(count: u16, total: u16, below: f32) -> f32 {
-    (f32::from(count.min(total)) + TRUST * below) / (f32::from(total) + TRUST)
+/// How far counts are right, by how much was counted: the weight of their share beside what is expected otherwise.
+struct Belief {
+    weights: [f32; 16],
+}
+
+impl Belief {
+    fn new() -> Self {
+        Belief { weights: [0.5; 16] }
+    }
+
+    /// The share of what came so often of so many times, given how it is expected otherwise.
+    fn share(&mut self, count: u16, total: u16, below: f32) -> f32 {
+        if total == 0 {
+            return below;
+        }
+        let total = f32::from(total);
+        let counted = (f32::from(count).min(total) + TRUST * below) / (total + TRUST);
+        let weight = &mut self.weights[(total.to_bits() >> 23) as usize - 127 & 15];
+        let share = *weight * counted + (1.0 - *weight) * below;
+        *weight = (*weight * counted / share).clamp(0.01, 0.99);
+        share
+    }
 }
 
 impl Search {
     /// How a column is told best.
     pub(super) fn plan(&self, known: &[Column], rows: &Rows, values: &[i32], scale: Option<u32>) -> Plan {
         let sample = Sample::of(known, rows, values);
-        let mut counts = Counts::new();
         let bases = match scale {
             Some(scale) => self.bases(&sample, scale),
             None => vec![Base::Nothing],
         };
         let mut best: Option<(f64, Base)> = None;
         for base in bases {
-            let cost = Trial::new(&sample, &base, scale.is_none()).first_look(&mut counts);
+            let cost = Trial::new(&sample, &base, scale.is_none()).first_look();
             if best.as_ref().is_none_or(|&(least, _)| cost < least) {
                 best = Some((cost, base));
             }
         }
         let base = best.map_or(Base::Nothing, |(_, base)| base);
         let trial = Trial::new(&sample, &base, scale.is_none());
-        let contexts = trial.contexts(&mut counts, values.len());
+        let contexts = trial.contexts(values.len());
         let (mut negative, mut zeros, mut same) = (0, 0, 0);
         for (&place, symbol) in sample.places.iter().zip(&trial.symbols) {
             let left = symbol.value;
@@ -498,54 +517,51 @@ impl<'a> Trial<'a> {
         trial
     }
 
-    /// All circumstances, and what they say.
-    fn atoms(&self) -> Vec<(Atom, Vec<u32>)> {
+    /// What the column costs under each circumstance alone, the best first, and under none; by a part of the sample.
+    fn look(&self) -> (f64, Vec<(f64, Atom, &Vec<i32>)>) {
+        let step = (self.symbols.len() / THIN).max(1);
+        let symbols: Vec<Symbol> = self.symbols.iter().copied().step_by(step).collect();
+        let mut counts = Counts::new(symbols.len());
+        let (mut below, mut then) = (Shares::default(), Shares::default());
+        let plain = counts.plain(&symbols, &mut below);
         let others = self.sample.others.iter().map(|(column, said)| (Source::Column(*column), said));
         let own = self.own.iter().map(|(source, said)| (*source, said));
-        own.chain(others)
-            .flat_map(|(source, said)| {
-                let is_small = said.iter().all(|&one| one == i32::MIN || one.unsigned_abs() < 8);
-                let grains = if is_small { 0..1 } else { 0..GRAINS };
-                grains.map(move |grain| {
-                    let atom = Atom { source, grain };
-                    (atom, said.iter().map(|&one| grained(one, grain)).collect())
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        for (source, said) in own.chain(others) {
+            let is_small = |&one: &i32| one == i32::MIN || one.unsigned_abs() < 8;
+            let grains = if said.iter().all(is_small) { 1 } else { GRAINS };
+            for grain in 0..grains {
+                let under = said.iter().step_by(step).map(|&one| u64::from(grained(one, grain)));
+                let cost = counts.cost(under, &symbols, &below, &mut then);
+                found.push((cost, Atom { source, grain }, said));
+            }
+        }
+        found.sort_by(|one, other| one.0.total_cmp(&other.0));
+        (plain, found)
     }
 
     /// What it costs with the best of all circumstances.
-    fn first_look(&self, counts: &mut Counts) -> f64 {
-        let (mut below, mut then) = (Shares::default(), Shares::default());
-        let plain = counts.plain(&self.symbols, &mut below);
-        let costs = self.atoms().into_iter().map(|(_, said)| {
-            counts.cost(said.iter().map(|&one| u64::from(one)), &self.symbols, &below, &mut then)
-        });
-        costs.fold(plain, f64::min)
+    fn first_look(&self) -> f64 {
+        let (plain, found) = self.look();
+        found.first().map_or(plain, |&(cost, ..)| cost.min(plain))
     }
 
     /// The contexts that are worth it, each circumstances that add to those before.
-    fn contexts(&self, counts: &mut Counts, count: usize) -> Vec<Vec<Atom>> {
-        let mut below = Shares::default();
-        let (mut then, mut best_then) = (Shares::default(), Shares::default());
+    fn contexts(&self, count: usize) -> Vec<Vec<Atom>> {
+        let (mut below, mut then, mut best_then) = (Shares::default(), Shares::default(), Shares::default());
+        let mut counts = Counts::new(self.symbols.len());
         let mut cost = counts.plain(&self.symbols, &mut below);
-        let mut atoms: Vec<(f64, Atom, Vec<u32>)> = self
-            .atoms()
-            .into_iter()
-            .map(|(atom, said)| {
-                let under = said.iter().map(|&one| u64::from(one));
-                (counts.cost(under, &self.symbols, &below, &mut then), atom, said)
-            })
-            .collect();
-        atoms.sort_by(|one, other| one.0.total_cmp(&other.0));
-        atoms.truncate(LEFT);
+        let grained = |said: &Vec<i32>, grain| said.iter().map(|&one| grained(one, grain)).collect();
+        let (_, found) = self.look();
+        let best = found.into_iter().take(LEFT);
+        let atoms: Vec<(Atom, Vec<u32>)> = best.map(|(_, atom, said)| (atom, grained(said, atom.grain))).collect();
         let whole = count as f64 / self.symbols.len() as f64;
         let mut contexts: Vec<Vec<Atom>> = Vec::new();
         let mut chain: Vec<u64> = vec![0; self.symbols.len()];
         let mut on_chain: Vec<Atom> = Vec::new();
         while contexts.len() + 1 < MOST_CONTEXTS {
             let mut best: Option<(f64, bool, usize)> = None;
-            for (number, (_, atom, said)) in atoms.iter().enumerate() {
+            for (number, (atom, said)) in atoms.iter().enumerate() {
                 for longer in [true, false] {
                     let is_old = |context: &Vec<Atom>| context.as_slice() == [*atom];
                     if longer && (on_chain.is_empty() || on_chain.len() == 4 || on_chain.contains(atom))
@@ -569,7 +585,7 @@ impl<'a> Trial<'a> {
                 break;
             }
             cost = less;
-            let (_, atom, said) = &atoms[number];
+            let (atom, said) = &atoms[number];
             if !longer {
                 chain.fill(0);
                 on_chain.clear();
