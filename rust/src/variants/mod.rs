@@ -34,7 +34,8 @@ const MOST_LINES: usize = 1 << 18;
 const MOST_CELLS: usize = 3 << 22;
 /// Numbers of a cell from here on share a column.
 const MOST_HOLES: usize = 16;
-/// A column of no more different texts than this is not cut into numbers, if there is more than numbers in it; if there is not, of no more than the second.
+/// A column of no more different texts than this is not cut into numbers, if there is more than numbers in it; if there are lists of numbers, of no more than
+/// the second; one of single numbers is.
 const FEW_TEXTS: usize = 256;
 const FEW_NUMBERS: usize = 12;
 
@@ -375,14 +376,16 @@ impl Pieces {
             id
         };
         let mut whole = matches!(how, Cut::Whole | Cut::Freely);
+        let mut lone = how == Cut::Freely;
         for (text, &times) in texts().zip(&times) {
             let mut template = Vec::new();
             cut(text, style, &mut template, &mut values);
             whole &= how == Cut::Whole || is_whole(is_numeric(&template));
+            lone &= template.len() == 1 && holes(&template) == 1;
             of_text.push(intern(template, times, &mut templates));
             ends.push(values.len());
         }
-        if whole {
+        if whole && !lone {
             found.clear();
             templates.clear();
             values.clear();
