@@ -137,7 +137,9 @@ def test_altered_bytes_give_no_more_than_the_limit_or_are_refused() -> None:
         (encoded[:-1], len(original)),
         (encoded[: len(encoded) // 2], len(original)),
         (encoded + b"\0", len(original)),
-        (b"\x08\0\0\0" + encoded[4:12], len(original)),
+        (b"\x08\0\0\0" + encoded[4:16], len(original)),
+        (encoded[:4] + b"\x09\0\0\0" + encoded[8:], len(original)),
+        (encoded[:4] + b"\xff\xff\0\0" + encoded[8:], 1 << 16),
     ):
         with pytest.raises(CannotDecode):
             CODEC.decode(refused, limit)

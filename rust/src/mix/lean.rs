@@ -31,6 +31,10 @@ struct Weights<const N: usize> {
     constant: i32,
 }
 
+/// Room for the tables of a model, which one model after another may have.
+#[derive(Default)]
+pub(crate) struct Room(Vec<Bucket>);
+
 /// Everything that is learned of one column in `N` contexts, each with a table of its own.
 pub(crate) struct Lean<const N: usize> {
     /// The contexts of the number that is told next, the most telling last.
@@ -49,6 +53,14 @@ pub(crate) struct Lean<const N: usize> {
 impl<const N: usize> Lean<N> {
     /// A model whose tables have 2^`bits` lines; a share follows what is new the faster the lower its `limit`.
     pub(crate) fn new(bits: u32, limit: u32) -> Self {
+        Lean::in_room(bits, limit, Room::default())
+    }
+
+    /// The same, in room that another had.
+    pub(crate) fn in_room(bits: u32, limit: u32, room: Room) -> Self {
+        let Room(mut lines) = room;
+        lines.clear();
+        lines.resize(N << bits, Bucket::new(Share(0)));
         let first = (1 << 16) * 4 / 5 / (N as i32 + 1);
         let weights = Weights {
             own: [first; N],
@@ -57,7 +69,7 @@ impl<const N: usize> Lean<N> {
         };
         Lean {
             hashes: [0; N],
-            lines: vec![Bucket::new(Share(0)); N << bits],
+            lines,
             bits,
             limit,
             open: [0; N],
@@ -66,6 +78,11 @@ impl<const N: usize> Lean<N> {
             by_knowledge: vec![weights; LEVELS * COARSES],
             low: vec![Share::NEW; 32 * 32],
         }
+    }
+
+    /// The room that it had.
+    pub(crate) fn room(self) -> Room {
+        Room(self.lines)
     }
 
     /// The next four decisions are looked for under this name.
@@ -112,7 +129,11 @@ impl<const N: usize> Lean<N> {
                 trusted[number] = logistic.stretch(self.trust[places[number]].probability());
             }
         }
-        let before = if N > 1 { COARSE[levels[N.saturating_sub(2)]] } else { 0 };
+        let before = if N > 1 {
+            COARSE[levels[N.saturating_sub(2)]]
+        } else {
+            0
+        };
         let one = &mut self.by_node[node % NODES];
         let two = &mut self.by_knowledge[levels[N - 1] * COARSES + before];
         let first = dot(one, &own, &trusted);
@@ -171,7 +192,11 @@ impl<const N: usize> Lean<N> {
         }
         let length = found.min(MOST_LENGTH);
         if length < 2 {
-            return if negative != 0 { -(length as i32) } else { length as i32 };
+            return if negative != 0 {
+                -(length as i32)
+            } else {
+                length as i32
+            };
         }
         let mut read = 1u32;
         for done in 0..length - 1 {
@@ -209,7 +234,12 @@ impl<const N: usize> Lean<N> {
     pub(crate) fn byte<C: Coder>(&mut self, coder: &mut C, value: u8) -> u8 {
         let value = u32::from(value);
         let high = self.four(coder, value >> 4, 0, 0);
-        let low = self.four(coder, value & 15, u64::from(16 + high), 16 + 16 * high as usize);
+        let low = self.four(
+            coder,
+            value & 15,
+            u64::from(16 + high),
+            16 + 16 * high as usize,
+        );
         (high << 4 | low) as u8
     }
 }

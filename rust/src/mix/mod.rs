@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 pub(crate) use coder::{Coder, Counter, Learner, Reader, Writer};
-pub(crate) use lean::{Form, Lean};
+pub(crate) use lean::{Form, Lean, Room};
 pub(crate) use model::{
     choice, follow, hash, number, plain, small, squash, stretch, weigh, Model, Share, LANES,
     MOST_CONTEXTS,

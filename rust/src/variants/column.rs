@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::spelling::power;
 use super::Told;
-use crate::mix::{hash, Coder, Form, Lean};
+use crate::mix::{hash, Coder, Form, Lean, Room};
 use crate::Outcome;
 
 /// The most that a number of a column may be, either way.
@@ -153,7 +153,9 @@ impl Base {
                 unit,
                 constant,
                 ..
-            } => how.say(seen[0], seen[1], aligned, unit).saturating_add(i64::from(constant)),
+            } => how
+                .say(seen[0], seen[1], aligned, unit)
+                .saturating_add(i64::from(constant)),
             Base::Weighted { terms, constant } => weighted(terms, *constant, seen),
         };
         said.clamp(-i64::from(MOST), i64::from(MOST)) as i32
@@ -226,7 +228,11 @@ pub(super) fn grained(value: i32, grain: u32) -> u32 {
     }
     let size = value.unsigned_abs();
     let sign = u32::from(value < 0) << 8;
-    sign | if grain == 1 { step_of(size) } else { 32 - size.leading_zeros() }
+    sign | if grain == 1 {
+        step_of(size)
+    } else {
+        32 - size.leading_zeros()
+    }
 }
 
 /// How a column is told.
@@ -297,14 +303,15 @@ impl Plan {
         known: &[Column],
         rows: &Rows,
         given: Option<&[i32]>,
+        room: &mut Room,
     ) -> Vec<i32> {
         match self.contexts.len() {
-            0 => self.walk::<C, 1>(coder, known, rows, given),
-            1 => self.walk::<C, 2>(coder, known, rows, given),
-            2 => self.walk::<C, 3>(coder, known, rows, given),
-            3 => self.walk::<C, 4>(coder, known, rows, given),
-            4 => self.walk::<C, 5>(coder, known, rows, given),
-            _ => self.walk::<C, 6>(coder, known, rows, given),
+            0 => self.walk::<C, 1>(coder, known, rows, given, room),
+            1 => self.walk::<C, 2>(coder, known, rows, given, room),
+            2 => self.walk::<C, 3>(coder, known, rows, given, room),
+            3 => self.walk::<C, 4>(coder, known, rows, given, room),
+            4 => self.walk::<C, 5>(coder, known, rows, given, room),
+            _ => self.walk::<C, 6>(coder, known, rows, given, room),
         }
     }
 
@@ -314,8 +321,10 @@ impl Plan {
         known: &[Column],
         rows: &Rows,
         given: Option<&[i32]>,
+        room: &mut Room,
     ) -> Vec<i32> {
-        let mut model = Lean::<N>::new(table_bits(rows.len()), self.limit);
+        let mut model =
+            Lean::<N>::in_room(table_bits(rows.len()), self.limit, std::mem::take(room));
         let columns = self.columns();
         let mut sights: Vec<Sight> = columns
             .iter()
@@ -366,7 +375,8 @@ impl Plan {
             model.hashes[0] = 0;
             for (number, context) in contexts.iter().enumerate().take(N - 1) {
                 let start = number as u64 + 1;
-                model.hashes[number + 1] = context.iter().fold(start, |sum, &at| hash(sum, said[at]));
+                model.hashes[number + 1] =
+                    context.iter().fold(start, |sum, &at| hash(sum, said[at]));
             }
             let value = given.map_or(0, |values| values[place]);
             let same = self.repeats && model.flag(coder, u32::from(value == past.own[0])) == 1;
@@ -379,6 +389,7 @@ impl Plan {
             past.see(value, value.wrapping_sub(expected));
             values.push(value);
         }
+        *room = model.room();
         values
     }
 }
@@ -498,7 +509,11 @@ impl<C: Coder> Told<C> {
             place if place < own + MOST_BACK => Source::Own(place - own + 1),
             place => Source::Left(place - own - MOST_BACK + 1),
         };
-        let grain = self.one_of(given.map_or(0, |atom| atom.grain as usize), GRAINS as usize, 28)?;
+        let grain = self.one_of(
+            given.map_or(0, |atom| atom.grain as usize),
+            GRAINS as usize,
+            28,
+        )?;
         Ok(Atom {
             source,
             grain: grain as u32,
@@ -508,7 +523,9 @@ impl<C: Coder> Told<C> {
     /// How a column is told.
     pub(super) fn plan(&mut self, given: Option<&Plan>, known: usize) -> Outcome<Plan> {
         let base = self.base(given.map(|plan| &plan.base), known)?;
-        let flags = given.map_or(0, |plan| usize::from(plan.repeats) | usize::from(plan.form.signed) << 1);
+        let flags = given.map_or(0, |plan| {
+            usize::from(plan.repeats) | usize::from(plan.form.signed) << 1
+        });
         let flags = self.one_of(flags, 4, 29)?;
         let depth = self.one_of(given.map_or(0, |plan| plan.form.depth as usize), 32, 30)? as u32;
         let limit = self.one_of(given.map_or(0, |plan| plan.limit as usize), 1024, 31)? as u32;
@@ -518,7 +535,11 @@ impl<C: Coder> Told<C> {
         for number in 0..count {
             let context = contexts.get(number).map_or(&[][..], |one| one);
             let atoms = self.one_of(context.len(), MOST_ATOMS + 1, 33)?;
-            told.push((0..atoms).map(|at| self.atom(context.get(at), known)).collect::<Outcome<_>>()?);
+            told.push(
+                (0..atoms)
+                    .map(|at| self.atom(context.get(at), known))
+                    .collect::<Outcome<_>>()?,
+            );
         }
         Ok(Plan {
             base,

@@ -99,7 +99,11 @@ pub(super) fn block_of(text: &[u8]) -> usize {
             b'=' | b':' => 2,
             b'\t' => {
                 fields += 1;
-                if fields < FIXED { 0 } else { 3 }
+                if fields < FIXED {
+                    0
+                } else {
+                    3
+                }
             }
             b'\n' => FIXED + 2,
             _ => usize::from(is_digit && !digits),
@@ -220,7 +224,9 @@ impl<'a> Draft<'a> {
         if id == self.formats.len() {
             let names = sample_keys(format);
             let of_sample = |number: usize| {
-                let keys = names.iter().map(|name| Key::Sample(number as u32, Rc::clone(name)));
+                let keys = names
+                    .iter()
+                    .map(|name| Key::Sample(number as u32, Rc::clone(name)));
                 keys.map(|key| self.cells_of(key)).collect()
             };
             let cells = (0..samples.len()).map(of_sample).collect();
@@ -250,13 +256,17 @@ impl<'a> Draft<'a> {
 
 /// How many fields most lines have, by those in the middle of the text.
 fn usual_fields(body: &[u8]) -> usize {
-    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(b"#"));
+    let lines = body
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.starts_with(b"#"));
     let mut counts: HashMap<usize, usize> = HashMap::new();
     for line in lines.take(1000) {
         *counts.entry(parts(line, b'\t')).or_default() += 1;
     }
     let usual = counts.into_iter().filter(|&(fields, _)| fields >= FIXED);
-    usual.max_by_key(|&(fields, count)| (count, fields)).map_or(0, |(fields, _)| fields)
+    usual
+        .max_by_key(|&(fields, count)| (count, fields))
+        .map_or(0, |(fields, _)| fields)
 }
 
 fn parts(text: &[u8], separator: u8) -> usize {
@@ -269,14 +279,17 @@ fn place_of(field: &[u8]) -> Option<i32> {
         && field.len() <= 9
         && field.iter().all(u8::is_ascii_digit)
         && (field.len() == 1 || field[0] != b'0');
-    plain.then(|| field.iter().fold(0, |sum, byte| sum * 10 + i32::from(byte - b'0')))
+    plain.then(|| {
+        field
+            .iter()
+            .fold(0, |sum, byte| sum * 10 + i32::from(byte - b'0'))
+    })
 }
 
 /// Alternative alleles; of those that are longer or shorter than the reference the first letter is said to be the reference's.
 fn alleles<'a>(first: u8, rest: &[u8], field: &'a [u8]) -> Text<'a> {
-    let is_same = |allele: &[u8]| {
-        allele.first() == Some(&first) && (allele.len() > 1 || !rest.is_empty())
-    };
+    let is_same =
+        |allele: &[u8]| allele.first() == Some(&first) && (allele.len() > 1 || !rest.is_empty());
     let alleles = || field.split(|&byte| byte == b',');
     if !alleles().any(is_same) {
         return Text::Given(field);

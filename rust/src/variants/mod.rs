@@ -18,7 +18,7 @@ use std::rc::Rc;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{hash, Coder, Form, Lean, Reader, Writer};
+use crate::mix::{hash, Coder, Form, Lean, Reader, Room, Writer};
 use crate::{guarded, refused, Outcome};
 use column::{Column, Rows};
 use draft::{block_of, Cells, Draft, FIXED};
@@ -29,7 +29,7 @@ use spelling::{cut, fill, holes, is_integer, is_numeric, style_of, Style};
 const NOTHING_SUCH: &str = "something that was never told";
 const TOO_LARGE: &str = "there are more bytes than there may be";
 /// What a block has at most: bytes, lines, and numbers in its columns.
-const MOST_TEXT: usize = 1 << 25;
+const MOST_TEXT: usize = 3 << 23;
 const MOST_LINES: usize = 1 << 18;
 const MOST_CELLS: usize = 3 << 22;
 /// Numbers of a cell from here on share a column.
@@ -44,7 +44,10 @@ const LETTER_BITS: (u32, u32) = (9, 14);
 
 /// Lines of those tables for a block of so many bytes.
 fn letter_bits(bytes: usize) -> u32 {
-    (bytes / 8).checked_ilog2().unwrap_or(0).clamp(LETTER_BITS.0, LETTER_BITS.1)
+    (bytes / 8)
+        .checked_ilog2()
+        .unwrap_or(0)
+        .clamp(LETTER_BITS.0, LETTER_BITS.1)
 }
 
 /// Texts one after another.
@@ -61,7 +64,9 @@ impl Texts {
 
     fn get(&self, number: usize) -> Option<&[u8]> {
         let end = *self.ends.get(number)? as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let start = number
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
         Some(&self.bytes[start..end])
     }
 
@@ -152,7 +157,15 @@ impl Cell {
     }
 
     /// What stands in the cell of that template.
-    fn write(&self, columns: &[Column], walk: &mut Walk, template: &[u8], first: u8, add: i32, into: &mut Vec<u8>) {
+    fn write(
+        &self,
+        columns: &[Column],
+        walk: &mut Walk,
+        template: &[u8],
+        first: u8,
+        add: i32,
+        into: &mut Vec<u8>,
+    ) {
         let mut hole = 0;
         let number = || {
             let at = hole.min(MOST_HOLES - 1);
@@ -170,6 +183,7 @@ struct Told<C> {
     coder: C,
     heads: Lean<2>,
     letters: Lean<6>,
+    tables: Room,
     columns: Vec<Column>,
     search: Search,
     /// How many letters, and how many numbers of columns there may be yet.
@@ -183,6 +197,7 @@ impl<C: Coder> Told<C> {
             coder,
             heads: Lean::new(8, 255),
             letters: Lean::new(0, 255),
+            tables: Room::default(),
             columns: Vec::new(),
             search: Search::default(),
             room,
@@ -197,13 +212,20 @@ impl<C: Coder> Told<C> {
             depth: 32,
         };
         self.heads.hashes = [1, hash(2, of)];
-        self.heads.number(&mut self.coder, value as i32, FORM).unsigned_abs()
+        self.heads
+            .number(&mut self.coder, value as i32, FORM)
+            .unsigned_abs()
     }
 
     /// A text, letter by letter up to a zero.
     fn text(&mut self, given: Option<&[u8]>, of: u64, into: &mut Texts) -> Outcome<()> {
         let start = into.bytes.len();
-        let before = into.len().checked_sub(1).and_then(|last| into.get(last)).unwrap_or(&[]).to_vec();
+        let before = into
+            .len()
+            .checked_sub(1)
+            .and_then(|last| into.get(last))
+            .unwrap_or(&[])
+            .to_vec();
         let mut last = [0u64; 6];
         for place in 0.. {
             let at = |back: usize| last[back - 1] << (8 * back - 8);
@@ -234,7 +256,12 @@ impl<C: Coder> Told<C> {
     }
 
     /// A column of numbers at some rows; `scale` says how many decimals they have.
-    fn column(&mut self, rows: &Rows, given: Option<Vec<i32>>, scale: Option<u32>) -> Outcome<usize> {
+    fn column(
+        &mut self,
+        rows: &Rows,
+        given: Option<Vec<i32>>,
+        scale: Option<u32>,
+    ) -> Outcome<usize> {
         self.cells = self.cells.checked_sub(rows.len().max(1)).ok_or(TOO_LARGE)?;
         if self.coder.is_exhausted() {
             return Err(NOTHING_SUCH.into());
@@ -246,9 +273,17 @@ impl<C: Coder> Told<C> {
             let value = column::folded(constant.unwrap_or(0));
             (Vec::new(), Some(column::unfolded(self.head(value, 11))))
         } else {
-            let plan = given.as_ref().map(|values| self.search.plan(&self.columns, rows, values, scale));
+            let plan = given
+                .as_ref()
+                .map(|values| self.search.plan(&self.columns, rows, values, scale));
             let plan = self.plan(plan.as_ref(), number)?;
-            let values = plan.pass(&mut self.coder, &self.columns, rows, given.as_deref());
+            let values = plan.pass(
+                &mut self.coder,
+                &self.columns,
+                rows,
+                given.as_deref(),
+                &mut self.tables,
+            );
             if values.len() < rows.len() {
                 return Err(NOTHING_SUCH.into());
             }
@@ -300,7 +335,11 @@ impl<C: Coder> Told<C> {
         }
         let counts: Vec<usize> = cell.all_templates().map(holes).collect();
         let most = counts.iter().copied().max().unwrap_or(0).min(MOST_HOLES);
-        let scale = |cell: &Cell| cell.all_templates().any(|one| one.contains(&1)).then_some(cell.style.decimals);
+        let scale = |cell: &Cell| {
+            cell.all_templates()
+                .any(|one| one.contains(&1))
+                .then_some(cell.style.decimals)
+        };
         for hole in 0..most {
             let mut held = Vec::new();
             for (template, &row) in cell.templates(&self.columns).zip(rows.iter()) {
@@ -315,6 +354,7 @@ impl<C: Coder> Told<C> {
                 }
                 held.extend(std::iter::repeat_n(row, times));
             }
+            held.shrink_to_fit();
             let held = shared(held, rows);
             let values = cut.as_ref().map(|cut| cut.holes[hole].clone());
             let column = self.column(&held, values, scale(&cell))?;
@@ -365,16 +405,18 @@ impl Pieces {
         let mut of_text = Vec::with_capacity(cells.texts.len());
         let mut values: Vec<i32> = Vec::new();
         let mut ends = vec![0];
-        let is_whole = |numeric: bool| texts().len() <= if numeric { FEW_NUMBERS } else { FEW_TEXTS };
-        let mut intern = |template: Vec<u8>, times: usize, templates: &mut Vec<(Vec<u8>, usize)>| {
-            let next = templates.len() as u32;
-            let id = *found.entry(template).or_insert_with_key(|template| {
-                templates.push((template.clone(), 0));
-                next
-            });
-            templates[id as usize].1 += times;
-            id
-        };
+        let is_whole =
+            |numeric: bool| texts().len() <= if numeric { FEW_NUMBERS } else { FEW_TEXTS };
+        let mut intern =
+            |template: Vec<u8>, times: usize, templates: &mut Vec<(Vec<u8>, usize)>| {
+                let next = templates.len() as u32;
+                let id = *found.entry(template).or_insert_with_key(|template| {
+                    templates.push((template.clone(), 0));
+                    next
+                });
+                templates[id as usize].1 += times;
+                id
+            };
         let mut whole = matches!(how, Cut::Whole | Cut::Freely);
         let mut lone = how == Cut::Freely;
         for (text, &times) in texts().zip(&times) {
@@ -393,7 +435,9 @@ impl Pieces {
             templates.extend(texts().map(|text| text.to_vec()).zip(times.iter().copied()));
             of_text = (0..templates.len() as u32).collect();
         }
-        let mut order: Vec<usize> = (0..templates.len()).filter(|&one| templates[one].1 > 1).collect();
+        let mut order: Vec<usize> = (0..templates.len())
+            .filter(|&one| templates[one].1 > 1)
+            .collect();
         order.sort_by_key(|&one| std::cmp::Reverse(templates[one].1));
         let mut pieces = Pieces {
             style,
@@ -504,7 +548,9 @@ impl<C: Coder> Told<C> {
     /// A block, told or heard.
     fn block(&mut self, draft: Option<&Draft>) -> Outcome<Block> {
         let lines = self.head(draft.map_or(0, |draft| draft.lines), 0);
-        let ends = draft.map_or(0, |draft| u32::from(draft.carriage) << 1 | u32::from(draft.ended));
+        let ends = draft.map_or(0, |draft| {
+            u32::from(draft.carriage) << 1 | u32::from(draft.ended)
+        });
         let ends = self.head(ends, 1);
         let fields = self.head(draft.map_or(0, |draft| draft.fields as u32), 2) as usize;
         let count = self.head(draft.map_or(0, |draft| draft.others.len() as u32), 3);
@@ -534,7 +580,8 @@ impl<C: Coder> Told<C> {
             _ => Some(self.cell(&all, draft.map(|draft| &draft.format), 2, Cut::Whole)?),
         };
         let info = self.cell(&all, draft.map(|draft| &draft.info), 3, Cut::Whole)?;
-        let alternatives = self.cell(&all, draft.map(|draft| &draft.alternatives), 4, Cut::Freely)?;
+        let alternatives =
+            self.cell(&all, draft.map(|draft| &draft.alternatives), 4, Cut::Freely)?;
         let reference = self.cell(&all, draft.map(|draft| &draft.reference), 5, Cut::Whole)?;
         let rest = self.cell(&all, draft.map(|draft| &draft.rest), 5, Cut::Whole)?;
         let filter = self.cell(&all, draft.map(|draft| &draft.filter), 6, Cut::Freely)?;
@@ -566,7 +613,9 @@ impl<C: Coder> Told<C> {
             values,
             beyond: 0,
         };
-        let given = draft.map(|draft| self.beyond(&block, &draft.places)).transpose()?;
+        let given = draft
+            .map(|draft| self.beyond(&block, &draft.places))
+            .transpose()?;
         block.beyond = self.column(&all, given, Some(0))?;
         Ok(block)
     }
@@ -589,7 +638,9 @@ impl<C: Coder> Told<C> {
             let cells: Vec<Vec<usize>> = templates
                 .iter()
                 .map(|names| {
-                    let keys = names.iter().map(|name| Key::Sample(number as u32, Rc::clone(name)));
+                    let keys = names
+                        .iter()
+                        .map(|name| Key::Sample(number as u32, Rc::clone(name)));
                     keys.map(|key| values.cell(&mut coming, key)).collect()
                 })
                 .collect();
@@ -621,7 +672,10 @@ impl<C: Coder> Told<C> {
         let mut infos = Vec::new();
         for template in info.all_templates() {
             let layout = info_layout(template);
-            let cells = layout.keys().map(|key| values.cell(&mut coming, key.clone())).collect();
+            let cells = layout
+                .keys()
+                .map(|key| values.cell(&mut coming, key.clone()))
+                .collect();
             infos.push((layout, cells));
         }
         for (row, template) in info.templates(&self.columns).enumerate() {
@@ -644,14 +698,24 @@ impl<C: Coder> Told<C> {
     ) -> Outcome<()> {
         let none = Cells::default();
         for (key, rows) in coming.keys.iter().zip(coming.rows) {
-            let given = draft.map(|draft| draft.keys.get(key).map_or(&none, |&cells| &draft.values[cells]));
+            let given = draft.map(|draft| {
+                draft
+                    .keys
+                    .get(key)
+                    .map_or(&none, |&cells| &draft.values[cells])
+            });
             let less = draft.filter(|_| key.is_end()).map(|draft| {
                 let places = rows.iter().map(|&row| draft.places[row as usize]);
                 places.collect::<Vec<_>>()
             });
             let rows = shared(rows, all);
             let of = 16 + values.cells.len() as u64;
-            values.cells.push(self.cell(&rows, given, of, less.as_deref().map_or(Cut::Freely, Cut::Less))?);
+            values.cells.push(self.cell(
+                &rows,
+                given,
+                of,
+                less.as_deref().map_or(Cut::Freely, Cut::Less),
+            )?);
         }
         Ok(())
     }
@@ -695,7 +759,9 @@ impl Ends {
 
     /// Where the next row is expected to begin: where the one before ended, if it is of the same chromosome.
     fn expected(&mut self, block: &Block, columns: &[Column]) -> Outcome<i64> {
-        self.now = block.chromosome.next_number(columns, &mut self.chromosome)?;
+        self.now = block
+            .chromosome
+            .next_number(columns, &mut self.chromosome)?;
         Ok(match self.before {
             Some((chromosome, end)) if chromosome == self.now => end.saturating_add(1),
             _ => 0,
@@ -819,11 +885,21 @@ impl Rendering<'_> {
                 into.push(b'\t');
                 let cells = sample.cells.get(number).ok_or(NOTHING_SUCH)?;
                 let left_out = self.columns[sample.left_out].get(self.row).max(0) as usize;
-                for (place, &cell) in cells[..cells.len().saturating_sub(left_out)].iter().enumerate() {
+                for (place, &cell) in cells[..cells.len().saturating_sub(left_out)]
+                    .iter()
+                    .enumerate()
+                {
                     if place > 0 {
                         into.push(b':');
                     }
-                    Self::of(&block.values.cells[cell], self.columns, &mut self.values[cell], 0, 0, into)?;
+                    Self::of(
+                        &block.values.cells[cell],
+                        self.columns,
+                        &mut self.values[cell],
+                        0,
+                        0,
+                        into,
+                    )?;
                 }
             }
         }
@@ -837,12 +913,30 @@ impl Rendering<'_> {
 
     fn value(&mut self, cell: usize, add: i64, into: &mut Vec<u8>) -> Outcome<()> {
         let add = add.clamp(0, i64::from(column::MOST)) as i32;
-        Self::of(&self.block.values.cells[cell], self.columns, &mut self.values[cell], 0, add, into)
+        Self::of(
+            &self.block.values.cells[cell],
+            self.columns,
+            &mut self.values[cell],
+            0,
+            add,
+            into,
+        )
     }
 
-    fn of(cell: &Cell, columns: &[Column], walk: &mut Walk, first: u8, add: i32, into: &mut Vec<u8>) -> Outcome<()> {
+    fn of(
+        cell: &Cell,
+        columns: &[Column],
+        walk: &mut Walk,
+        first: u8,
+        add: i32,
+        into: &mut Vec<u8>,
+    ) -> Outcome<()> {
         let template = cell.next(columns, walk)?;
-        let add = if is_integer(template, cell.style) { add } else { 0 };
+        let add = if is_integer(template, cell.style) {
+            add
+        } else {
+            0
+        };
         cell.write(columns, walk, template, first, add, into);
         Ok(())
     }
@@ -850,7 +944,7 @@ impl Rendering<'_> {
 
 // ── the whole ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Each block behind its length.
+/// Each block behind how many bytes it takes, and how many it stands for.
 fn encode(text: &[u8]) -> Outcome<Vec<u8>> {
     if text.contains(&0) {
         return Err("there is a byte 0 in the text".into());
@@ -862,26 +956,40 @@ fn encode(text: &[u8]) -> Outcome<Vec<u8>> {
         let mut told = Told::new(Writer::new(), usize::MAX);
         told.block(Some(&Draft::new(block)))?;
         let bytes = told.coder.finish();
-        let size = u32::try_from(bytes.len()).map_err(|_| TOO_LARGE)?;
-        encoded.extend_from_slice(&size.to_le_bytes());
+        for size in [bytes.len(), block.len()] {
+            let size = u32::try_from(size).map_err(|_| TOO_LARGE)?;
+            encoded.extend_from_slice(&size.to_le_bytes());
+        }
         encoded.extend_from_slice(&bytes);
         rest = after;
     }
     Ok(encoded)
 }
 
-fn decode(encoded: &[u8], limit: usize) -> Outcome<Vec<u8>> {
+/// The bytes of each block, and how many they stand for.
+fn blocks(encoded: &[u8]) -> Outcome<Vec<(&[u8], usize)>> {
     const CUT_OFF: &str = "the encoding is cut off";
-    let mut text = Vec::new();
+    let mut blocks = Vec::new();
     let mut rest = encoded;
     while !rest.is_empty() {
-        let (size, after) = rest.split_first_chunk().ok_or(CUT_OFF)?;
-        let size = u32::from_le_bytes(*size) as usize;
+        let (sizes, after) = rest.split_first_chunk::<8>().ok_or(CUT_OFF)?;
+        let [size, text] =
+            [0, 4].map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| sizes[at + byte])) as usize);
         let (bytes, after) = after.split_at_checked(size).ok_or(CUT_OFF)?;
-        let mut told = Told::new(Reader::new(bytes.to_vec()), limit - text.len());
-        let block = told.block(None)?;
-        block.render(&told.columns, limit, &mut text)?;
+        blocks.push((bytes, text));
         rest = after;
+    }
+    Ok(blocks)
+}
+
+/// The text of a block, of so many bytes.
+fn decode(bytes: &[u8], size: usize) -> Outcome<Vec<u8>> {
+    let mut told = Told::new(Reader::new(bytes.to_vec()), size);
+    let block = told.block(None)?;
+    let mut text = Vec::with_capacity(size);
+    block.render(&told.columns, size, &mut text)?;
+    if text.len() < size {
+        return Err(NOTHING_SUCH.into());
     }
     Ok(text)
 }
@@ -893,7 +1001,24 @@ pub fn variants_encode<'py>(python: Python<'py>, text: &[u8]) -> PyResult<Bound<
 }
 
 #[pyfunction]
-pub fn variants_decode<'py>(python: Python<'py>, encoded: &[u8], limit: usize) -> PyResult<Bound<'py, PyBytes>> {
-    let decoded = python.detach(|| guarded(|| decode(encoded, limit)));
-    Ok(PyBytes::new(python, &decoded.map_err(refused)?))
+pub fn variants_decode<'py>(
+    python: Python<'py>,
+    encoded: &[u8],
+    limit: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let blocks = blocks(encoded).map_err(refused)?;
+    let sizes = blocks.iter().map(|&(_, size)| size);
+    let size = sizes.fold(0usize, usize::saturating_add);
+    if size > limit {
+        return Err(refused(TOO_LARGE.into()));
+    }
+    PyBytes::new_with(python, size, |mut text| {
+        for (bytes, size) in blocks {
+            let block = python.detach(|| guarded(|| decode(bytes, size)));
+            let (before, after) = text.split_at_mut(size);
+            before.copy_from_slice(&block.map_err(refused)?);
+            text = after;
+        }
+        Ok(())
+    })
 }

@@ -52,7 +52,9 @@ fn places(count: usize, most: usize) -> Vec<usize> {
     }
     let size = most / STRETCHES;
     let start = |stretch: usize| stretch * (count - size) / (STRETCHES - 1);
-    (0..STRETCHES).flat_map(|stretch| start(stretch)..start(stretch) + size).collect()
+    (0..STRETCHES)
+        .flat_map(|stretch| start(stretch)..start(stretch) + size)
+        .collect()
 }
 
 /// A number as a token, and how many of its bits that leaves.
@@ -62,7 +64,10 @@ fn token(value: i32, is_rank: bool) -> (u8, u32) {
         return (size.min(255) as u8, 0);
     }
     let length = 32 - size.leading_zeros();
-    ((step_of(size) << 1 | u32::from(value < 0)) as u8, length.saturating_sub(3))
+    (
+        (step_of(size) << 1 | u32::from(value < 0)) as u8,
+        length.saturating_sub(3),
+    )
 }
 
 /// A number of the column: its token, and beside that itself.
@@ -184,7 +189,10 @@ impl Counts {
         let share = 1.0 / kinds.iter().filter(|&&one| one).count() as f32;
         let below = Shares {
             tokens: vec![share; symbols.len()],
-            values: symbols.iter().map(|symbol| 0.5f32.powi(symbol.below as i32)).collect(),
+            values: symbols
+                .iter()
+                .map(|symbol| 0.5f32.powi(symbol.below as i32))
+                .collect(),
         };
         self.cost(symbols.iter().map(|_| 0), symbols, &below, then)
     }
@@ -216,7 +224,13 @@ impl Belief {
 
 impl Search {
     /// How a column is told best.
-    pub(super) fn plan(&self, known: &[Column], rows: &Rows, values: &[i32], scale: Option<u32>) -> Plan {
+    pub(super) fn plan(
+        &self,
+        known: &[Column],
+        rows: &Rows,
+        values: &[i32],
+        scale: Option<u32>,
+    ) -> Plan {
         let sample = Sample::of(known, rows, values);
         let bases = match scale {
             Some(scale) => self.bases(&sample, scale),
@@ -241,10 +255,16 @@ impl Search {
         }
         let all = sample.places.len();
         let wide = scale.is_some() && base != Base::Before;
-        let signed = negative > 0 || 2 * zeros > all || base != Base::Nothing || values.iter().any(|&one| one < 0);
+        let signed = negative > 0
+            || 2 * zeros > all
+            || base != Base::Nothing
+            || values.iter().any(|&one| one < 0);
         Plan {
             base,
-            repeats: wide && same * 25 > all && constant(values).is_none() && same * 25 > all - zeros,
+            repeats: wide
+                && same * 25 > all
+                && constant(values).is_none()
+                && same * 25 > all - zeros,
             form: Form { signed, depth: 12 },
             limit: 255,
             contexts,
@@ -276,7 +296,12 @@ impl Search {
                         continue;
                     }
                     let aligned = of_first as i32 - of_second as i32;
-                    let unit = scale as i32 - if how == How::Quotient { 0 } else { of_first as i32 };
+                    let unit = scale as i32
+                        - if how == How::Quotient {
+                            0
+                        } else {
+                            of_first as i32
+                        };
                     left.clear();
                     for &at in &few {
                         let said = how.say(first[at], second[at], aligned, unit);
@@ -302,9 +327,14 @@ impl Search {
         }
         for &(column, said, _) in &numeric {
             let ratio = |at: &usize| {
-                let (one, value) = (i64::from(said[*at]), i64::from(sample.values[sample.places[*at]]));
+                let (one, value) = (
+                    i64::from(said[*at]),
+                    i64::from(sample.values[sample.places[*at]]),
+                );
                 let is_said = said[*at] != i32::MIN && one != 0 && value != 0;
-                is_said.then(|| (value << POINT) / one).filter(|ratio| ratio.abs() < i64::from(MOST))
+                is_said
+                    .then(|| (value << POINT) / one)
+                    .filter(|ratio| ratio.abs() < i64::from(MOST))
             };
             sorted.clear();
             sorted.extend(few.iter().filter_map(ratio));
@@ -336,12 +366,18 @@ fn size_of(left: i64) -> f64 {
 /// The weighted sum of up to four columns that comes closest by least squares.
 fn fitted(sample: &Sample, numeric: &[(usize, &Vec<i32>, u32)]) -> Option<Base> {
     let count = sample.places.len();
-    let target: Vec<f64> = sample.places.iter().map(|&place| f64::from(sample.values[place])).collect();
+    let target: Vec<f64> = sample
+        .places
+        .iter()
+        .map(|&place| f64::from(sample.values[place]))
+        .collect();
     let candidates: Vec<(usize, Vec<f64>)> = numeric
         .iter()
         .filter(|(_, said, _)| said.iter().filter(|&&one| one == i32::MIN).count() * 50 < count)
         .map(|&(column, said, _)| {
-            let said = said.iter().map(|&one| if one == i32::MIN { 0.0 } else { f64::from(one) });
+            let said = said
+                .iter()
+                .map(|&one| if one == i32::MIN { 0.0 } else { f64::from(one) });
             (column, said.collect())
         })
         .collect();
@@ -357,7 +393,9 @@ fn fitted(sample: &Sample, numeric: &[(usize, &Vec<i32>, u32)]) -> Option<Base> 
         let Some((_, next)) = next else { break };
         let mut tried = chosen.clone();
         tried.push(next);
-        let Some(solved) = solve(&target, &tried, &candidates) else { break };
+        let Some(solved) = solve(&target, &tried, &candidates) else {
+            break;
+        };
         let less = squares(&target, &solved, &tried, &candidates);
         if less > error * 0.97 {
             break;
@@ -371,16 +409,23 @@ fn fitted(sample: &Sample, numeric: &[(usize, &Vec<i32>, u32)]) -> Option<Base> 
         return None;
     }
     let terms = chosen.iter().zip(&weights[1..]);
-    let terms: Vec<(usize, i32)> = terms.map(|(&one, weight)| (candidates[one].0, (weight * unit).round() as i32)).collect();
+    let terms: Vec<(usize, i32)> = terms
+        .map(|(&one, weight)| (candidates[one].0, (weight * unit).round() as i32))
+        .collect();
     // the constant by the median, since a few numbers that lie far off move the mean
     let mut left: Vec<i64> = (0..count)
         .map(|at| {
-            let seen: Vec<i32> = chosen.iter().map(|&one| candidates[one].1[at] as i32).collect();
+            let seen: Vec<i32> = chosen
+                .iter()
+                .map(|&one| candidates[one].1[at] as i32)
+                .collect();
             i64::from(sample.values[sample.places[at]]) - weighted(&terms, 0, &seen)
         })
         .collect();
     let (_, &mut constant, _) = left.select_nth_unstable(count / 2);
-    let constant = i32::try_from(constant).ok().filter(|one| one.abs() < MOST)?;
+    let constant = i32::try_from(constant)
+        .ok()
+        .filter(|one| one.abs() < MOST)?;
     Some(Base::Weighted { terms, constant })
 }
 
@@ -392,17 +437,31 @@ fn left_of<'a>(
 ) -> impl Iterator<Item = f64> + 'a {
     target.iter().enumerate().map(move |(at, &value)| {
         let terms = chosen.iter().zip(&weights[1..]);
-        value - weights[0] - terms.map(|(&one, weight)| weight * candidates[one].1[at]).sum::<f64>()
+        value
+            - weights[0]
+            - terms
+                .map(|(&one, weight)| weight * candidates[one].1[at])
+                .sum::<f64>()
     })
 }
 
-fn squares(target: &[f64], weights: &[f64], chosen: &[usize], candidates: &[(usize, Vec<f64>)]) -> f64 {
-    left_of(target, weights, chosen, candidates).map(|one| one * one).sum()
+fn squares(
+    target: &[f64],
+    weights: &[f64],
+    chosen: &[usize],
+    candidates: &[(usize, Vec<f64>)],
+) -> f64 {
+    left_of(target, weights, chosen, candidates)
+        .map(|one| one * one)
+        .sum()
 }
 
 fn correlation(one: &[f64], other: &[f64]) -> f64 {
     let count = one.len() as f64;
-    let (first, second) = (one.iter().sum::<f64>() / count, other.iter().sum::<f64>() / count);
+    let (first, second) = (
+        one.iter().sum::<f64>() / count,
+        other.iter().sum::<f64>() / count,
+    );
     let (mut both, mut own, mut its) = (0.0, 1e-9, 1e-9);
     for (a, b) in one.iter().zip(other) {
         both += (a - first) * (b - second);
@@ -427,7 +486,8 @@ fn solve(target: &[f64], chosen: &[usize], candidates: &[(usize, Vec<f64>)]) -> 
         }
     }
     for pivot in 0..size {
-        let best = (pivot..size).max_by(|&a, &b| rows[a][pivot].abs().total_cmp(&rows[b][pivot].abs()))?;
+        let best =
+            (pivot..size).max_by(|&a, &b| rows[a][pivot].abs().total_cmp(&rows[b][pivot].abs()))?;
         rows.swap(pivot, best);
         let by = rows[pivot][pivot];
         if by.abs() < 1e-6 {
@@ -437,20 +497,32 @@ fn solve(target: &[f64], chosen: &[usize], candidates: &[(usize, Vec<f64>)]) -> 
         for (number, row) in rows.iter_mut().enumerate() {
             if number != pivot {
                 let times = row[pivot] / by;
-                row.iter_mut().zip(&told).for_each(|(cell, one)| *cell -= times * one);
+                row.iter_mut()
+                    .zip(&told)
+                    .for_each(|(cell, one)| *cell -= times * one);
             }
         }
     }
-    Some((0..size).map(|one| rows[one][size] / rows[one][one]).collect())
+    Some(
+        (0..size)
+            .map(|one| rows[one][size] / rows[one][one])
+            .collect(),
+    )
 }
 
 impl<'a> Sample<'a> {
     fn of(known: &[Column], rows: &Rows, values: &'a [i32]) -> Self {
         let places = places(values.len(), SAMPLE);
-        let others = known.iter().enumerate().filter(|(_, column)| column.constant.is_none() && !column.rows.is_empty());
+        let others = known
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.constant.is_none() && !column.rows.is_empty());
         let others = others.filter_map(|(number, column)| {
             let mut sight = Sight::new(column, rows);
-            let said: Vec<i32> = places.iter().map(|&place| sight.see(place, rows[place])).collect();
+            let said: Vec<i32> = places
+                .iter()
+                .map(|&place| sight.see(place, rows[place]))
+                .collect();
             constant(&said).is_none().then_some((number, said))
         });
         let others = others.collect();
@@ -475,7 +547,13 @@ impl<'a> Trial<'a> {
         let columns = base.columns();
         let said: Vec<Option<&Vec<i32>>> = columns
             .iter()
-            .map(|column| sample.others.iter().find(|(one, _)| one == column).map(|(_, said)| said))
+            .map(|column| {
+                sample
+                    .others
+                    .iter()
+                    .find(|(one, _)| one == column)
+                    .map(|(_, said)| said)
+            })
             .collect();
         let sources = (1..=MOST_BACK)
             .flat_map(|back| [Source::Own(back), Source::Left(back)])
@@ -498,7 +576,9 @@ impl<'a> Trial<'a> {
             for (one, said) in seen.iter_mut().zip(&said) {
                 *one = said.map_or(i32::MIN, |said| said[at]);
             }
-            let before = place.checked_sub(1).map_or(0, |before| sample.values[before]);
+            let before = place
+                .checked_sub(1)
+                .map_or(0, |before| sample.values[before]);
             let expected = base.say(before, &seen);
             let value = sample.values[place];
             let left = value.wrapping_sub(expected);
@@ -524,14 +604,21 @@ impl<'a> Trial<'a> {
         let mut counts = Counts::new(symbols.len());
         let (mut below, mut then) = (Shares::default(), Shares::default());
         let plain = counts.plain(&symbols, &mut below);
-        let others = self.sample.others.iter().map(|(column, said)| (Source::Column(*column), said));
+        let others = self
+            .sample
+            .others
+            .iter()
+            .map(|(column, said)| (Source::Column(*column), said));
         let own = self.own.iter().map(|(source, said)| (*source, said));
         let mut found = Vec::new();
         for (source, said) in own.chain(others) {
             let is_small = |&one: &i32| one == i32::MIN || one.unsigned_abs() < 8;
             let grains = if said.iter().all(is_small) { 1 } else { GRAINS };
             for grain in 0..grains {
-                let under = said.iter().step_by(step).map(|&one| u64::from(grained(one, grain)));
+                let under = said
+                    .iter()
+                    .step_by(step)
+                    .map(|&one| u64::from(grained(one, grain)));
                 let cost = counts.cost(under, &symbols, &below, &mut then);
                 found.push((cost, Atom { source, grain }, said));
             }
@@ -548,13 +635,17 @@ impl<'a> Trial<'a> {
 
     /// The contexts that are worth it, each circumstances that add to those before.
     fn contexts(&self, count: usize) -> Vec<Vec<Atom>> {
-        let (mut below, mut then, mut best_then) = (Shares::default(), Shares::default(), Shares::default());
+        let (mut below, mut then, mut best_then) =
+            (Shares::default(), Shares::default(), Shares::default());
         let mut counts = Counts::new(self.symbols.len());
         let mut cost = counts.plain(&self.symbols, &mut below);
-        let grained = |said: &Vec<i32>, grain| said.iter().map(|&one| grained(one, grain)).collect();
+        let grained =
+            |said: &Vec<i32>, grain| said.iter().map(|&one| grained(one, grain)).collect();
         let (_, found) = self.look();
         let best = found.into_iter().take(LEFT);
-        let atoms: Vec<(Atom, Vec<u32>)> = best.map(|(_, atom, said)| (atom, grained(said, atom.grain))).collect();
+        let atoms: Vec<(Atom, Vec<u32>)> = best
+            .map(|(_, atom, said)| (atom, grained(said, atom.grain)))
+            .collect();
         let whole = count as f64 / self.symbols.len() as f64;
         let mut contexts: Vec<Vec<Atom>> = Vec::new();
         let mut chain: Vec<u64> = vec![0; self.symbols.len()];
@@ -564,7 +655,8 @@ impl<'a> Trial<'a> {
             for (number, (atom, said)) in atoms.iter().enumerate() {
                 for longer in [true, false] {
                     let is_old = |context: &Vec<Atom>| context.as_slice() == [*atom];
-                    if longer && (on_chain.is_empty() || on_chain.len() == 4 || on_chain.contains(atom))
+                    if longer
+                        && (on_chain.is_empty() || on_chain.len() == 4 || on_chain.contains(atom))
                         || !longer && contexts.iter().any(is_old)
                     {
                         continue;
@@ -580,7 +672,9 @@ impl<'a> Trial<'a> {
                     }
                 }
             }
-            let Some((less, longer, number)) = best else { break };
+            let Some((less, longer, number)) = best else {
+                break;
+            };
             if (cost - less) * whole < WORTH + PART * cost * whole {
                 break;
             }
