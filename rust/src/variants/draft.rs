@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::column::MOST;
-use super::layout::{info_layout, sample_keys, Key};
+use super::layout::{info_keys, parts, sample_keys, Key};
 use super::spelling::FIRST;
 use super::{MOST_CELLS, MOST_LINES, MOST_TEXT};
 
@@ -208,8 +208,8 @@ impl<'a> Draft<'a> {
         self.info.put(row, Text::Made(template));
         let id = *self.info.ids.last().unwrap_or(&0) as usize;
         if id == self.infos.len() {
-            let layout = info_layout(self.info.texts[id].bytes());
-            let cells = layout.values.into_iter().map(|(_, key)| self.cells_of(key));
+            let template = self.info.texts[id].bytes().to_vec();
+            let cells = info_keys(&template).map(|(_, key)| self.cells_of(key));
             let cells = cells.collect();
             self.infos.push(cells);
         }
@@ -267,10 +267,6 @@ fn usual_fields(body: &[u8]) -> usize {
     usual
         .max_by_key(|&(fields, count)| (count, fields))
         .map_or(0, |(fields, _)| fields)
-}
-
-fn parts(text: &[u8], separator: u8) -> usize {
-    1 + text.iter().filter(|&&byte| byte == separator).count()
 }
 
 /// A position in its only spelling.

@@ -13,44 +13,31 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Whether this is the place where a block of reference ends.
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self, Key::Info(name, 0) if **name == *b"END")
+    /// The place where a block of reference ends.
+    pub(super) fn end() -> Self {
+        Key::Info((*b"END").into(), 0)
     }
 }
 
-/// A template of INFO: what stands before each value, its key, and what stands after the last.
-pub(super) struct Info {
-    pub(super) values: Vec<(Vec<u8>, Key)>,
-    pub(super) end: Vec<u8>,
-}
-
-impl Info {
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.values.iter().map(|(_, key)| key)
-    }
-}
-
-pub(super) fn info_layout(template: &[u8]) -> Info {
-    let mut info = Info {
-        values: Vec::new(),
-        end: Vec::new(),
-    };
+/// The keys of a template of INFO, each with where in the template its value stands.
+pub(super) fn info_keys(template: &[u8]) -> impl Iterator<Item = (usize, Key)> + '_ {
     let mut before: HashMap<&[u8], u32> = HashMap::new();
-    for (place, item) in template.split(|&byte| byte == b';').enumerate() {
-        if place > 0 {
-            info.end.push(b';');
-        }
-        info.end.extend_from_slice(item);
-        if let Some(at) = item.iter().position(|&byte| byte == b'=') {
-            let name = &item[..at];
-            let times = before.entry(name).or_default();
-            let key = Key::Info(name.into(), *times);
+    let mut next = 0;
+    template
+        .split(|&byte| byte == b';')
+        .filter_map(move |item| {
+            let start = next;
+            next += item.len() + 1;
+            let at = item.iter().position(|&byte| byte == b'=')?;
+            let times = before.entry(&item[..at]).or_default();
             *times += 1;
-            info.values.push((std::mem::take(&mut info.end), key));
-        }
-    }
-    info
+            Some((start + at + 1, Key::Info(item[..at].into(), *times - 1)))
+        })
+}
+
+/// How many keys a template of FORMAT has.
+pub(super) fn parts(format: &[u8], separator: u8) -> usize {
+    1 + format.iter().filter(|&&byte| byte == separator).count()
 }
 
 /// The keys of FORMAT, each with a name of its own: one that comes again has its place behind it.

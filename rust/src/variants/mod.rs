@@ -22,7 +22,7 @@ use crate::mix::{hash, Coder, Form, Lean, Reader, Room, Writer};
 use crate::{guarded, refused, Outcome};
 use column::{Column, Rows};
 use draft::{block_of, Cells, Draft, FIXED};
-use layout::{info_layout, sample_keys, Info, Key};
+use layout::{info_keys, parts, sample_keys, Key};
 use search::Search;
 use spelling::{cut, fill, holes, is_integer, is_numeric, style_of, Style};
 
@@ -32,6 +32,9 @@ const TOO_LARGE: &str = "there are more bytes than there may be";
 const MOST_TEXT: usize = 3 << 23;
 const MOST_LINES: usize = 1 << 18;
 const MOST_CELLS: usize = 3 << 22;
+/// What a key in a template and a column count beside numbers.
+const OF_KEY: usize = 4;
+const OF_COLUMN: usize = 32;
 /// Numbers of a cell from here on share a column.
 const MOST_HOLES: usize = 16;
 /// A column of no more different texts than this is not cut into numbers, if there is more than numbers in it; if there are lists of numbers, of no more than
@@ -201,7 +204,10 @@ impl<C: Coder> Told<C> {
             columns: Vec::new(),
             search: Search::default(),
             room,
-            cells: room.saturating_mul(3).saturating_add(64).min(MOST_CELLS),
+            cells: room
+                .saturating_mul(64)
+                .saturating_add(1 << 12)
+                .min(MOST_CELLS),
         }
     }
 
@@ -262,7 +268,7 @@ impl<C: Coder> Told<C> {
         given: Option<Vec<i32>>,
         scale: Option<u32>,
     ) -> Outcome<usize> {
-        self.cells = self.cells.checked_sub(rows.len().max(1)).ok_or(TOO_LARGE)?;
+        take(&mut self.cells, OF_COLUMN + rows.len())?;
         if self.coder.is_exhausted() {
             return Err(NOTHING_SUCH.into());
         }
@@ -492,8 +498,8 @@ struct Block {
     quality: Cell,
     filter: Cell,
     info: Cell,
-    /// Of each template of the information, the cells of its values.
-    infos: Vec<(Info, Vec<usize>)>,
+    /// Of each template of the information, where its values stand, and in which cells they are.
+    infos: Vec<Vec<(u32, u32)>>,
     format: Option<Cell>,
     samples: Vec<Sample>,
     values: Values,
@@ -516,6 +522,12 @@ struct Values {
     keys: HashMap<Key, usize>,
 }
 
+/// Take so much of what there may be.
+fn take(room: &mut usize, size: usize) -> Outcome<()> {
+    *room = room.checked_sub(size).ok_or(TOO_LARGE)?;
+    Ok(())
+}
+
 /// Which cells of values there will be.
 struct Coming {
     first: usize,
@@ -533,14 +545,20 @@ impl Values {
     }
 
     /// The cell of a key, one to come if there is none.
-    fn cell(&mut self, coming: &mut Coming, key: Key) -> usize {
+    fn cell(&mut self, coming: &mut Coming, key: Key, room: &mut usize) -> Outcome<usize> {
         let next = coming.first + coming.keys.len();
         let cell = *self.keys.entry(key.clone()).or_insert(next);
         if cell == next {
+            take(room, OF_COLUMN)?;
             coming.keys.push(key);
             coming.rows.push(Vec::new());
         }
-        cell
+        Ok(cell)
+    }
+
+    /// The cell of the ends of blocks of reference.
+    fn end(&self) -> Option<usize> {
+        self.keys.get(&Key::end()).copied()
     }
 }
 
@@ -629,27 +647,31 @@ impl<C: Coder> Told<C> {
         all: &Rows,
         samples: usize,
     ) -> Outcome<Vec<Sample>> {
-        let templates: Vec<Vec<Rc<[u8]>>> = format.all_templates().map(sample_keys).collect();
+        let mut templates: Vec<Vec<Rc<[u8]>>> = Vec::new();
+        for template in format.all_templates() {
+            take(&mut self.cells, OF_KEY * parts(template, b':'))?;
+            templates.push(sample_keys(template));
+        }
         let mut told = Vec::new();
         for number in 0..samples {
             let given = draft.map(|draft| draft.left_out.get(number).cloned().unwrap_or_default());
             let left_out = self.column(all, given, None)?;
             let mut coming = values.coming();
-            let cells: Vec<Vec<usize>> = templates
-                .iter()
-                .map(|names| {
-                    let keys = names
-                        .iter()
-                        .map(|name| Key::Sample(number as u32, Rc::clone(name)));
-                    keys.map(|key| values.cell(&mut coming, key)).collect()
-                })
-                .collect();
+            let mut cells: Vec<Vec<usize>> = Vec::new();
+            for names in &templates {
+                take(&mut self.cells, names.len())?;
+                let keys = names
+                    .iter()
+                    .map(|name| Key::Sample(number as u32, Rc::clone(name)));
+                let found = keys.map(|key| values.cell(&mut coming, key, &mut self.cells));
+                cells.push(found.collect::<Outcome<_>>()?);
+            }
             for (row, template) in format.templates(&self.columns).enumerate() {
                 let cells = cells.get(template).ok_or(NOTHING_SUCH)?;
                 let left_out = usize::try_from(self.columns[left_out].get(row)).ok();
                 let count = left_out.and_then(|left_out| cells.len().checked_sub(left_out));
                 let count = count.ok_or(NOTHING_SUCH)?;
-                self.cells = self.cells.checked_sub(count).ok_or(TOO_LARGE)?;
+                take(&mut self.cells, count)?;
                 for &cell in &cells[..count] {
                     coming.rows[cell - coming.first].push(row as u32);
                 }
@@ -667,22 +689,23 @@ impl<C: Coder> Told<C> {
         values: &mut Values,
         draft: Option<&Draft>,
         all: &Rows,
-    ) -> Outcome<Vec<(Info, Vec<usize>)>> {
+    ) -> Outcome<Vec<Vec<(u32, u32)>>> {
         let mut coming = values.coming();
-        let mut infos = Vec::new();
+        let mut infos: Vec<Vec<(u32, u32)>> = Vec::new();
         for template in info.all_templates() {
-            let layout = info_layout(template);
-            let cells = layout
-                .keys()
-                .map(|key| values.cell(&mut coming, key.clone()))
-                .collect();
-            infos.push((layout, cells));
+            let mut found = Vec::new();
+            for (place, key) in info_keys(template) {
+                take(&mut self.cells, OF_KEY)?;
+                let cell = values.cell(&mut coming, key, &mut self.cells)?;
+                found.push((place as u32, cell as u32));
+            }
+            infos.push(found);
         }
         for (row, template) in info.templates(&self.columns).enumerate() {
-            let (_, cells): &(Info, Vec<usize>) = infos.get(template).ok_or(NOTHING_SUCH)?;
-            self.cells = self.cells.checked_sub(cells.len()).ok_or(TOO_LARGE)?;
-            for &cell in cells {
-                coming.rows[cell - coming.first].push(row as u32);
+            let cells = infos.get(template).ok_or(NOTHING_SUCH)?;
+            take(&mut self.cells, cells.len())?;
+            for &(_, cell) in cells {
+                coming.rows[cell as usize - coming.first].push(row as u32);
             }
         }
         self.values(values, coming, draft, all)?;
@@ -704,7 +727,7 @@ impl<C: Coder> Told<C> {
                     .get(key)
                     .map_or(&none, |&cells| &draft.values[cells])
             });
-            let less = draft.filter(|_| key.is_end()).map(|draft| {
+            let less = draft.filter(|_| *key == Key::end()).map(|draft| {
                 let places = rows.iter().map(|&row| draft.places[row as usize]);
                 places.collect::<Vec<_>>()
             });
@@ -746,12 +769,14 @@ struct Ends {
 
 impl Ends {
     fn new(block: &Block) -> Self {
-        let cell = block.values.keys.iter().find(|(key, _)| key.is_end());
         Ends {
             row: 0,
             chromosome: block.chromosome.walk(),
             rest: block.rest.walk(),
-            end: cell.map(|(_, &cell)| (cell, block.values.cells[cell].walk())),
+            end: block
+                .values
+                .end()
+                .map(|cell| (cell, block.values.cells[cell].walk())),
             now: 0,
             before: None,
         }
@@ -800,6 +825,7 @@ struct Rendering<'a> {
     walks: [Walk; 8],
     format: Option<(&'a Cell, Walk)>,
     values: Vec<Walk>,
+    end: Option<usize>,
 }
 
 impl Block {
@@ -823,6 +849,7 @@ impl Block {
             walks: cells.map(Cell::walk),
             format: self.format.as_ref().map(|cell| (cell, cell.walk())),
             values: self.values.cells.iter().map(Cell::walk).collect(),
+            end: self.values.end(),
         };
         let mut others = self.others.iter().zip(self.texts.iter()).peekable();
         for line in 0..self.lines {
@@ -868,14 +895,16 @@ impl Rendering<'_> {
         into.push(b'\t');
         self.cell(6, &block.filter, 0, into)?;
         into.push(b'\t');
-        let template = block.info.next_number(self.columns, &mut self.walks[7])?;
-        let (info, cells) = block.infos.get(template).ok_or(NOTHING_SUCH)?;
-        for ((before, key), &cell) in info.values.iter().zip(cells) {
-            into.extend_from_slice(before);
-            let add = if key.is_end() { place } else { 0 };
-            self.value(cell, add, into)?;
+        let number = block.info.next_number(self.columns, &mut self.walks[7])?;
+        let template = block.info.template(number).ok_or(NOTHING_SUCH)?;
+        let mut start = 0;
+        for &(end, cell) in block.infos.get(number).ok_or(NOTHING_SUCH)? {
+            into.extend_from_slice(&template[start..end as usize]);
+            start = end as usize;
+            let cell = cell as usize;
+            self.value(cell, if Some(cell) == self.end { place } else { 0 }, into)?;
         }
-        into.extend_from_slice(&info.end);
+        into.extend_from_slice(&template[start..]);
         if let Some((format, walk)) = &mut self.format {
             into.push(b'\t');
             let number = format.next_number(self.columns, walk)?;
@@ -953,17 +982,31 @@ fn encode(text: &[u8]) -> Outcome<Vec<u8>> {
     let mut rest = text;
     while !rest.is_empty() {
         let (block, after) = rest.split_at(block_of(rest));
-        let mut told = Told::new(Writer::new(), usize::MAX);
-        told.block(Some(&Draft::new(block)))?;
-        let bytes = told.coder.finish();
-        for size in [bytes.len(), block.len()] {
-            let size = u32::try_from(size).map_err(|_| TOO_LARGE)?;
-            encoded.extend_from_slice(&size.to_le_bytes());
-        }
-        encoded.extend_from_slice(&bytes);
+        encode_block(block, &mut encoded)?;
         rest = after;
     }
     Ok(encoded)
+}
+
+/// A block, or its halves if there is too much in it.
+fn encode_block(block: &[u8], encoded: &mut Vec<u8>) -> Outcome<()> {
+    let mut told = Told::new(Writer::new(), block.len());
+    if let Err(reason) = told.block(Some(&Draft::new(block))) {
+        let middle = block.len() / 2;
+        let end = block[..middle]
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .ok_or(reason)?;
+        encode_block(&block[..=end], encoded)?;
+        return encode_block(&block[end + 1..], encoded);
+    }
+    let bytes = told.coder.finish();
+    for size in [bytes.len(), block.len()] {
+        let size = u32::try_from(size).map_err(|_| TOO_LARGE)?;
+        encoded.extend_from_slice(&size.to_le_bytes());
+    }
+    encoded.extend_from_slice(&bytes);
+    Ok(())
 }
 
 /// The bytes of each block, and how many they stand for.

@@ -213,9 +213,10 @@ impl Belief {
         if total == 0 {
             return below;
         }
+        let level = total.ilog2() as usize;
         let total = f32::from(total);
         let counted = (f32::from(count).min(total) + TRUST * below) / (total + TRUST);
-        let weight = &mut self.weights[(total.to_bits() >> 23) as usize - 127 & 15];
+        let weight = &mut self.weights[level];
         let share = *weight * counted + (1.0 - *weight) * below;
         *weight = (*weight * counted / share).clamp(0.01, 0.99);
         share
@@ -534,6 +535,12 @@ impl<'a> Sample<'a> {
     }
 }
 
+/// What a column costs under each circumstance alone, the best first, and under none.
+struct Look<'a> {
+    plain: f64,
+    found: Vec<(f64, Atom, &'a Vec<i32>)>,
+}
+
 /// A way to tell a column, and what it costs.
 struct Trial<'a> {
     sample: &'a Sample<'a>,
@@ -597,8 +604,8 @@ impl<'a> Trial<'a> {
         trial
     }
 
-    /// What the column costs under each circumstance alone, the best first, and under none; by a part of the sample.
-    fn look(&self) -> (f64, Vec<(f64, Atom, &Vec<i32>)>) {
+    /// A look at a part of the sample.
+    fn look(&self) -> Look<'_> {
         let step = (self.symbols.len() / THIN).max(1);
         let symbols: Vec<Symbol> = self.symbols.iter().copied().step_by(step).collect();
         let mut counts = Counts::new(symbols.len());
@@ -624,12 +631,12 @@ impl<'a> Trial<'a> {
             }
         }
         found.sort_by(|one, other| one.0.total_cmp(&other.0));
-        (plain, found)
+        Look { plain, found }
     }
 
     /// What it costs with the best of all circumstances.
     fn first_look(&self) -> f64 {
-        let (plain, found) = self.look();
+        let Look { plain, found } = self.look();
         found.first().map_or(plain, |&(cost, ..)| cost.min(plain))
     }
 
@@ -641,7 +648,7 @@ impl<'a> Trial<'a> {
         let mut cost = counts.plain(&self.symbols, &mut below);
         let grained =
             |said: &Vec<i32>, grain| said.iter().map(|&one| grained(one, grain)).collect();
-        let (_, found) = self.look();
+        let Look { found, .. } = self.look();
         let best = found.into_iter().take(LEFT);
         let atoms: Vec<(Atom, Vec<u32>)> = best
             .map(|(_, atom, said)| (atom, grained(said, atom.grain)))
