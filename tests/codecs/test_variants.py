@@ -24,21 +24,27 @@ NUMBERS = st.one_of(
     st.integers(0, 200).map(str),
     st.integers(-(2**40), 2**40).map(str),
     st.integers(-99999, 99999).map(lambda one: str(one / 1000)),
-    st.sampled_from(
-        ["0", "-0", "-0.0", "007", "1.", ".5", "1e-05", "1.50", "999999999", "-999999999", "1073741823", "0.12345678"]
-        + ["0.123456789012", "123456789.123456789", "1.2.3", "-", "--1", "+3", "nan", "1/2", "rs012", "1" * 70]
-    ),
+    st.sampled_from(["0", "-0", "-0.0", "007", "1.", ".5", "1e-05", "1.50", "999999999", "-999999999", "1073741823"]),
+    st.sampled_from(["0.12345678", "0.123456789012", "123456789.123456789", "1.2.3", "-", "--1", "+3", "nan", "rs012"]),
+    st.just("1" * 70),
 )
 LISTS = st.tuples(NUMBERS, st.integers(0, 20)).map(lambda one: ",".join([one[0]] * one[1]))
-WORDS = st.one_of(st.sampled_from(["", ".", "PASS", "a=b", "x\x1fy", "\x01", "é"]), st.text(st.characters(exclude_characters="\0"), max_size=3))
+WORDS = st.one_of(
+    st.sampled_from(["", ".", "PASS", "a=b", "x\x1fy", "\x01", "é"]),
+    st.text(st.characters(exclude_characters="\0"), max_size=3),
+)
 INFO = st.lists(
     st.one_of(
         WORDS,
-        st.tuples(st.sampled_from(["DP", "END", "AF", "CSQ", "", "X1"]), st.one_of(NUMBERS, LISTS, WORDS)).map("=".join),
+        st.tuples(st.sampled_from(["DP", "END", "AF", "CSQ", "", "X1"]), st.one_of(NUMBERS, LISTS, WORDS)).map(
+            "=".join
+        ),
     ),
     max_size=3,
 ).map(";".join)
-ALLELES = st.one_of(st.sampled_from(["A", "C", "AC", "A,AT", "<X>", ".", "*,A", "]1:5]A"]), st.text("ACGT,", max_size=4))
+ALLELES = st.one_of(
+    st.sampled_from(["A", "C", "AC", "A,AT", "<X>", ".", "*,A", "]1:5]A"]), st.text("ACGT,", max_size=4)
+)
 GENOTYPES = st.lists(st.one_of(st.sampled_from(["0/0", "0|1", "./.", "."]), LISTS, WORDS), max_size=3).map(":".join)
 
 
@@ -66,7 +72,13 @@ def rows(draw: st.DrawFn, samples: int) -> str:
 def texts(draw: st.DrawFn) -> bytes:
     """A header and lines, with one kind of line end or both."""
     body = draw(st.lists(rows(draw(st.sampled_from([0, 1, 1, 2]))), min_size=1, max_size=6))
-    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS", "1\t5\t.\tA\tC\t.\tPASS\tDP=1", *body, draw(st.sampled_from(["", "1"]))]
+    lines = [
+        "##fileformat=VCFv4.2",
+        "#CHROM\tPOS",
+        "1\t5\t.\tA\tC\t.\tPASS\tDP=1",
+        *body,
+        draw(st.sampled_from(["", "1"])),
+    ]
     ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\n", "\r\n"]]))
     return "".join(line + ends[number % len(ends)] for number, line in enumerate(lines)).encode()
 

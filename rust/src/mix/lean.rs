@@ -1,6 +1,7 @@
 //! A model made for speed: few contexts, as many as the compiler knows, in tables that are there from the beginning.
 //!
-//! What it learns and how it mixes is what [`super::Model`] does, but for the second mixer, whose weights are chosen by how much the
+//! What it learns and how it mixes is what [`super::Model`] does, but for the second mixer, whose weights are chosen by how
+//! much the
 //! two last contexts know. Its numbers have a sign and are told in fewer decisions.
 
 use super::coder::Coder;

@@ -12,7 +12,8 @@ use crate::Outcome;
 
 /// Numbers of a cell from here on share a column.
 pub(super) const MOST_HOLES: usize = 16;
-/// A column of no more different texts than this is not cut into numbers, if there is more than numbers in it; if there are lists of numbers, of no more than
+/// A column of no more different texts than this is not cut into numbers, if there is more than numbers in it; if there are
+/// lists of numbers, of no more than
 /// the second; one of single numbers is.
 const FEW_TEXTS: usize = 256;
 const FEW_NUMBERS: usize = 12;

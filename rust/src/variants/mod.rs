@@ -1,8 +1,10 @@
 //! Variants of a person, as VCF and gVCF tell them, by columns.
 //!
-//! A text is cut into blocks of lines; in a block each line that is a variant into cells, a cell into a *template* and numbers. Templates of
+//! A text is cut into blocks of lines; in a block each line that is a variant into cells, a cell into a *template* and
+//! numbers. Templates of
 //! a column are told once, and what is left are columns of numbers. Each is told after the ones before it, which are known by then
-//! at every row: a number as the difference from what others let expect, its bits under circumstances made of what is known. What is
+//! at every row: a number as the difference from what others let expect, its bits under circumstances made of what is known.
+//! What is
 //! expected, and which circumstances are telling, the writer finds out ([`search`]) and says before the column ([`column::Plan`]).
 //! Lines of any other shape, such as those of the header, are told letter by letter.
 

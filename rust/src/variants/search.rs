@@ -1,7 +1,8 @@
 //! What a writer finds out about a column before it tells it: from what numbers are best told as the difference, and which
 //! circumstances are telling. A reader needs none of this.
 //!
-//! A sample of the column is looked at. What a way to tell it costs is estimated by counting: each number is a *token*, its sign, length
+//! A sample of the column is looked at. What a way to tell it costs is estimated by counting: each number is a *token*, its
+//! sign, length
 //! and next two bits, and costs the logarithm of how often it came under the circumstances before, beside the bits below.
 
 use super::column::{
@@ -142,7 +143,8 @@ impl Counts {
         }
     }
 
-    /// What symbols cost in bits under circumstances, if `below` is how they are expected otherwise; and how they are expected then.
+    /// What symbols cost in bits under circumstances, if `below` is how they are expected otherwise; and how they are expected
+    /// then.
     fn cost(
         &mut self,
         under: impl Iterator<Item = u64>,
@@ -266,13 +268,14 @@ impl Search {
                 && same * 25 > all
                 && constant(values).is_none()
                 && same * 25 > all - zeros,
-            form: Form { signed, depth: 12 },
+            form: Form { signed, depth: 20 },
             limit: 255,
             contexts,
         }
     }
 
-    /// What may be expected of a column: nothing, the number before, and what seems best of one and two other columns, and of several.
+    /// What may be expected of a column: nothing, the number before, and what seems best of one and two other columns, and of
+    /// several.
     fn bases(&self, sample: &Sample, scale: u32) -> Vec<Base> {
         let mut bases = vec![Base::Nothing, Base::Before];
         let numeric: Vec<(usize, &Vec<i32>, u32)> = sample

@@ -1,6 +1,7 @@
 //! How what stands in a cell is cut into a template and numbers, and put together again.
 //!
-//! A template is the cell's bytes with a hole, a byte below 32, for each number. What a hole says of its number is how it is spelled, so
+//! A template is the cell's bytes with a hole, a byte below 32, for each number. What a hole says of its number is how it is
+//! spelled, so
 //! that the integer behind it gives the same digits again.
 
 /// A number in the spelling of its column.
@@ -267,5 +268,56 @@ pub(super) fn style_of<'a>(cells: impl Iterator<Item = (&'a [u8], usize)>) -> St
     Style {
         decimals: if stripped { enough } else { most } as u32,
         stripped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CELLS: [&str; 16] = [
+        "",
+        ".",
+        "0/1",
+        "12,0,-7",
+        "0.5,1.50,007",
+        "-0",
+        "-0.0",
+        "1e-05",
+        "rs012345",
+        "123456789012.345678901234",
+        "1.2.3",
+        "--1",
+        "a-1",
+        "5.",
+        ".5",
+        "0.12345678",
+    ];
+
+    #[test]
+    fn cells_are_put_together_as_they_were() {
+        for decimals in 0..=8 {
+            for stripped in [false, true] {
+                let style = Style { decimals, stripped };
+                for cell in CELLS {
+                    let (mut template, mut numbers) = (Vec::new(), Vec::new());
+                    cut(cell.as_bytes(), style, &mut template, &mut numbers);
+                    assert_eq!(holes(&template), numbers.len());
+                    let (mut filled, mut next) = (Vec::new(), numbers.into_iter());
+                    fill(&template, style, || next.next().unwrap(), 0, &mut filled);
+                    assert_eq!(filled, cell.as_bytes(), "{style:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_style_is_found() {
+        let style =
+            |cells: &[&'static str]| style_of(cells.iter().map(|cell| (cell.as_bytes(), 1)));
+        let found = |decimals, stripped| Style { decimals, stripped };
+        assert_eq!(style(&["1", "27", "-3"]), found(0, true));
+        assert_eq!(style(&["1", "0.5", "0.25"]), found(2, true));
+        assert_eq!(style(&["1.00", "0.50", "0.25"]), found(2, false));
     }
 }
