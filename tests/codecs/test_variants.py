@@ -19,6 +19,13 @@ from edgehold.wire.data import Kind
 DATA = Path(__file__).parent.parent / "data"
 FILES = [*sorted((DATA / "variants").glob("*.vcf")), DATA / "lines" / "small.vcf"]
 CODEC = variants_codec()
+VECTOR = (
+    "9a000000e30600008119935c4eb6cac0e6ccf2fd1af302216d863b5ce6f047d4a9b51fac1d7f73ae75b4f5849b9b614b35a0"
+    "3a1f3788a57d90f2b3b1ffd35f6cb4f79844dae5d02edaeaf4190f2a931e2f732a32e4bc89532b6b5853c7316882b64a9e53"
+    "62517ab644d242d80b39d004d389f7539ba2196994f6cd379186c4d217a141153cd5acbd6677a3a0c6cc2b448b964e6435bd"
+    "eb0b8a9932fb3594d466a807"
+)
+"""Forty blocks of reference, a variant, and a line that is neither, as they were once encoded."""
 
 NUMBERS = st.one_of(
     st.integers(0, 200).map(str),
@@ -125,6 +132,13 @@ def test_what_follows_from_other_columns_costs_next_to_nothing() -> None:
         text = "".join(lines).replace("DP=", "Q=").encode()
         sizes.append(len(CODEC.encode(text)))
     assert sizes[1] < sizes[0] + 700
+
+
+def test_what_was_encoded_once_is_read_for_ever() -> None:
+    blocks = [f"chr1\t{at}\t.\tG\t<X>\t.\t.\tEND={at + 6}\tGT:DP\t0/0:{31 + at % 3}\n" for at in range(100, 380, 7)]
+    variant = "chr1\t900\trs5\tC\tCT\t50.25\tPASS\tDP=30;AF=0.5\tGT:DP\t0/1:30\nbroken\n"
+    text = "".join(["##fileformat=VCFv4.2\n", *blocks, variant]).encode()
+    assert CODEC.decode(bytes.fromhex(VECTOR), len(text)) == text
 
 
 def test_lines_beyond_a_block_come_back() -> None:
