@@ -5,7 +5,7 @@
 //! two last contexts know. Its numbers have a sign and are told in fewer decisions.
 
 use super::coder::Coder;
-use super::model::{hash, level, trust, Bucket, Share, LEVELS, LOGISTIC, PACE, STEPS, STRETCH};
+use super::model::{hash, squash, stretch, trust, Line, Share, LEVEL, LEVELS, STEPS, STRETCH};
 
 /// How fast weights follow.
 const RATE: i32 = 56;
@@ -34,13 +34,13 @@ struct Weights<const N: usize> {
 
 /// Room for the tables of a model, which one model after another may have.
 #[derive(Default)]
-pub(crate) struct Room(Vec<Bucket>);
+pub(crate) struct Room(Vec<Line>);
 
 /// Everything that is learned of one column in `N` contexts, each with a table of its own.
 pub(crate) struct Lean<const N: usize> {
     /// The contexts of the number that is told next, the most telling last.
     pub(crate) hashes: [u64; N],
-    lines: Vec<Bucket>,
+    lines: Vec<Line>,
     bits: u32,
     limit: u32,
     /// Of each context, the line that is open.
@@ -61,7 +61,7 @@ impl<const N: usize> Lean<N> {
     pub(crate) fn in_room(bits: u32, limit: u32, room: Room) -> Self {
         let Room(mut lines) = room;
         lines.clear();
-        lines.resize(N << bits, Bucket::new(Share(0)));
+        lines.resize(N << bits, Line::new(0));
         let first = (1 << 16) * 4 / 5 / (N as i32 + 1);
         let weights = Weights {
             own: [first; N],
@@ -93,11 +93,11 @@ impl<const N: usize> Lean<N> {
         for number in 0..N {
             let hashed = hash(self.hashes[number], name);
             let place = number << self.bits | (hashed >> 32) as usize & mask;
-            let check = Share(hashed as u32 | 1);
+            let check = hashed as u32 | 1;
             self.open[number] = place;
             let line = &mut self.lines[place];
-            if line.0[0].0 != check.0 {
-                *line = Bucket::new(check);
+            if !line.is_named(check) {
+                *line = Line::new(check);
             }
         }
     }
@@ -112,22 +112,22 @@ impl<const N: usize> Lean<N> {
         node: usize,
     ) -> u32 {
         let slot = slot & 15;
-        let logistic = &*LOGISTIC;
         let mut shares = [Share::NEW; N];
         let mut places = [0usize; N];
         let mut levels = [0usize; N];
         let mut own = [0i32; N];
         let mut trusted = [0i32; N];
         for number in 0..N {
-            let share = self.lines[self.open[number]].0[slot];
+            let share = *self.lines[self.open[number]].share(slot);
             shares[number] = share;
             let probability = share.probability();
-            levels[number] = level(share.count());
+            let level = usize::from(LEVEL[share.count() as usize]);
+            levels[number] = level / STEPS;
             let step = (probability as usize * (STEPS - 1) + 32768) >> 16;
-            places[number] = (number * LEVELS + levels[number]) * STEPS + step;
+            places[number] = number * LEVELS * STEPS + level + step;
             if share.count() > 0 {
-                own[number] = logistic.stretch(probability);
-                trusted[number] = logistic.stretch(self.trust[places[number]].probability());
+                own[number] = i32::from(stretch(probability));
+                trusted[number] = i32::from(stretch(self.trust[places[number]].probability()));
             }
         }
         let before = if N > 1 {
@@ -139,15 +139,16 @@ impl<const N: usize> Lean<N> {
         let two = &mut self.by_knowledge[levels[N - 1] * COARSES + before];
         let first = dot(one, &own, &trusted);
         let second = dot(two, &own, &trusted);
-        let bit = coder.code(bit, logistic.squash((first + second) >> 1).clamp(1, 65535));
-        learn(one, bit, logistic.squash(first), &own, &trusted);
-        learn(two, bit, logistic.squash(second), &own, &trusted);
-        let pace = &*PACE;
+        let bit = coder.code(bit, squash((first + second) >> 1).clamp(1, 65535));
+        learn(one, bit, squash(first), &own, &trusted);
+        learn(two, bit, squash(second), &own, &trusted);
         for number in 0..N {
             if shares[number].count() > 0 {
-                self.trust[places[number]].update(bit, 255, pace);
+                self.trust[places[number]].update(bit, 255);
             }
-            self.lines[self.open[number]].0[slot].update(bit, self.limit, pace);
+            self.lines[self.open[number]]
+                .share(slot)
+                .update(bit, self.limit);
         }
         bit
     }
@@ -218,7 +219,7 @@ impl<const N: usize> Lean<N> {
             } else {
                 let share = &mut self.low[(length * 32 + at) as usize & 1023];
                 let bit = coder.code(given, share.probability().clamp(1, 65535));
-                share.update(bit, 255, &PACE);
+                share.update(bit, 255);
                 bit
             };
             read = read << 1 | bit;
