@@ -2,7 +2,8 @@
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
 //! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
-//! foreseen in few bytes, [`record`] foresees what records say, and [`samples`] what signals and images show. Every function is deterministic in its arguments.
+//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, and [`variants`] what variants are.
+//! Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
@@ -13,6 +14,7 @@ mod mix;
 mod noise;
 mod record;
 mod samples;
+mod variants;
 mod vdaf;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -69,6 +71,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(samples::samples_layout, module)?)?;
     module.add_function(wrap_pyfunction!(samples::numbers_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::numbers_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(variants::variants_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(variants::variants_decode, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;

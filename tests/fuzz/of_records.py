@@ -57,6 +57,7 @@ from edgehold.codecs.tables.images import derive_image
 from edgehold.codecs.tables.laboratory import derive_laboratory, read_columns
 from edgehold.codecs.tables.minutes import derive_minutes
 from edgehold.codecs.tables.variants import derive_variants
+from edgehold.codecs.variants import variants_codec
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -415,6 +416,30 @@ def annotated() -> bytes:
     """A header and the first annotations of a record."""
     words = (TESTS / "data" / "samples" / "100.atr").read_bytes()[:300]
     return b"r 0 360\n\0" + words[: len(words) // 2 * 2] + b"\0\0"
+def variants() -> list[bytes]:
+    """Some lines of real ones."""
+    folder = Path(__file__).parent.parent / "data" / "variants"
+    return [path.read_bytes()[-1500:] for path in sorted(folder.glob("*.vcf"))]
+
+
+def sparse_variants(folder: Path) -> Reader:
+    """Variants as their codec keeps them; a few bytes may stand for many, up to the limit."""
+    codec, most = variants_codec(), 1 << 13
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in variants()])
+
+
+def variants_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of variants is given."""
+    codec = variants_codec()
+
+    def read(text: bytes) -> None:
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, variants())
 
 
 def packed_table(folder: Path) -> Reader:
@@ -655,6 +680,8 @@ TARGETS: dict[str, Target] = {
         ANNOTATIONS,
     ),
     "table of an image": Target(table_of(derive_image, named_image()), (IntakeError,), BY_BYTES, IMAGES),
+    "sparse variants": Target(sparse_variants, (CannotDecode,), BY_BYTES),
+    "variants to keep": Target(variants_to_keep, (CannotDecode,), BY_TOKENS),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "outline": Target(outline, bombs=CBOR),

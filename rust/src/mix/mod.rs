@@ -22,12 +22,14 @@
 //! place after the latest earlier one that the same n numbers preceded is one more prediction.
 
 mod coder;
+mod lean;
 mod model;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 pub(crate) use coder::{Coder, Counter, Learner, Reader, Writer};
+pub(crate) use lean::{Form, Lean, Room};
 pub(crate) use model::{
     choice, follow, hash, number, plain, small, squash, stretch, weigh, Model, Share, LANES,
     MOST_CONTEXTS,

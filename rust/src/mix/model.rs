@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::coder::Coder;
 
 /// The largest logit, in 256ths.
-const STRETCH: i32 = 2880;
+pub(super) const STRETCH: i32 = 2880;
 pub(crate) const MOST_CONTEXTS: usize = 24;
 
 #[inline]
@@ -141,22 +141,22 @@ const fn paces() -> [u32; 1024] {
 /// Shares of up to fifteen decisions, in one line of the cache; the first says whose they are.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([Share; 16]);
+pub(super) struct Line([Share; 16]);
 
 impl Line {
-    fn new(name: u32) -> Self {
+    pub(super) fn new(name: u32) -> Self {
         let mut line = [Share::NEW; 16];
         line[0] = Share(name);
         Line(line)
     }
 
     #[inline]
-    fn is_named(&self, name: u32) -> bool {
+    pub(super) fn is_named(&self, name: u32) -> bool {
         self.0[0].0 == name
     }
 
     #[inline]
-    fn share(&mut self, slot: usize) -> &mut Share {
+    pub(super) fn share(&mut self, slot: usize) -> &mut Share {
         &mut self.0[slot % 16]
     }
 }
@@ -195,23 +195,16 @@ struct Memory {
     open: usize,
 }
 
-const LEVELS: usize = 12;
-const STEPS: usize = 33;
+pub(super) const LEVELS: usize = 12;
+pub(super) const STEPS: usize = 33;
 
 impl Memory {
     fn new(bits: u32) -> Self {
-        let mut trust = vec![Share::NEW; LEVELS * STEPS];
-        for level in 0..LEVELS {
-            for step in 0..STEPS {
-                let share = (65535 * step / (STEPS - 1)).clamp(64, 65472) as u32;
-                trust[level * STEPS + step] = Share(share << 16 | 6);
-            }
-        }
         Memory {
             below: Arc::default(),
             own: Touched::new(bits),
             mask: (1 << bits) - 1,
-            trust,
+            trust: trust(),
             open: 0,
         }
     }
@@ -279,8 +272,15 @@ impl Memory {
     }
 }
 
+/// Shares are trusted as they stand, until more is known.
+pub(super) fn trust() -> Vec<Share> {
+    let steps = (0..STEPS).map(|step| (65535 * step / (STEPS - 1)).clamp(64, 65472) as u32);
+    let level = steps.map(|share| Share(share << 16 | 6));
+    level.collect::<Vec<_>>().repeat(LEVELS)
+}
+
 /// Where the trust in a share begins that was seen so often.
-static LEVEL: [u16; 1024] = levels();
+pub(super) static LEVEL: [u16; 1024] = levels();
 
 const fn levels() -> [u16; 1024] {
     let mut level = [0; 1024];

@@ -14,11 +14,19 @@ from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
+from edgehold.codecs.variants import VARIANTS, variants_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
 
-TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1", PCO: "pco/1"}
+TITLES: Final = {
+    ZSTD: "zstd/1",
+    RECORD: "record/1",
+    LINES: "lines/1",
+    SAMPLES: "samples/1",
+    PCO: "pco/1",
+    VARIANTS: "variants/1",
+}
 
 
 class Profile(StrEnum):
@@ -62,7 +70,9 @@ def small_codecs(kind: Kind) -> Sequence[Codec]:
             return (lines_codec(), general)
         case Kind.SIGNAL | Kind.IMAGE:
             return (samples_codec(), general)
-        case _:  # genotypes as text would take the codec of lines a second for each megabyte
+        case Kind.GENOTYPE:
+            return (variants_codec(), general)
+        case _:
             return (general,)
 
 
@@ -104,6 +114,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return samples_codec()
     if name == PCO:
         return pco_codec()
+    if name == VARIANTS:
+        return variants_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
