@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
@@ -18,7 +19,14 @@ from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
 
-TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1", PCO: "pco/1"}
+TITLES: Final = {
+    ZSTD: "zstd/1",
+    RECORD: "record/1",
+    LINES: "lines/1",
+    SAMPLES: "samples/1",
+    PCO: "pco/1",
+    GENOTYPES: "genotypes/1",
+}
 
 
 class Profile(StrEnum):
@@ -62,7 +70,9 @@ def small_codecs(kind: Kind) -> Sequence[Codec]:
             return (lines_codec(), general)
         case Kind.SIGNAL | Kind.IMAGE:
             return (samples_codec(), general)
-        case _:  # genotypes as text would take the codec of lines a second for each megabyte
+        case Kind.GENOTYPE:
+            return (shipped_genotypes_codec(ARRAY_BASE), general)
+        case _:
             return (general,)
 
 
@@ -104,6 +114,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return samples_codec()
     if name == PCO:
         return pco_codec()
+    if name == GENOTYPES:
+        return shipped_genotypes_codec(base)
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
@@ -114,5 +126,8 @@ def codec_title(name: Digest) -> str:
 
 def base_bytes(base: Digest) -> int:
     """Bytes that a shipped base takes on the disk; 0 if this version does not ship it."""
-    files = (DICTIONARIES / f"{base.hex()}.zstd-dict", BASES / f"{base.hex()}.ndjson.zst")
+    files = (
+        DICTIONARIES / f"{base.hex()}.zstd-dict",
+        *(BASES / f"{base.hex()}.{form}.zst" for form in ("ndjson", SITES)),
+    )
     return sum(one.stat().st_size for one in files if one.is_file())
