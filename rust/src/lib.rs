@@ -2,13 +2,14 @@
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
 //! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
-//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, and [`variants`] what variants are.
-//! Every function is deterministic in its arguments.
+//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are, and
+//! [`genotypes`] what arrays call. Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
 mod blind;
 mod ed25519;
+mod genotypes;
 mod merkle;
 mod mix;
 mod noise;
@@ -66,6 +67,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mix::MixWriter>()?;
     module.add_class::<mix::MixReader>()?;
     module.add_class::<record::RecordBase>()?;
+    module.add_class::<genotypes::GenotypeBase>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_layout, module)?)?;

@@ -45,10 +45,12 @@ from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
 from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
 from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
+from edgehold.codecs.sparse import Sparse, decode_matrix, encode_matrix
 from edgehold.codecs.tables.annotations import derive_annotations
 from edgehold.codecs.tables.apple import derive_apple
 from edgehold.codecs.tables.arrays import derive_array
@@ -416,6 +418,8 @@ def annotated() -> bytes:
     """A header and the first annotations of a record."""
     words = (TESTS / "data" / "samples" / "100.atr").read_bytes()[:300]
     return b"r 0 360\n\0" + words[: len(words) // 2 * 2] + b"\0\0"
+
+
 def variants() -> list[bytes]:
     """Some lines of real ones."""
     folder = Path(__file__).parent.parent / "data" / "variants"
@@ -440,6 +444,69 @@ def variants_to_keep(folder: Path) -> Reader:
         require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
 
     return Reader(read, variants())
+
+
+def genotypes() -> list[bytes]:
+    """The first rows of a real array, and the like in the styles of other services."""
+    beginning = (Path(__file__).parent.parent / "data" / "lines" / "array.txt").read_bytes()[:1800]
+    lines = beginning.splitlines()[:-1]
+    rows = [line.split(b"\t") for line in lines if line[:1] != b"#"]
+    parted = [b"\t".join([*row[:3], row[3][:1], row[3][1:]]) for row in rows]
+    quoted = [b",".join(b'"' + field + b'"' for field in row) for row in rows]
+    strange = [b"rs%d\tMT\t%d\t%s" % (place * place, place, b"--" if place % 3 else b"A") for place in range(20)]
+    return [beginning, b"\r\n".join([*parted, b""]), b"\n".join(quoted), b"\n".join(strange)]
+
+
+def genotype_codecs() -> list[GenotypesCodec]:
+    """Without a base, and above the shipped one."""
+    return [shipped_genotypes_codec(None), shipped_genotypes_codec(ARRAY_BASE)]
+
+
+def sparse_genotypes(folder: Path) -> Reader:
+    """Genotypes as their codec keeps them, behind a byte that says with which base; a few bytes may stand for many, up to
+    the limit."""
+    codecs, most = genotype_codecs(), 1 << 13
+
+    def read(sparse: bytes) -> None:
+        codec = codecs[sum(sparse[:1]) % 2]
+        require(len(codec.decode(sparse[1:], most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [bytes([which]) + codecs[which].encode(one) for one in genotypes() for which in (0, 1)])
+
+
+def genotypes_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of genotypes is given."""
+    codecs = genotype_codecs()
+
+    def read(text: bytes) -> None:
+        codec = codecs[len(text) % 2]
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, genotypes())
+
+
+def sites_of_a_base(folder: Path) -> Reader:
+    """A public base of sites; one that is accepted has room for a person."""
+    before = b"edgehold.sites/1\n" + struct.pack("<II", 2, 9) + b"\1\1" + b"1" + struct.pack("<I", 2) + b"\1\2rs"
+    columns = b"\7\1\0\0\0\0\0\0" + b"\0\0" + b"\x08\x09\0\0\0\0\0\0" + b"AC" + b"GT"
+    person = b"rs7\t1\t7\tAG\nrs8\t1\t8\tCC\n"
+
+    def read(sites: bytes) -> None:
+        codec = GenotypesCodec(sites)
+        require(codec.decode(codec.encode(person), len(person)) == person, "other bytes came back")
+
+    return Reader(read, [before + columns + b"\4\5" + b"\0\1\7\1"])
+
+
+def sparse_matrix(folder: Path) -> Reader:
+    """A matrix as its codec keeps it."""
+    matrices = [Sparse.of(4, [{0: 1, 3: 7}, {}, {1: 1}]), Sparse.of(0, []), Sparse.of(900, [{899: 2**32 - 1}] * 5)]
+
+    def read(sparse: bytes) -> None:
+        found = decode_matrix(sparse, 1000)
+        require(decode_matrix(encode_matrix(found), 1000) == found, "another matrix came back")
+
+    return Reader(read, [encode_matrix(one) for one in matrices])
 
 
 def packed_table(folder: Path) -> Reader:
@@ -682,6 +749,10 @@ TARGETS: dict[str, Target] = {
     "table of an image": Target(table_of(derive_image, named_image()), (IntakeError,), BY_BYTES, IMAGES),
     "sparse variants": Target(sparse_variants, (CannotDecode,), BY_BYTES),
     "variants to keep": Target(variants_to_keep, (CannotDecode,), BY_TOKENS),
+    "sparse genotypes": Target(sparse_genotypes, (CannotDecode,), BY_BYTES),
+    "genotypes to keep": Target(genotypes_to_keep, (CannotDecode,), BY_TOKENS),
+    "sites of a base": Target(sites_of_a_base, (ValueError,), BY_BYTES),
+    "sparse matrix": Target(sparse_matrix, (CannotDecode,), BY_BYTES),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "outline": Target(outline, bombs=CBOR),

@@ -700,3 +700,49 @@ pub(crate) fn number<C: Coder>(
     }
     read
 }
+
+/// Numbers of which contexts foresee the length and the first bits; of the others only how often they were set counts.
+pub(crate) struct Sizes {
+    pub(crate) model: Model,
+    foreseen: u32,
+    low: Vec<Share>,
+}
+
+impl Sizes {
+    /// With so many bits below the leading one that are foreseen.
+    pub(crate) fn new(model: Model, foreseen: u32) -> Self {
+        Sizes {
+            model,
+            foreseen,
+            low: vec![Share::NEW; 33 * 32],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pass<C: Coder>(&mut self, coder: &mut C, value: u32) -> u32 {
+        let model = &mut self.model;
+        let length = length(model, coder, 32 - value.leading_zeros());
+        if length < 2 {
+            return length;
+        }
+        let mut read = 1u32;
+        for done in 0..length - 1 {
+            let at = length - 2 - done;
+            let given = value >> at & 1;
+            let bit = if done < self.foreseen {
+                if done % 4 == 0 {
+                    model.open(u64::from(read) << 8 | u64::from(length) | 1 << 40);
+                }
+                let node = 64 + length as usize * 16 + (done.min(3) * 4 + (read & 3)) as usize;
+                model.decide(coder, given, slot_of(read, done), node, None)
+            } else {
+                let share = &mut self.low[(length * 32 + at) as usize];
+                let bit = coder.code(given, share.probability().clamp(1, 65535));
+                share.update(bit, 1023);
+                bit
+            };
+            read = read << 1 | bit;
+        }
+        read
+    }
+}

@@ -18,11 +18,14 @@ from typing import Final
 
 import zstandard
 
+from edgehold.bench import matrices
+from edgehold.bench.arrays import measure_array
 from edgehold.bench.container import measure_container
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.bench.rivals import best_rival
 from edgehold.codecs.choice import Profile, codec_title, codecs_for, encode_smallest
 from edgehold.codecs.general import Codec
+from edgehold.codecs.genotypes import GENOTYPES
 from edgehold.codecs.record import RECORD_BASE, read_base
 from edgehold.demo.world import read_cohort
 from edgehold.errors import EdgeholdError, Unavailable
@@ -38,7 +41,7 @@ MEGABYTE: Final = 1e6
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
     files = (row for path in files_of(work) for row in measure_file(work, path))
-    return [*measure_cohort(work), *files, *measure_container(work)]
+    return [*measure_cohort(work), *files, *matrices.measure(work), *measure_container(work)]
 
 
 def measure_cohort(work: Work) -> list[Row]:
@@ -107,6 +110,8 @@ def measure_file(work: Work, path: Path) -> list[Row]:
             f"{name}, of {len(data):,}, {codec_title(codec.name)}", "B", [len(encoded)], best.words, [best.size]
         )
         rows += [sizes, *measure_speed(work, name, [(codec, data, encoded)])]
+        if codec.name == GENOTYPES:
+            rows += measure_array(path.name, data)
     return rows
 
 

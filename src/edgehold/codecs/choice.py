@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
@@ -26,6 +27,7 @@ TITLES: Final = {
     SAMPLES: "samples/1",
     PCO: "pco/1",
     VARIANTS: "variants/1",
+    GENOTYPES: "genotypes/1",
 }
 
 
@@ -71,7 +73,7 @@ def small_codecs(kind: Kind) -> Sequence[Codec]:
         case Kind.SIGNAL | Kind.IMAGE:
             return (samples_codec(), general)
         case Kind.GENOTYPE:
-            return (variants_codec(), general)
+            return (variants_codec(), shipped_genotypes_codec(ARRAY_BASE), general)
         case _:
             return (general,)
 
@@ -116,6 +118,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return pco_codec()
     if name == VARIANTS:
         return variants_codec()
+    if name == GENOTYPES:
+        return shipped_genotypes_codec(base)
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
@@ -126,5 +130,8 @@ def codec_title(name: Digest) -> str:
 
 def base_bytes(base: Digest) -> int:
     """Bytes that a shipped base takes on the disk; 0 if this version does not ship it."""
-    files = (DICTIONARIES / f"{base.hex()}.zstd-dict", BASES / f"{base.hex()}.ndjson.zst")
+    files = (
+        DICTIONARIES / f"{base.hex()}.zstd-dict",
+        *(BASES / f"{base.hex()}.{form}.zst" for form in ("ndjson", SITES)),
+    )
     return sum(one.stat().st_size for one in files if one.is_file())
