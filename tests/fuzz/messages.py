@@ -39,6 +39,9 @@ def example(kind: Any, dice: Random, limits: dict[str, int] | None = None) -> An
             return example(dice.choice(typing.get_args(kind)), dice)
         case origin if origin in (tuple, list):
             return origin(_items(typing.get_args(kind), dice, limits))
+        case origin if origin is dict:
+            key, value = typing.get_args(kind)
+            return {example(key, dice): example(value, dice) for _ in range(_length(dice, limits, 3))}
     if kind is type(None):
         return None
     if isinstance(kind, type) and issubclass(kind, Struct):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -15,13 +16,15 @@ import service_world
 from bombs import CBOR
 from messages import messages
 from msgspec import Struct
+from mutation import BY_BYTES
 from target import NO_BOMBS, Reader, Target, require
 
 from edgehold.errors import BadGenesis, BadPurpose, Malformed
 from edgehold.hub.catalog import Postings
 from edgehold.hub.container import Head, Schema
 from edgehold.hub.keys import KeyFile, RecoveryKit
-from edgehold.hub.store import ObjectRecord
+from edgehold.hub.store import Latest, ObjectRecord
+from edgehold.hub.tables import KeptTable
 from edgehold.ledger.genesis import initial_state, read_genesis, show_genesis
 from edgehold.ledger.state import ENTRY_TYPES
 from edgehold.ledger.words import describe, describe_entry, describe_receipt, show
@@ -75,6 +78,8 @@ KINDS: dict[str, Any] = {
     "stored policy": Policy,
     "stored decision": DecisionRecord,
     "stored object": ObjectRecord,
+    "stored versions": Latest,
+    "stored outline": KeptTable,
     "stored postings": Postings,
     "stored order": PlaceOrder,
     "stored panel": DeclarePanel,
@@ -182,6 +187,7 @@ def all_targets() -> dict[str, Target]:
     uses["permitted use"] = use_purpose
     uses["receipt"] = lambda data, found: describe_receipt(found)
     targets = {name: message(name, kind, *([uses[name]] if name in uses else [])) for name, kind in KINDS.items()}
+    targets["stored versions"] = replace(targets["stored versions"], mutators=BY_BYTES)  # it has a map, not fields
     return targets | {"genesis": Target(genesis, (Malformed, BadGenesis))}
 
 
