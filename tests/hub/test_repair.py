@@ -30,6 +30,7 @@ FILES = (
     "lines/array.txt",
     "lines/observations.csv",
     "lines/small.vcf",
+    "samples/100.hea",
     "samples/100.dat",
     "fhir/ips_example_bundle.json",
 )
@@ -38,7 +39,7 @@ DICE = SeededRandomness(4, "mending")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A network with a hub of five records, a posted root, and an archive of it in `hub.age`; a sixth record came later."""
+    """A network with a hub of six records, a posted root, and an archive of it in `hub.age`; a seventh came later."""
     world = World(tmp_path_factory.mktemp("mending"))
     found = world.new_hub("ada")
     found.set_policy(OPEN)
@@ -209,7 +210,7 @@ def test_a_difference_comes_back_with_what_it_follows(hub: Hub, tmp_path: Path) 
     assert mend(hub).beyond == []
     assert hub.store.get_original(second) == original
     damage(hub, f"UPDATE object SET sealed = zeroblob(60) WHERE id IN ({hexed(first)}, {hexed(second)})")
-    assert len(mend(hub).restored) == 2
+    assert {one for one, _ in mend(hub).restored} >= {first, second}
     assert hub.store.get_original(second) == original
     hub.erase(first)
     damage(hub, f"UPDATE object SET sealed = zeroblob(60) WHERE id = {hexed(second)}")

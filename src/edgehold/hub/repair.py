@@ -213,8 +213,7 @@ class _Mending:
 
     def _salvage(self, one: ObjectId, damaged: Store | None, is_archived: bool) -> str:
         """What became of an object, if it is to be told."""
-        if damaged is not None and damaged.fault_of(one) is None:
-            self.old.take_over(one, damaged, self.randomness)
+        if damaged is not None and damaged.fault_of(one) is None and self._takes_over(one, damaged):
             return ""
         if one in self.erased or (damaged is not None and damaged.is_erased(one)):
             if is_archived and not self.old.is_erased(one):
@@ -224,6 +223,15 @@ class _Mending:
             return "is as it was in the archive"
         self.found.beyond.append((one, "cannot be read, and the archive does not hold it"))
         return ""
+
+    def _takes_over(self, one: ObjectId, damaged: Store) -> bool:
+        """Take an object over from a file that may break off while it is read; whether all of it came."""
+
+        def is_whole() -> bool:
+            self.old.check_sealed(one)
+            return True
+
+        return _helps(self.old, lambda: self.old.take_over(one, damaged, self.randomness), is_whole)
 
     def _newer_catalog(self, damaged: Store) -> None:
         """Take what the damaged store knows of its postings, if it still fits."""

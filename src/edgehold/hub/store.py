@@ -539,7 +539,11 @@ class Store:
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
         total = _chunks(record.encoded)
-        kept, _ = self._open_table(object_id)
+        try:
+            kept, _ = self._open_table(object_id)
+        except AlteredBlob:
+            self._execute("UPDATE object SET tables = ? WHERE id = ?", other._row(object_id).tables, object_id)
+            kept, _ = self._open_table(object_id)
         groups = 0 if kept is None else kept.outline.groups
         for table, count in (("chunk", total), ("rows", groups)):
             end = _places(row.slot)[1]
@@ -554,19 +558,19 @@ class Store:
                     self._copy_content(other, table, _place(before, number), _place(row.slot, number))
 
     def mend_derived(self, object_id: ObjectId, randomness: Randomness) -> None:
-        """Make again what follows from an object's description and original: leaf, identity, tables."""
+        """Make again what follows from an object's description and original: leaf, identity, and a table if it has one."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        original = self.get_original(object_id)
+        table = None if row.tables is None else self._derive_table(object_id)
         self._execute("DELETE FROM rows WHERE place BETWEEN ? AND ?", *_places(row.slot))
         self._execute(
             "UPDATE object SET leaf = ?, identity = ?, tables = NULL WHERE id = ?",
             leaf_of(record.descriptor, record.salt, record.commitment),
-            keyed_digest(self._identity_key, original),
+            keyed_digest(self._identity_key, self.get_original(object_id)),
             object_id,
         )
-        if record.descriptor.schema == SCHEMA:
-            self._put_table(object_id, derive_tables(original), randomness)
+        if table is not None:
+            self._put_table(object_id, table, randomness)
 
     def take_over(self, object_id: ObjectId, other: Store, randomness: Randomness) -> None:
         """Replace all that is kept of an object by what another store of this hub keeps of it, sealed as it is."""
