@@ -2,7 +2,7 @@
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
 //! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
-//! foreseen in few bytes, and [`record`] foresees what records say. Every function is deterministic in its arguments.
+//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images do, [`packed`] how others packed. Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
@@ -11,6 +11,7 @@ mod ed25519;
 mod merkle;
 mod mix;
 mod noise;
+mod packed;
 mod record;
 mod samples;
 mod vdaf;
@@ -64,6 +65,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mix::MixWriter>()?;
     module.add_class::<mix::MixReader>()?;
     module.add_class::<record::RecordBase>()?;
+    module.add_class::<packed::DeflateWriter>()?;
+    module.add_class::<packed::DeflateReader>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;

@@ -53,7 +53,7 @@ from edgehold.hub.intake.fhir import (
 )
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
-from edgehold.hub.intake.lines import recognise
+from edgehold.codecs.recognise import recognise
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient

@@ -7,20 +7,27 @@ general one always remains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.packed import DEFLATE, PackedCodec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
 
-TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1"}
+TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1", DEFLATE: "deflate/1"}
 
 
 def codecs_for(kind: Kind) -> Sequence[Codec]:
-    """The codecs that are worth trying for what is said to be of a kind."""
+    """The codecs that are worth trying for what is said to be of a kind, packed or not."""
+    return (packed_codec(), *codecs_for_plain(kind))
+
+
+def codecs_for_plain(kind: Kind) -> Sequence[Codec]:
+    """The codecs that are worth trying for what is of a kind and not packed."""
     general = shipped_codec(SHIPPED_BASE)
     match kind:
         case Kind.EHR:
@@ -69,7 +76,15 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return lines_codec()
     if name == SAMPLES:
         return samples_codec()
+    if name == DEFLATE:
+        return packed_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
+
+
+@cache
+def packed_codec() -> PackedCodec:
+    """The codec of packed files, which encodes what they hold by the codecs of its kind."""
+    return PackedCodec(codecs_for_plain, codec_named)
 
 
 def codec_title(name: Digest) -> str:

@@ -37,7 +37,7 @@ from edgehold.errors import (
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, open_leaf
-from edgehold.hub.intake.take_in import Imported, import_file
+from edgehold.hub.intake.take_in import Imported, Together, import_file
 from edgehold.hub.journal import Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
@@ -238,15 +238,16 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path) -> Imported:
+    def import_file(self, path: Path, together: Together | None = None) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
         stored.
         """
+        randomness = self._outside.randomness
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, randomness=self._outside.randomness)
+            return import_file(self.store, path, together=together, randomness=randomness)
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -254,8 +255,16 @@ class Hub:
 
         with storage_failures(beside):
             token = beside.read_bytes()
-        randomness = self._outside.randomness
-        return import_file(self.store, path, signature=token, verify=verify_by_ledger, randomness=randomness)
+        return import_file(
+            self.store, path, signature=token, verify=verify_by_ledger, together=together, randomness=randomness
+        )
+
+    def import_together(self, paths: Sequence[Path]) -> list[Imported]:
+        """Take in the files of one Bulk Data export, all of them or, if one is refused, none: they are of one person,
+        and programs see them as one. Raises as `import_file` does."""
+        together = Together(paths[0].resolve().parent.name)
+        with self.store.transaction():
+            return [self.import_file(path, together) for path in paths]
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.

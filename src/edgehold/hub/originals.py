@@ -51,6 +51,15 @@ def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[Alt
     return written, altered
 
 
+def whole_of(place: str) -> str | None:
+    """What a record of this place was taken in together with: the folder of an export, or the file that it was a line
+    of; none if it came alone."""
+    line = LINE.fullmatch(place)
+    file = line[1] if line else place
+    folder, slash, _ = file.rpartition("/")
+    return folder + slash if slash else file if line else None
+
+
 def file_name(place: str, object_id: ObjectId, taken: set[str]) -> str:
     """The name of a file for a record of this place, one that was not taken."""
     line = LINE.fullmatch(place)

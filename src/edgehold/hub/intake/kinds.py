@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 from edgehold.codecs.dicom import is_dicom
+from edgehold.codecs.packs import GZIP, is_pack
+from edgehold.codecs.recognise import recognise
 from edgehold.durable import storage_failures
 from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
 from edgehold.hub.intake.fhir import is_fhir
-from edgehold.hub.intake.lines import recognise
+from edgehold.hub.intake.packs import SAMPLE as PACKED_SAMPLE
+from edgehold.hub.intake.packs import look_inside
 from edgehold.wire.data import Kind
 
 SAMPLE = 1 << 12
@@ -28,6 +31,9 @@ def kind_of(path: Path) -> Kind:
     sample = _read(path, SAMPLE)
     if not sample:
         raise UnknownFormat(f"{path.name}: is empty")
+    if is_pack(sample):
+        most = PACKED_SAMPLE if sample.startswith(GZIP) else MOST_BYTES
+        return look_inside(_read(path, most)).kind
     if is_dicom(sample):
         return Kind.IMAGE
     if is_fhir(path):
@@ -35,6 +41,11 @@ def kind_of(path: Path) -> Kind:
     if _is_header(path, sample) or _has_header(path):
         return Kind.SIGNAL
     return recognise(sample) or Kind.OTHER
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip, bgzip or ZIP."""
+    return is_pack(_read(path, 4))
 
 
 def read_whole(path: Path, *, is_text: bool) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from edgehold.codecs.events import MISSING_TIME, Event, encode_table
+from edgehold.codecs.packs import GZIP
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature
-from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, read_records
-from edgehold.hub.intake.kinds import kind_of, read_whole
+from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, check_one_subject, read_packed, read_records
+from edgehold.hub.intake.kinds import is_packed, kind_of, read_whole
+from edgehold.hub.intake.packs import find_fault
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
@@ -24,6 +26,16 @@ NO_TABLE: Final = ""
 TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
 
 
+@dataclass(frozen=True)
+class Together:
+    """Files that are taken in as one, such as those of a Bulk Data export: of one person, who is known by any of
+    them."""
+
+    folder: str
+    """What the names of all of them begin with."""
+    persons: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     """What an import did."""
@@ -31,6 +43,8 @@ class Imported:
     added: tuple[StoredObject, ...]
     known: tuple[StoredObject, ...]
     """Records that the hub held already; nothing was stored again."""
+    notes: tuple[str, ...] = ()
+    """What is wrong with what was kept all the same."""
 
     @property
     def bytes_received(self) -> int:
@@ -50,19 +64,21 @@ def import_file(
     signature: bytes | None = None,
     verify: Callable[[AccountId, bytes, Signature], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    together: Together | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
-    issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
+    issuers' keys; `together` the files that this one came with. Raises `IntakeError`, `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
+    notes: list[str] = []
 
     def keep(original: bytes, place: str, kind: Kind, **about: Any) -> None:
         stored, is_new = store.put_object(
-            original, name=place, kind=kind, signature=signature, randomness=randomness, **about
+            original, name=before + place, kind=kind, signature=signature, randomness=randomness, **about
         )
         (added if is_new else known).append(stored)
 
@@ -75,12 +91,28 @@ def import_file(
             raise BadSignature(f"{place}: there is nobody whose signatures this hub knows")
         verify_detached(signature, original, verify)
 
+    before = "" if together is None else f"{together.folder}/"
+    check_person = check_one_person if together is None else check_one_subject
+    persons = set[str]() if together is None else together.persons
     kind = kind_of(path)
     with store.transaction():
-        if kind is Kind.EHR:
-            persons = set[str]()
+        if is_packed(path):
+            original = read_whole(path, is_text=False)
+            check_signature(original, path.name)
+            fault = find_fault(original, path.name)
+            if kind is Kind.EHR and fault is None and original.startswith(GZIP):
+                events: list[Event] = []
+                for record in read_packed(original, path.name, limits):
+                    check_person(persons, record)
+                    events += record.events()
+                keep(original, path.name, kind, years=years_of(events), tables=encode_table(events))
+            else:
+                keep(original, path.name, kind, schema=NO_TABLE)
+            if fault is not None:
+                notes.append(f"kept as it is: {fault.code} {fault}")
+        elif kind is Kind.EHR:
             for record in read_records(path, limits):
-                check_one_person(persons, record)
+                check_person(persons, record)
                 check_signature(record.original, record.place)
                 events = record.events()
                 keep(record.original, record.place, kind, years=years_of(events), tables=encode_table(events))
@@ -88,7 +120,7 @@ def import_file(
             original = read_whole(path, is_text=kind in TEXTS)
             check_signature(original, path.name)
             keep(original, path.name, kind, schema=NO_TABLE)
-    return Imported(added=tuple(added), known=tuple(known))
+    return Imported(added=tuple(added), known=tuple(known), notes=tuple(notes))
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
