@@ -26,6 +26,7 @@ from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
 from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
@@ -53,7 +54,6 @@ from edgehold.hub.intake.fhir import (
 )
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
-from edgehold.codecs.recognise import recognise
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient

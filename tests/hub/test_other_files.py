@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edgehold.codecs.recognise import recognise
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import AlteredBlob, FolderInUse, IntakeError, IntakeLimit, NotAStore, UnknownFormat
 from edgehold.hub.intake import kinds
-from edgehold.codecs.recognise import recognise
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
 from edgehold.hub.store import Store

@@ -12,7 +12,14 @@ from edgehold.codecs.events import MISSING_TIME, Event, encode_table
 from edgehold.codecs.packs import GZIP
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature
-from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, check_one_subject, read_packed, read_records
+from edgehold.hub.intake.fhir import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_one_person,
+    check_one_subject,
+    read_packed,
+    read_records,
+)
 from edgehold.hub.intake.kinds import is_packed, kind_of, read_whole
 from edgehold.hub.intake.packs import find_fault
 from edgehold.hub.store import Store, StoredObject
