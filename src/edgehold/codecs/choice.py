@@ -12,13 +12,21 @@ from typing import Final
 
 from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec
+from edgehold.codecs.parts import PARTS, PartsCodec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
 
-TITLES: Final = {ZSTD: "zstd/1", RECORD: "record/1", LINES: "lines/1", SAMPLES: "samples/1", DEFLATE: "deflate/1"}
+TITLES: Final = {
+    ZSTD: "zstd/1",
+    RECORD: "record/1",
+    LINES: "lines/1",
+    SAMPLES: "samples/1",
+    DEFLATE: "deflate/1",
+    PARTS: "parts/1",
+}
 
 
 def codecs_for(kind: Kind) -> Sequence[Codec]:
@@ -78,6 +86,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return samples_codec()
     if name == DEFLATE:
         return packed_codec()
+    if name == PARTS:
+        return parts_codec(Kind.OTHER)
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
@@ -85,6 +95,12 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
 def packed_codec() -> PackedCodec:
     """The codec of packed files, which encodes what they hold by the codecs of its kind."""
     return PackedCodec(codecs_for_plain, codec_named)
+
+
+@cache
+def parts_codec(kind: Kind) -> PartsCodec:
+    """The codec of what is too large to be encoded at once, each part by a codec for this kind."""
+    return PartsCodec(codec_named, encode_smallest, codecs_for(kind))
 
 
 def codec_title(name: Digest) -> str:

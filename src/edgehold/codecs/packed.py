@@ -274,14 +274,15 @@ class Numbers:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self.place = 0
+        """How many bytes were taken."""
 
     def take(self) -> int:
         """The next number."""
         number = shift = 0
-        while shift < 63 and self._at < len(self._data):
-            byte = self._data[self._at]
-            self._at += 1
+        while shift < 63 and self.place < len(self._data):
+            byte = self._data[self.place]
+            self.place += 1
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return number
@@ -290,13 +291,13 @@ class Numbers:
 
     def bytes(self, size: int) -> bytes:
         """The next bytes."""
-        found = self._data[self._at : self._at + size]
+        found = self._data[self.place : self.place + size]
         if len(found) != size:
             raise CannotDecode(f"{size} bytes are missing")
-        self._at += size
+        self.place += size
         return found
 
     def end(self) -> None:
         """Nothing follows."""
-        if self._at != len(self._data):
+        if self.place != len(self._data):
             raise CannotDecode("something follows that nobody wrote")

@@ -11,6 +11,7 @@ import re
 from edgehold.codecs.dicom import is_dicom
 from edgehold.wire.data import Kind
 
+VCF = b"##fileformat=VCF"
 SEPARATORS = re.compile(rb"[\t;,|]")
 GENOTYPE = re.compile(rb"^[A-Za-z]+\d+\t(?:\d+|X|Y|XY|MT)\t\d+\t[ACGTDI0-]", re.MULTILINE)
 """A line of genotypes: name, chromosome, position, alleles, as 23andMe and AncestryDNA write them."""
@@ -37,6 +38,27 @@ def kind_of_bytes(sample: bytes) -> Kind:
     return recognise(sample) or Kind.OTHER
 
 
+def title_of(kind: Kind, sample: bytes) -> str:
+    """What bytes that begin so are called, if they are of this kind."""
+    start = sample.removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_markup = start.startswith(b"<")
+    match kind:
+        case Kind.EHR:
+            return "clinical document (CDA)" if is_markup else "FHIR"
+        case Kind.GENOTYPE:
+            return "VCF" if start.startswith(VCF) else "genotypes of an array"
+        case Kind.WEARABLE if is_markup:
+            return "route (GPX)" if b"<gpx" in sample else "Apple Health export"
+        case Kind.WEARABLE:
+            return "table of a wearable"
+        case Kind.LAB:
+            return "table of a laboratory"
+        case Kind.IMAGE:
+            return "DICOM"
+        case _:
+            return "a file of no known format"
+
+
 def is_fhir_text(sample: bytes) -> bool:
     """Whether a text that begins so is a FHIR bundle or resource in JSON, or several in lines."""
     return sample.lstrip().startswith(b"{") and b'"resourceType"' in sample
@@ -44,7 +66,7 @@ def is_fhir_text(sample: bytes) -> bool:
 
 def recognise(sample: bytes) -> Kind | None:
     """The kind of a text that begins so; none if it is not one of those that hubs know."""
-    if sample.startswith(b"##fileformat=VCF"):
+    if sample.startswith(VCF):
         return Kind.GENOTYPE
     if sample.startswith(b"#") and GENOTYPE.search(sample):
         return Kind.GENOTYPE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,7 @@ from edgehold.codecs.packs import (
     room_for,
     zip_members,
 )
-from edgehold.codecs.recognise import kind_of_bytes
+from edgehold.codecs.recognise import kind_of_bytes, title_of
 from edgehold.errors import BrokenPack, IntakeError, NestedPack, PackLimit
 from edgehold.wire.data import Kind
 
@@ -43,11 +43,11 @@ _WITH_HEADER, _RAW = 31, -15
 class Inside:
     """What a packed file holds."""
 
-    title: str
+    pack: str
     """How it is packed, for people."""
     kind: Kind
-    parts: Mapping[Kind, int]
-    """How many parts of each kind."""
+    title: str
+    """What it holds, for people."""
 
 
 def look_inside(data: bytes) -> Inside:
@@ -56,19 +56,23 @@ def look_inside(data: bytes) -> Inside:
     if data.startswith(GZIP):
         start = beginning(data)
         kind = Kind.OTHER if is_pack(start) else kind_of_bytes(start)
-        return Inside("bgzip" if is_block(data[:18], is_first=True) else "gzip", kind, {kind: 1})
+        return Inside("bgzip" if is_block(data[:18], is_first=True) else "gzip", kind, title_of(kind, start))
     try:
         members = zip_members(data, "")
     except IntakeError:
-        return Inside("ZIP", Kind.OTHER, {})
-    largest = sorted(members, key=lambda one: -one.size)[:MOST_LOOKED_INTO]
-    kinds = {one: kind_of_bytes(_beginning_of(data, one)) for one in largest}
+        members = []
     sizes = Counter[Kind]()
-    for one, kind in kinds.items():
-        sizes[kind] += one.size
-    known = [(size, kind) for kind, size in sizes.items() if kind is not Kind.OTHER]
-    parts = Counter(kinds.get(one, Kind.OTHER) for one in members)
-    return Inside("ZIP", max(known)[1] if known else Kind.OTHER, dict(parts))
+    titles: dict[Kind, str] = {}
+    for one in sorted(members, key=lambda one: -one.size)[:MOST_LOOKED_INTO]:
+        start = _beginning_of(data, one)
+        kind = kind_of_bytes(start)
+        if kind is not Kind.OTHER:
+            sizes[kind] += one.size
+            titles.setdefault(kind, title_of(kind, start))
+    kind = max(sizes, key=lambda kind: (sizes[kind], kind), default=Kind.OTHER)
+    others = [one.value for one in sorted(sizes) if one is not kind]
+    title = titles.get(kind, title_of(Kind.OTHER, b"")) + (f" with {', '.join(others)}" if others else "")
+    return Inside(f"ZIP of {len(members)} parts", kind, title)
 
 
 def beginning(data: bytes) -> bytes:

@@ -20,7 +20,7 @@ from edgehold.hub.intake.fhir import (
     read_packed,
     read_records,
 )
-from edgehold.hub.intake.kinds import is_packed, kind_of, read_whole
+from edgehold.hub.intake.kinds import format_of, read_whole
 from edgehold.hub.intake.packs import find_fault
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
@@ -50,6 +50,8 @@ class Imported:
     added: tuple[StoredObject, ...]
     known: tuple[StoredObject, ...]
     """Records that the hub held already; nothing was stored again."""
+    format: str = ""
+    """What the file is, for people."""
     notes: tuple[str, ...] = ()
     """What is wrong with what was kept all the same."""
 
@@ -101,9 +103,10 @@ def import_file(
     before = "" if together is None else f"{together.folder}/"
     check_person = check_one_person if together is None else check_one_subject
     persons = set[str]() if together is None else together.persons
-    kind = kind_of(path)
+    found = format_of(path)
+    kind = found.kind
     with store.transaction():
-        if is_packed(path):
+        if found.is_packed:
             original = read_whole(path, is_text=False)
             check_signature(original, path.name)
             fault = find_fault(original, path.name)
@@ -127,7 +130,7 @@ def import_file(
             original = read_whole(path, is_text=kind in TEXTS)
             check_signature(original, path.name)
             keep(original, path.name, kind, schema=NO_TABLE)
-    return Imported(added=tuple(added), known=tuple(known), notes=tuple(notes))
+    return Imported(added=tuple(added), known=tuple(known), format=found.title, notes=tuple(notes))
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
