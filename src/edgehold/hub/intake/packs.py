@@ -182,5 +182,5 @@ def _unpack_member(data: bytes, member: Member, place: str, most: int) -> Iterat
             raise BrokenPack(f"{place}: unpacks to more than is stated")
         yield chunk
         rest = stream.unconsumed_tail
-        if not rest and not chunk:
+        if not rest and not chunk and not stream.eof:
             raise BrokenPack(f"{place}: breaks off")
