@@ -11,6 +11,9 @@ use crate::Outcome;
 
 /// Tokens after which zlib ends a block.
 const BLOCK: usize = (1 << 14) - 1;
+/// Blocks that a stream may have, and from how many bytes of its text on one more each.
+const LEAST_BLOCKS: usize = 1 << 10;
+const LEAST_OF_BLOCK: usize = 64;
 /// Tokens by which the style of a stream is found.
 const SAMPLE: usize = 1 << 17;
 /// The order in which styles are tried.
@@ -93,7 +96,13 @@ impl<'a> Given<'a> {
 pub(super) fn inflated(packed: &[u8], most: usize) -> Outcome<(Vec<u8>, usize)> {
     let mut text = Vec::new();
     let mut inflater = Inflater::new(packed);
-    while !inflater.block(&mut text, most)?.is_last {}
+    let mut blocks = 0;
+    while !inflater.block(&mut text, most)?.is_last {
+        blocks += 1;
+        if blocks > LEAST_BLOCKS + text.len() / LEAST_OF_BLOCK {
+            return Err("the deflate stream has more blocks than any writer makes".into());
+        }
+    }
     let (_, end) = inflater.finish()?;
     Ok((text, end))
 }

@@ -16,6 +16,8 @@ MAGIC: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
 MOST_DEPTH: Final = 16
 """Of sequences within sequences."""
+MOST_ELEMENTS: Final = 1 << 18
+"""That are stepped over on the way to the pixels; images with thousands of frames have some ten thousand."""
 
 LONG_FORMS: Final = frozenset(
     {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
@@ -139,11 +141,19 @@ def describe(element: Element, numbers: dict[Tag, int], syntax: Syntax) -> Pixel
 
 
 def elements(data: bytes, at: int, end: int, syntax: Syntax) -> Iterator[Element]:
-    """The elements between two places, sequences stepped over."""
+    """The elements between two places, sequences stepped over; ValueError if there are too many."""
+    steps = iter(range(MOST_ELEMENTS))
     while at + 8 <= end:
         element = read_element(data, at, syntax)
         yield element
-        at = end_of_sequence(data, element.start, syntax, 1) if element.is_open else element.start + element.size
+        at = end_of_sequence(data, element.start, syntax, 1, steps) if element.is_open else after(element, steps)
+
+
+def after(element: Element, steps: Iterator[int]) -> int:
+    """Where an element ends that says so; ValueError if no more steps are left."""
+    if next(steps, None) is None:
+        raise ValueError("more elements than any file has")
+    return element.start + element.size
 
 
 def read_element(data: bytes, at: int, syntax: Syntax) -> Element:
@@ -167,7 +177,7 @@ def checked(data: bytes, element: Element) -> Element:
     return element
 
 
-def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
+def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int, steps: Iterator[int]) -> int:
     """Where a sequence without a length ends."""
     if depth > MOST_DEPTH:
         raise ValueError("too many sequences within sequences")
@@ -175,15 +185,14 @@ def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
         item = read_element(data, at, syntax)
         if item.tag == SEQUENCE_END:
             return item.start
-        at = end_of_item(data, item.start, syntax, depth) if item.is_open else item.start + item.size
+        at = end_of_item(data, item.start, syntax, depth, steps) if item.is_open else after(item, steps)
 
 
-def end_of_item(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
+def end_of_item(data: bytes, at: int, syntax: Syntax, depth: int, steps: Iterator[int]) -> int:
     """Where an item without a length ends."""
     while True:
         element = read_element(data, at, syntax)
         if element.tag == ITEM_END:
             return element.start
-        at = (
-            end_of_sequence(data, element.start, syntax, depth + 1) if element.is_open else element.start + element.size
-        )
+        is_open = element.is_open
+        at = end_of_sequence(data, element.start, syntax, depth + 1, steps) if is_open else after(element, steps)

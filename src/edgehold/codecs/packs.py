@@ -23,8 +23,8 @@ MOST_UNPACKED: Final = 1 << 26
 MOST_RATIO: Final = 200
 """How many times larger than packed something may be, beyond `LEAST_ROOM`; records pack to a tenth or fiftieth."""
 LEAST_ROOM: Final = 1 << 16
-MOST_MEMBERS: Final = 1 << 16
-"""Parts of one ZIP file. The format without extensions has no more."""
+MOST_MEMBERS: Final = 1 << 14
+"""Parts of one ZIP or gzip file; an Apple Health export has a route for each workout, bgzip a member for each 64 KiB."""
 
 STORED, DEFLATED = 0, 8
 """Methods of ZIP."""
