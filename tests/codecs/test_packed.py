@@ -418,6 +418,7 @@ def test_a_directory_that_cannot_be_believed_is_refused_by_name() -> None:
     for bad, says in {
         file[:end]: "directory of the ZIP file is missing",
         file[:-1]: "directory of the ZIP file is missing",
+        file[end : end + 12]: "directory of the ZIP file is missing",
         changed(end + 4, "<H", 1): "several files",
         changed(end + 16, "<I", end): "not where it is said",
         changed(end + 8, "<I", 3 << 16 | 3): "entry 2 of 3",

@@ -214,7 +214,7 @@ ZIP = Bombs(
     lambda: small_zip(20_000),
     lambda: deep_zip(2),
     lambda: b"PK\3\4" + b"PK\5\6" * 4 * MEGA,  # directories that end nowhere
-    lambda: b"PK\3\4" + b"PK\5\6" + bytes(16) + b"\xff\xff" + b"PK\5\6" * 16_383 + b"PK\5",
+    lambda: b"PK\3\4" + b"PK\5\6" + bytes(16) + b"\xff\xff" + b"PK\5\6" * 16_383,
     b"PK\5\6" + bytes(4) + b"\xff" * 12 + bytes(2),  # ZIP64 that is not there
 )
 

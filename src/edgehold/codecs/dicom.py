@@ -16,6 +16,8 @@ MAGIC: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
 MOST_DEPTH: Final = 16
 """Of sequences within sequences."""
+MOST_HEAD: Final = 1 << 10
+"""Elements that say what kind of file it is; there are 24 (PS3.10, 7.1)."""
 MOST_ELEMENTS: Final = 1 << 18
 """That are stepped over on the way to the pixels; images with thousands of frames have some ten thousand."""
 
@@ -105,11 +107,12 @@ def _find_pixels(data: bytes) -> Pixels | None:
     syntax: Syntax | None = None
     numbers: dict[Tag, int] = {}
     at = PREAMBLE + len(MAGIC)
+    steps = iter(range(MOST_HEAD))
     while data[at : at + 2] == b"\x02\x00":
         element = read_element(data, at, EXPLICIT)
         if element.tag == TRANSFER_SYNTAX:
             syntax = SYNTAXES.get(data[element.start : element.start + element.size].rstrip(b"\0 "))
-        at = element.start + element.size
+        at = after(element, steps)
     if syntax is None:
         return None
     for element in elements(data, at, len(data), syntax):

@@ -20,6 +20,7 @@ from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
     MOST_MEMBERS,
+    MOST_STREAMS,
     STORED,
     is_block,
     is_pack,
@@ -190,7 +191,7 @@ def gzip_pieces(data: bytes) -> Pieces:
     """The streams of a gzip file, of which everything is one text; what follows the last whole one is in no piece."""
     pieces = Pieces(left=room_for(len(data)))
     start = stream_start(data, 0)
-    while start is not None and len(pieces.found) < MOST_MEMBERS:
+    while start is not None and len(pieces.found) < MOST_STREAMS:
         try:
             content, end = pieces.told.tell(data, start, len(data), pieces.left)
         except ValueError:

@@ -24,7 +24,9 @@ MOST_RATIO: Final = 200
 """How many times larger than packed something may be, beyond `LEAST_ROOM`; records pack to a tenth or fiftieth."""
 LEAST_ROOM: Final = 1 << 16
 MOST_MEMBERS: Final = 1 << 14
-"""Parts of one ZIP or gzip file; an Apple Health export has a route for each workout, bgzip a member for each 64 KiB."""
+"""Parts of one ZIP file; an Apple Health export has a route for each workout."""
+MOST_STREAMS: Final = 1 << 13
+"""Members of one gzip file; bgzip has one for each 64 KiB."""
 
 STORED, DEFLATED = 0, 8
 """Methods of ZIP."""
@@ -119,7 +121,7 @@ def _directory(data: bytes, place: str) -> tuple[int, int, int]:
     end = len(data) - _END.size + 1
     least = max(end - 0x10000, 0)
     while True:
-        end = data.rfind(EMPTY_ZIP, least, end + 3)
+        end = data.rfind(EMPTY_ZIP, least, max(end + 3, 0))
         if end < 0:
             raise BrokenPack(f"{place}: /: the directory of the ZIP file is missing, as if it broke off")
         _, disk, first, here, count, size, begin, comment = _END.unpack_from(data, end)

@@ -17,7 +17,7 @@ from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
     LEAST_ROOM,
-    MOST_MEMBERS,
+    MOST_STREAMS,
     STORED,
     Member,
     is_block,
@@ -131,8 +131,8 @@ def _unpack_gzip(data: bytes, place: str) -> Iterator[bytes]:
     at = members = 0
     while data.startswith(GZIP, at):
         members += 1
-        if members > MOST_MEMBERS:
-            raise PackLimit(f"{place}: /: more than {MOST_MEMBERS} gzip members")
+        if members > MOST_STREAMS:
+            raise PackLimit(f"{place}: /: more than {MOST_STREAMS} gzip members")
         start, step = at, LEAST_STEP
         stream = zlib.decompressobj(_WITH_HEADER)
         while not stream.eof:
