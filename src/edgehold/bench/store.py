@@ -19,6 +19,7 @@ from typing import Final
 import zstandard
 
 from edgehold.bench.container import measure_container
+from edgehold.bench.intake import measure_import
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.codecs.choice import codecs_for, encode_smallest
 from edgehold.codecs.general import Codec
@@ -38,7 +39,7 @@ MEGABYTE: Final = 1e6
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
     files = (row for path in files_of(work) for row in measure_file(work, path))
-    return [*measure_cohort(work), *files, *measure_container(work)]
+    return [*measure_cohort(work), *files, *measure_container(work), *measure_import(work)]
 
 
 def measure_cohort(work: Work) -> list[Row]:

@@ -70,6 +70,8 @@ class Limits:
     """How much of one document a hub takes in."""
 
     document_bytes: int = 1 << 24
+    joined_bytes: int = 1 << 22
+    """Of single resources in lines that are one record; what follows is another record."""
     depth: int = MAX_DEPTH
     resources: int = 100_000
     empty_lines: int = 100_000
@@ -113,7 +115,8 @@ def is_fhir(path: Path) -> bool:
 def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:
     """The records of a FHIR file, JSON or NDJSON, plain or as zstd, in their order.
 
-    A line that holds a bundle is a record. Lines of single resources that follow each other are one record. Raises
+    A line that holds a bundle is a record. Lines of single resources that follow each other are one record, or several if
+    they are many. Raises
     `IntakeError`s on the way: let what was read have an effect only after the last record.
     """
     with _open(path, limits) as file:
@@ -162,31 +165,32 @@ def _split_lines(line: bytes, file: io.BufferedReader, name: str, limits: Limits
                 raise IntakeLimit(f"{name} line {number}: /: more than {limits.empty_lines} empty lines")
         else:
             record = parse_document(line.rstrip(b"\r\n"), f"{name} line {number}", limits)
-            if record.pointers != [""]:
-                yield from _join(singles)
-                singles, size = [], 0
-                yield record
-            else:
+            is_single = record.pointers == [""]
+            is_full = size + len(line) > limits.joined_bytes or len(singles) >= limits.resources
+            if singles and (is_full or not is_single):
+                yield _joined(singles)
+                size = 0
+            if is_single:
                 singles.append((line, record))
                 size += len(line)
-                if size > limits.document_bytes or len(singles) > limits.resources:
-                    raise IntakeLimit(
-                        f"{record.place}: /: single resources of more than {limits.document_bytes} bytes "
-                        f"or more than {limits.resources}"
-                    )
+            else:
+                yield record
+            del record  # whoever took it may be done with it before the next is read
         line = _read_line(file, limits, name)
-    yield from _join(singles)
-
-
-def _join(singles: list[tuple[bytes, Record]]) -> Iterator[Record]:
-    """Single resources as one record, its bytes those of their lines."""
     if singles:
-        yield Record(
-            place=singles[0][1].place,
-            original=b"".join(line for line, _ in singles),
-            resources=[record.resources[0] for _, record in singles],
-            pointers=[f"/line {number}" for number in range(len(singles))],
-        )
+        yield _joined(singles)
+
+
+def _joined(singles: list[tuple[bytes, Record]]) -> Record:
+    """Single resources as one record, its bytes those of their lines; the list is empty afterwards."""
+    record = Record(
+        place=singles[0][1].place,
+        original=b"".join(line for line, _ in singles),
+        resources=[record.resources[0] for _, record in singles],
+        pointers=[f"/line {number}" for number in range(len(singles))],
+    )
+    singles.clear()
+    return record
 
 
 def parse_document(document: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Record:

@@ -123,9 +123,11 @@ def import_file(
         elif kind is Kind.EHR:
             for record in read_records(path, limits):
                 check_person(persons, record)
-                check_signature(record.original, record.place)
+                original, place = record.original, record.place
+                check_signature(original, place)
                 events = record.events()
-                keep(record.original, record.place, kind, years=years_of(events), tables=encode_table(events))
+                del record  # what was read of it takes ten times its room, and is not needed to store it
+                keep(original, place, kind, years=years_of(events), tables=encode_table(events))
         else:
             original = read_whole(path, is_text=kind in TEXTS)
             check_signature(original, path.name)
