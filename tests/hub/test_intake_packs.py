@@ -18,7 +18,7 @@ from edgehold.codecs.events import SCHEMA, Event, decode_table, encode_table, jo
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import BadSignature, BrokenPack, IntakeError, NestedPack, NotJson, PackLimit, SeveralPersons
 from edgehold.hub.intake import packs
-from edgehold.hub.intake.fhir import bulk_type
+from edgehold.hub.intake.fhir import Limits, bulk_type
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.packs import find_fault, look_inside, unpacked
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, Together, import_file
@@ -305,6 +305,20 @@ def test_bundles_of_one_file_are_run_over_together(store: Store, tmp_path: Path)
     done = import_file(store, path, randomness=DICE)
     assert {one.id for one in find_together(store, done.added[0])} == {one.id for one in done.added}
     assert len(done.added) == 2
+
+
+def test_a_large_file_of_lines_comes_back_as_one_if_all_of_it_is_there(store: Store, tmp_path: Path) -> None:
+    path, limits = tmp_path / "many.ndjson", Limits(joined_bytes=600)
+    path.write_bytes(PATIENT + b"".join(weight(number) for number in range(1, 9)))
+    done = import_file(store, path, limits=limits, randomness=DICE)
+    assert len(done.added) == 4
+    written, _ = write_originals(store, tmp_path / "out")
+    assert {one.path.name for one in written} == {"many.ndjson"}
+    assert (tmp_path / "out" / "many.ndjson").read_bytes() == path.read_bytes()
+    assert {one.id for one in find_together(store, done.added[0])} == {one.id for one in done.added}
+    store.erase(done.added[1].id, DICE)
+    written, _ = write_originals(store, tmp_path / "less")
+    assert len({one.path.name for one in written}) == 3
 
 
 def test_an_export_is_of_one_person_whoever_is_named_where(store: Store, tmp_path: Path) -> None:

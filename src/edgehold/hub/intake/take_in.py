@@ -115,7 +115,10 @@ def import_file(
                 for record in read_packed(original, path.name, limits):
                     check_person(persons, record)
                     events += record.events()
-                keep(original, path.name, kind, years=years_of(events), tables=encode_table(events))
+                    del record
+                years, tables = years_of(events), encode_table(events)
+                del events
+                keep(original, path.name, kind, years=years, tables=tables)
             else:
                 keep(original, path.name, kind, schema=NO_TABLE)
             if fault is not None:
