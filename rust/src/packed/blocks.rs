@@ -354,7 +354,7 @@ impl Deflater {
                 self.put(*size as u32, 16);
                 self.put(*size as u32 ^ 0xFFFF, 16);
                 self.bytes.extend_from_slice(text);
-                return Ok(());
+                Ok(())
             }
             Form::Fixed => {
                 self.put(1, 2);
