@@ -2,18 +2,21 @@
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
 //! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
-//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images do, [`packed`] how others packed. Every function is deterministic in its arguments.
+//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are,
+//! [`genotypes`] what arrays call, and [`packed`] how others packed. Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
 mod blind;
 mod ed25519;
+mod genotypes;
 mod merkle;
 mod mix;
 mod noise;
 mod packed;
 mod record;
 mod samples;
+mod variants;
 mod vdaf;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -65,10 +68,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mix::MixWriter>()?;
     module.add_class::<mix::MixReader>()?;
     module.add_class::<record::RecordBase>()?;
+    module.add_class::<genotypes::GenotypeBase>()?;
     module.add_class::<packed::DeflateWriter>()?;
     module.add_class::<packed::DeflateReader>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(samples::samples_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(samples::numbers_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(samples::numbers_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(variants::variants_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(variants::variants_decode, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;

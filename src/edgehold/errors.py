@@ -1004,6 +1004,56 @@ class UnknownFormat(IntakeError):
     remedy = "Have the file written again by the program it comes from."
 
 
+class BadRow(IntakeError):
+    """A line of a table, of genotypes or of markup that is not of its format."""
+
+    number = 457
+    remedy = "Have the named line corrected by the program that wrote it, or name the columns with --columns FILE.toml."
+
+
+class UnknownColumns(IntakeError):
+    """A table whose header does not say which columns hold the date, the code and the value."""
+
+    number = 458
+    remedy = "Name the columns in a small file and import with --columns FILE.toml; docs/tables.md has an example."
+
+
+class NoTable(IntakeError):
+    """A file of which no table can be made, though it is of a kind that has one: the message says what is in the way."""
+
+    number = 459
+    remedy = "The file is kept as it is, byte for byte; what programs read is the table, which it does not have."
+
+
+class BadColumns(IntakeError):
+    """A file for --columns that does not name columns, or names some that the table has not."""
+
+    number = 470
+    remedy = "Compare the names with the first line of the table; docs/tables.md has an example."
+
+
+class BadSignal(IntakeError):
+    """A header, a signal or a list of annotations that is not as WFDB writes them."""
+
+    number = 471
+    remedy = "Import the header (.hea) and its files from one folder, as they were written."
+
+
+class BadImage(IntakeError):
+    """A DICOM file whose elements cannot be followed, or do not say which image it is."""
+
+    number = 472
+    remedy = "Have the image exported again by the program it comes from."
+
+
+class NothingToShow(IntakeError):
+    """A dataset without the table that was asked for, or no row that fits."""
+
+    number = 473
+    remedy = "See what there is with `edgehold hub show`, or ask for more."
+    exit_code = 6
+
+
 class BrokenPack(IntakeError):
     """A gzip or ZIP file that breaks off, contradicts itself, or whose parts lie where other parts do."""
 
@@ -1239,6 +1289,68 @@ class BudgetExhausted(HubError):
     number = 523
     remedy = "Wait for the period that is named, or let the owner raise the budget."
     exit_code = 5
+
+
+class BadRecipient(HubError):
+    """A text that is no age recipient: nothing can be sealed to it."""
+
+    number = 524
+    remedy = "Give what `age-keygen -y` prints: it begins with age1. Nothing was written."
+
+
+class BadIdentity(HubError):
+    """A file that holds no age identity."""
+
+    number = 525
+    remedy = "Give the file that `age-keygen` wrote, with a line that begins with AGE-SECRET-KEY-1."
+    exit_code = 4
+
+
+class SealedToOthers(HubError):
+    """The archive is sealed to other keys than the one that was given."""
+
+    number = 526
+    remedy = "Give the identity that belongs to one of its recipients; the recovery kit of the same hub opens it too."
+    exit_code = 4
+
+
+class ArchiveDamaged(HubError):
+    """The archive is cut, altered, or no archive of a hub; nothing of it was taken over."""
+
+    number = 527
+    remedy = "Fetch the archive again from where it was kept, or take another one."
+    exit_code = 8
+
+
+class ArchiveUnknown(HubError):
+    """The archive has a form that this version does not read."""
+
+    number = 528
+    remedy = "Install the version of Edgehold that wrote it, or a later one."
+
+
+class OtherHub(HubError):
+    """Archive, kit and folder do not belong to one and the same hub."""
+
+    number = 529
+    remedy = "Take the archive and the kit of this very hub; the message names the accounts."
+    exit_code = 4
+
+
+class HubDamaged(HubError):
+    """The hub has altered or missing bytes, so that a copy of it would have them too."""
+
+    number = 530
+    remedy = "Run `edgehold hub repair` with an earlier archive, or erase what is named; then export."
+    exit_code = 8
+
+
+class BeyondRepair(HubError):
+    """Keys or journal of the hub are unreadable: what was spent and sent stands there, and an older one would forget it."""
+
+    number = 531
+    remedy = "Move the folder away and use `edgehold hub restore`, which counts as spent whatever the lost hub may have spent."
+    exit_code = 8
 
 
 # ── sandbox ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,11 @@ def work_in(folder: Path, data: Path | None) -> Work:
 
 def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> None:
     rows = bench.measure(work_in(tmp_path, DATA / "lines"))
-    assert [row.name.split(",")[0] for row in rows if row.unit == "B"][:6] == [
+    compared = [row for row in rows if row.unit == "B" and row.rival_value is not None]
+    arrays = [row.name for row in compared if row.name.startswith("genotypes of")]
+    assert arrays == ["genotypes of array.txt, above the sites", "genotypes of array.txt, without a base"]
+    sizes = [row for row in compared if "(fast)" not in row.name and row.name not in arrays]
+    assert [row.name.split(",")[0] for row in sizes][:6] == [
         "a person of the cohort",
         "array.txt",
         "export.xml",
@@ -29,12 +33,16 @@ def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> No
         "observations.csv",
         "small.vcf",
     ]
-    sparse = [row for row in rows if row.unit == "B" and row.name.split(",")[0] not in ("array.txt", "small.vcf")]
+    fast = [row for row in rows if row.unit == "B" and "(fast)" in row.name]
+    assert [row.name.partition(" (fast)")[0] for row in fast] == [row.name.split(",")[0] for row in sizes[1:6]]
+    assert all("zstd/1" in row.name and row.rival is not None and "xz 9e" in row.rival for row in fast)
+    sparse = [row for row in sizes if row.name.split(",")[0] != "small.vcf"]
     assert any("new entries" in row.name for row in sparse)
     assert any("one of a code" in row.name for row in sparse)
-    assert all(row.ratio is not None and row.ratio < 0.8 for row in sparse)
-    assert sum(row.unit == "MB/s" for row in rows) == 12
+    assert all(row.ratio is not None and row.ratio < 0.9 for row in sparse)
+    assert sum(row.unit == "MB/s" for row in rows) == 22
     assert [row.unit for row in rows if "compared and opened" in row.name] == ["GB/s"]
+    assert any(row.name.startswith("events of people by code") for row in rows)
 
 
 def test_a_folder_without_such_files_is_said_to_be_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edgehold.cli import run
+from edgehold.crypto.age import read_identities
 
 DEMO = "demo --hubs 24 --dir story --seed 1"
 """How the folder is made; also the first example of `edgehold demo --help`."""
@@ -43,6 +44,10 @@ def make_story() -> None:
     """In the present folder: play the demo, then go on with commands."""
     assert run(DEMO.split()) == 0
     Path("story").rename("demo-out")
+    shutil.copy(f"{ONE}/recovery.kit", "recovery.kit")
+    secret = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+    Path("key.txt").write_text(f"# as age-keygen writes it\n{secret}\n")
+    Path("keys.txt").write_text(f"{read_identities(secret, 'key.txt')[0].recipient}\n")
     assert run(["hub", "policy", "--write", "policy.toml", "--hub", ONE]) == 0
     policy = Path("policy.toml").read_text().replace('mode = "always"', 'mode = "ask"')
     Path("policy.toml").write_text(policy)

@@ -53,6 +53,21 @@ def test_a_folder_is_taken_in_once_and_comes_back(here: Path, edgehold: Edgehold
     assert written == sorted(path.read_bytes() for path in (folder / "study").rglob("*") if path.is_file())
 
 
+def test_what_is_taken_in_to_be_read_at_once_is_kept_so(here: Path, edgehold: Edgehold) -> None:
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    files = [
+        str(DATA / name) for name in ("samples/CT_small.dcm", "lines/observations.csv", "fhir/ips_example_bundle.json")
+    ]
+    assert edgehold("hub", "import", *files, "--profile", "fast").code == 0
+    held = edgehold("hub", "show", "--json").json["objects"]
+    codecs = {one["name"].partition(":")[0]: one["codec"] for one in held}
+    assert codecs["CT_small.dcm"] == "pco/1"
+    assert set(codecs.values()) == {"pco/1", "zstd/1"}
+    assert edgehold("hub", "export", "--original", "--out", "back").code == 0
+    written = sorted(path.read_bytes() for path in Path("back").iterdir())
+    assert written == sorted(Path(file).read_bytes() for file in files)
+
+
 def observation(number: int) -> bytes:
     """A weight of the person of an export, as one line."""
     code = {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}

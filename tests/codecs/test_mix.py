@@ -13,7 +13,7 @@ from edgehold._native import MixReader, MixWriter
 
 NUMBERS = st.lists(st.integers(0, 2**32 - 1), max_size=60)
 SMALL = st.lists(st.integers(0, 4095), max_size=60)
-CONTEXTS = st.sampled_from(["-", "1 1,2", "a a-1,1 a+3", "w,1 1", "%7 1/4,2^ a^", "1 1,2 1,2,3 a %3"])
+CONTEXTS = st.sampled_from(["-", "1 1,2", "a a-1,1 a+3", "w,1 1", "%7 1/4,2^ a^", "1 1,2 1,2,3 a %3", "z z,1"])
 
 
 def column(numbers: list[int]) -> bytes:

@@ -15,16 +15,13 @@ from hypothesis import strategies as st
 from edgehold import _native
 from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
 from edgehold.codecs.dicom import find_pixels
-from edgehold.codecs.samples import BIG, BYTE, LITTLE, SAMPLES, UNSIGNED, samples_codec
+from edgehold.codecs.samples import BYTE, GROUPS, LITTLE, SAMPLES, TWELVE, UNSIGNED, samples_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data" / "samples"
 FILES = {path.name: path.read_bytes() for path in sorted(DATA.glob("*.d*"))}
 CODEC = samples_codec()
-TWELVE = 3
-GROUPS = {BYTE: (1, 1), LITTLE: (2, 1), BIG: (2, 1), TWELVE: (3, 2), UNSIGNED: (2, 1)}
-"""Bytes in which samples lie, and how many, by their packing."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -46,8 +43,9 @@ def layouts(draw: st.DrawFn) -> tuple[bytes, tuple[int, int, int, int, int, int]
     lines = draw(st.sampled_from([0, 1, 4]))  # pixels of a line
     line = lines * channels
     frame = line * draw(st.sampled_from([0, 2, 3]))
-    least = max(channels, line, frame)
-    samples = -(-draw(st.integers(least, least + 300)) // count) * count
+    moments = draw(st.integers(1, 300))
+    samples = max(moments * channels, line, frame)
+    samples *= 1 if samples % count == 0 else count
     start, end = draw(st.integers(0, 9)), draw(st.integers(0, 9))
     body = start + samples // count * size + end
     data = draw(
@@ -73,6 +71,7 @@ def test_however_samples_lie_every_byte_comes_back(case: tuple[bytes, tuple[int,
         (0, BYTE, 0, 0, 0, 10),
         (0, BYTE, 65, 0, 0, 65),
         (0, BYTE, 4, 0, 0, 3),  # not one of each channel
+        (0, BYTE, 4, 0, 0, 10),  # moments that are not whole
         (0, BYTE, 1, 0, 0, 101),
         (2**63, BYTE, 1, 0, 0, 10),
         (0, LITTLE, 1, 0, 0, 2**63),
@@ -106,6 +105,21 @@ def test_altered_bytes_give_no_more_than_the_limit_or_are_refused() -> None:
             CODEC.decode(encoded, len(original) - 1)
         with pytest.raises(CannotDecode):
             CODEC.decode(encoded[: len(encoded) // 2], len(original))
+
+
+@pytest.mark.parametrize("packing", [LITTLE, UNSIGNED])
+@pytest.mark.parametrize("line", [0, 40])
+def test_samples_of_many_parts_and_classes_come_back(packing: int, line: int) -> None:
+    dice = Random(2)
+    values = [
+        (32768 if place // 3000 % 2 else 65000) + dice.randrange(-(4 ** (place // 1000 % 7)), 700)
+        for place in range(24000)
+    ]
+    data = struct.pack("<24000H", *(value % 65536 for value in values))
+    frame = 4000 if line else 0
+    assert (
+        _native.samples_decode(_native.samples_encode(data, 0, (0, packing, 2, line, frame, 24000)), len(data)) == data
+    )
 
 
 def test_signals_in_a_matrix_begin_behind_its_header() -> None:

@@ -294,3 +294,98 @@ TOML = Bombs(
     lambda: b"# " + b"a" * 16 * MEGA,
     lambda: b"[loss]\nyear = " + b"9" * 4_000,
 )
+
+# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SHEETS = Bombs(
+    lambda: b'time,date,test,result,steps\n"' + b"x" * 15 * MEGA,  # a quote that never ends
+    lambda: b'time,date,test,result,steps\n"' + b"\n" * 8 * MEGA,
+    lambda: b"time,date,test,result,steps" + b",ab" * 5 * MEGA,
+    lambda: b"time,date,test,result,steps\n" + b",ab" * 5 * MEGA,
+    lambda: b"time,date,test,result,steps\n" + b'"a\n",' * 2 * MEGA,
+    lambda: b"," * 15 * MEGA,
+    lambda: b"time,date,test,result,steps" + b"\n" * 15 * MEGA,
+    lambda: b"\xff" * 15 * MEGA,
+    lambda: b"time,date,test,result,steps\n2024-01-01,2024-01-01,a,1,1\n" + b"x" * 15 * MEGA,
+)
+
+_HEALTH = b'<?xml version="1.0"?>'
+
+MARKUP = Bombs(
+    _HEALTH
+    + b'<!DOCTYPE a [<!ENTITY a0 "aaaaaaaaaa">'
+    + b"".join(b'<!ENTITY a%d "%s">' % (number, b"&a%d;" % (number - 1) * 10) for number in range(1, 10))
+    + b"]><HealthData>&a9;</HealthData>",
+    _HEALTH + b'<!DOCTYPE a SYSTEM "file:///etc/passwd" [<!ENTITY % b SYSTEM "http://a/"> %b;]><HealthData>&c;',
+    lambda: _HEALTH + b"<a>" * 5 * MEGA,
+    lambda: _HEALTH + b"<HealthData>" + b"<a/>" * 3 * MEGA,
+    lambda: _HEALTH + b"<HealthData>" + b"<Correlation>" * MEGA,
+    lambda: _HEALTH + b"<a " + b"".join(b'b%d="" ' % number for number in range(MEGA)) + b"/>",
+    lambda: _HEALTH + b'<a b="' + b"x" * 15 * MEGA + b'"/>',
+    lambda: _HEALTH + b"<a>" + b"x" * 15 * MEGA,
+    lambda: _HEALTH + b"<!--" + b"x" * 15 * MEGA,
+    lambda: _HEALTH + b"<!---->" * 2 * MEGA,
+    lambda: _HEALTH + b"<!DOCTYPE a [" + b"<!---->" * 2 * MEGA + b"]>",
+    lambda: _HEALTH + b"<!DOCTYPE a [" + b"]" * 15 * MEGA,
+    lambda: _HEALTH + b"<!DOCTYPE a [" + b"] " * 7 * MEGA + b"]><a>",
+    lambda: b" " * 15 * MEGA,
+)
+
+_VCF = b"##fileformat=VCFv4.2\n"
+_NAMES = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
+
+VARIANTS = Bombs(
+    lambda: _VCF + b"##contig=<ID=a," * MEGA + b"\n",
+    lambda: _VCF + b"##a\n" * 3 * MEGA,
+    lambda: _VCF + _NAMES.rstrip(b"\n") + b"\tab" * 5 * MEGA + b"\n",
+    lambda: _VCF + _NAMES + b"1" + b"\tab" * 5 * MEGA + b"\n",
+    lambda: _VCF + _NAMES + b"1\t1\t.\tA\t" + b"G," * 7 * MEGA + b"G\t.\t.\t.\tGT\t0/1\n",
+    lambda: _VCF + _NAMES + b"1\t1\t.\tA\tG\t.\t.\t.\tGT\t" + b"0/" * 7 * MEGA + b"1\n",
+    lambda: _VCF + _NAMES + b"1\t" + b"1" * 15 * MEGA + b"\t.\tA\tG\t.\t.\t.\tGT\t0/1\n",
+    lambda: _VCF + _NAMES + b"1\t1\t.\tA\tG\t" + b"1" * 15 * MEGA + b"\t.\t.\tGT\t0/1\n",
+    lambda: _VCF + _NAMES + b"1\t1\t.\tA\tG\t.\t.\tEND=" + b"1" * 15 * MEGA + b"\tGT\t0/1\n",
+    lambda: _VCF + _NAMES + b"\n" * 7 * MEGA + b"x",
+    lambda: _VCF + _NAMES + b"\xff" * 15 * MEGA,
+)
+
+ARRAYS = Bombs(
+    lambda: b"#" * 15 * MEGA + b"\nx",
+    lambda: b"rs1\t1\t1\tAA" + b"\n" * 15 * MEGA,
+    lambda: b"rs1\t1\t1\tAA\t" * MEGA,
+    lambda: b"\t" * 15 * MEGA,
+    lambda: b"rs1\t1\t1\t" + b"A" * 15 * MEGA,
+    lambda: b"rs1\t1\t" + b"1" * 900_000 + b"\tAA\n",
+    lambda: b"rs1\t1\t1\tAA\n" + b"rs1,1,1,AA\n" * 90_000,
+)
+
+SIGNALS = Bombs(
+    lambda: b"r 99999 360\n" + b"r.dat 16\n" * 99_999,
+    b"r 250 360\n" + b"r.dat 80x99991\n" * 125 + b"r.dat 80x99989\n" * 125 + b"\0" + bytes(1000),
+    b"r 2 360\nr.dat 80x1\nr.dat 80x99991\n\0" + bytes(99_992),
+    lambda: b"r 3 360\nr.dat 80x1\nr.dat 80x31\nr.dat 80x32\n\0" + bytes(15 * MEGA),
+    lambda: b"r 1 360 " + b"9" * MEGA + b"\nr.dat 16\n\0ab",
+    lambda: b"r 1 360\nr.dat 16 " + b"1 " * 500_000 + b"\n\0ab",
+    lambda: b"r 1 360\nr.dat 16+9999999999\n\0" + bytes(MEGA),
+    lambda: b"#\n" * 500_000 + b"\0ab",
+    lambda: b" " * 15 * MEGA,
+)
+
+ANNOTATIONS = Bombs(
+    lambda: b"r 0 360\n\0" + b"\x01\x04" * 7 * MEGA + b"\0\0",
+    lambda: b"r 0 360\n\0" + b"\x00\xec\xff\x7f\xff\xff" * 300_000 + b"\x01\x04\0\0",
+    lambda: b"r 0 360\n\0\x01\x04" + b"\x01\xf0" * 900_000,
+)
+
+_DICOM = bytes(128) + b"DICM"
+
+IMAGES = Bombs(
+    lambda: _DICOM + struct.pack("<HH2s2xI", 8, 1, b"SQ", 0xFFFFFFFF) * MEGA,
+    lambda: (
+        _DICOM
+        + (struct.pack("<HH2s2xI", 8, 1, b"SQ", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)) * MEGA
+    ),
+    lambda: _DICOM + struct.pack("<HH2sH", 8, 1, b"UI", 0) * 2 * MEGA,
+    lambda: _DICOM + struct.pack("<HH2sH", 2, 1, b"UI", 0) * 2 * MEGA,
+    lambda: _DICOM + struct.pack("<HH2s2xI", 8, 1, b"SQ", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0) * MEGA,
+    _DICOM + struct.pack("<HH2s2xI", 8, 0x18, b"OB", 0xFFFFFFF0),
+)

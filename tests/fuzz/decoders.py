@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import of_archives
 import of_messages
 import of_nodes
 import of_packs
@@ -11,7 +12,7 @@ import of_records
 import planted
 from target import Target
 
-KINDS_OF_READERS = (of_messages, of_proofs, of_records, of_packs, of_parties, of_nodes)
+KINDS_OF_READERS = (of_messages, of_proofs, of_records, of_packs, of_parties, of_nodes, of_archives)
 
 DECODERS: dict[str, Target] = {name: target for kind in KINDS_OF_READERS for name, target in kind.TARGETS.items()}
 

@@ -19,6 +19,7 @@ from target import NO_BOMBS, Reader, Target, require
 
 from edgehold.errors import BadGenesis, BadPurpose, Malformed
 from edgehold.hub.catalog import Postings
+from edgehold.hub.container import Head, Schema
 from edgehold.hub.keys import KeyFile, RecoveryKit
 from edgehold.hub.store import ObjectRecord
 from edgehold.ledger.genesis import initial_state, read_genesis, show_genesis
@@ -78,6 +79,8 @@ KINDS: dict[str, Any] = {
     "stored order": PlaceOrder,
     "stored panel": DeclarePanel,
     "hub keys": KeyFile,
+    "head of an archive": Head,
+    "schema in an archive": Schema,
     "recovery kit": RecoveryKit,
     "permitted use": PermittedUse,
     "table files": list[tuple[str, bytes]],

@@ -6,15 +6,33 @@ import json
 import lzma
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import zstandard
-from bombs import BUNDLED, CBOR, HEAVY_JSON, JSON, LINES, PACKED_RECORDS, TOML, XZ, ZSTD
+from bombs import (
+    ANNOTATIONS,
+    ARRAYS,
+    BUNDLED,
+    CBOR,
+    HEAVY_JSON,
+    IMAGES,
+    JSON,
+    LINES,
+    MARKUP,
+    PACKED_RECORDS,
+    SHEETS,
+    SIGNALS,
+    TOML,
+    VARIANTS,
+    XZ,
+    ZSTD,
+)
 from hub_world import bundle
 from mutation import BY_BYTES
 from of_proofs import LARGE, TYPES
@@ -24,12 +42,25 @@ from wasmtime import WasmtimeError
 from edgehold.cli.hub import read_invitation, read_text
 from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
+from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
+from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
 from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
+from edgehold.codecs.sparse import Sparse, decode_matrix, encode_matrix
+from edgehold.codecs.tables.annotations import derive_annotations
+from edgehold.codecs.tables.apple import derive_apple
+from edgehold.codecs.tables.arrays import derive_array
+from edgehold.codecs.tables.form import STRING, Derived, column_of, schema_of, strings_of
+from edgehold.codecs.tables.images import derive_image
+from edgehold.codecs.tables.laboratory import derive_laboratory, read_columns
+from edgehold.codecs.tables.minutes import derive_minutes
+from edgehold.codecs.tables.variants import derive_variants
+from edgehold.codecs.variants import variants_codec
 from edgehold.errors import (
     BadAnswer,
     BadManifest,
@@ -46,6 +77,7 @@ from edgehold.errors import (
     ProgramFailed,
     UsageError,
 )
+from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import (
     birth_date,
     check_one_person,
@@ -55,6 +87,7 @@ from edgehold.hub.intake.fhir import (
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.take_in import years_of
+from edgehold.hub.rows import readable
 from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient
 from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
@@ -63,7 +96,7 @@ from edgehold.sandbox.manifest import parse_manifest
 from edgehold.sandbox.program import bounds, check_measurement, make_program
 from edgehold.sandbox.vec import open_column
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.data import ObjectId
+from edgehold.wire.data import Kind, ObjectId
 from edgehold.wire.ids import Digest
 from edgehold.wire.program import PublishProgram
 from edgehold.wire.purpose import Modifier, Permission, PermittedUse, Purpose, Term
@@ -233,6 +266,28 @@ def small_image() -> bytes:
     return bytes(128) + b"DICM" + syntax + said + element(0x7FE0, 0x10, b"OW", pixels)
 
 
+def named_image() -> bytes:
+    """The same with identifiers and a date."""
+
+    def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+        return struct.pack("<HH2sH", group, number, vr, len(value)) + value
+
+    said = [
+        element(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.2\0"),
+        element(8, 0x18, b"UI", b"1.2.3\0"),
+        element(8, 0x20, b"DA", b"20200229"),
+        element(8, 0x30, b"TM", b"101112.5"),
+        element(8, 0x60, b"CS", b"CT"),
+        struct.pack("<HH2s2xI", 8, 0x1115, b"SQ", 0xFFFFFFFF),
+        struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + element(0x20, 0xD, b"UI", b"9.9\0"),
+        struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0),
+        element(0x20, 0xD, b"UI", b"1.2\0"),
+    ]
+    image = small_image()
+    at = image.index(struct.pack("<HH", 0x28, 2))
+    return image[:at] + b"".join(said) + image[at:]
+
+
 def samples() -> list[bytes]:
     """The beginnings of real signals, and a small image."""
     folder = Path(__file__).parent.parent / "data" / "samples"
@@ -249,6 +304,26 @@ def sparse_samples(folder: Path) -> Reader:
     return Reader(read, [codec.encode(one) for one in samples()])
 
 
+def packed_samples(folder: Path) -> Reader:
+    """Samples as columns of numbers; a few bytes may stand for many, up to the limit."""
+    codec, most = pco_codec(), 1 << 13
+
+    def read(packed: bytes) -> None:
+        require(len(codec.decode(packed, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in samples()])
+
+
+def samples_to_pack(folder: Path) -> Reader:
+    """Any file that the codec of columns of numbers is given."""
+    codec = pco_codec()
+
+    def read(file: bytes) -> None:
+        require(codec.decode(codec.encode(file), len(file)) == file, "other bytes came back")
+
+    return Reader(read, samples())
+
+
 def samples_to_keep(folder: Path) -> Reader:
     """Any file that the codec of signals and images is given."""
     codec = samples_codec()
@@ -257,6 +332,181 @@ def samples_to_keep(folder: Path) -> Reader:
         require(codec.decode(codec.encode(file), len(file)) == file, "other bytes came back")
 
     return Reader(read, samples())
+
+
+def sampled(name: str, most: int = 2_000) -> bytes:
+    """The first lines of a public file."""
+    data = (TESTS / "data" / name).read_bytes()
+    return data[: data.rindex(b"\n", 0, most) + 1]
+
+
+def use_table(derived: Derived) -> None:
+    """What a hub and its owner do with a table: every column has its rows, every place its string, events one form only."""
+    files, about = derived.files, schema_of(derived.files)
+    strings = strings_of(files)
+    require(strings == sorted(set(strings)) and strings[0] == "", "strings in no order")
+    for column in about["columns"]:
+        numbers = column_of(files, column["file"])
+        require(len(numbers) == about["rows"], "columns of other lengths")
+        if column["unit"] == STRING:
+            require(max(numbers, default=0) < len(strings), "a place without a string")
+    if derived.schema == EVENTS_SCHEMA:
+        decode_table(files)
+    require(join(*cut(files)) == files, "kept in row groups it is another table")
+    for _ in islice(readable(files), 50):
+        pass
+    if derived.years is not None:
+        require(1 <= derived.years[0] <= derived.years[1] <= 9999, "years in no order")
+
+
+def table_of(derive: Callable[[bytes], Derived | None], *seeds: bytes) -> Callable[[Path], Reader]:
+    """A reader of files from which a table is made."""
+
+    def read(data: bytes) -> None:
+        derived = derive(data)
+        if derived is not None:
+            use_table(derived)
+
+    return lambda folder: Reader(read, seeds)
+
+
+EXPORT = (
+    b'<?xml version="1.0"?><!DOCTYPE HealthData [<!ELEMENT a (b)>]>\n<HealthData locale="en"><Me HKCharacteristicType'
+    b'IdentifierDateOfBirth="1970-01-01"/><Record type="HKQuantityTypeIdentifierHeartRate" unit="count/min" value="61" '
+    b'startDate="2016-04-01 03:41:11 +0100" endDate="2016-04-01 03:41:40 +0100"><MetadataEntry key="a" value="b"/></Record>\n'
+    b'<Record type="HKCategoryTypeIdentifierSleepAnalysis" value="HKCategoryValueSleepAnalysisAsleep" startDate="2016-04-01 '
+    b'03:41:11 +0100" endDate="2016-04-01 07:41:40 +0100"/></HealthData>\n'
+)
+VCF = (
+    b"##fileformat=VCFv4.2\n##contig=<ID=chr1,length=248956422>\n##fileDate=20240101\n"
+    b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
+    b"chr1\t9\trs1\tA\tG,T\t30.5\tPASS\tDP=3\tGT:DP\t1|2:3\nchr1\t12\t.\tAC\t<NON_REF>\t.\t.\tEND=40\tGT\t0/0\n"
+    b"chrX\t5\t.\tC\t*\t1e2\tq10\t.\tGT\t.\n"
+)
+
+
+def recorded(form: int) -> bytes:
+    """A header and a signal of a format."""
+    channels = f"r.dat {form}+2 200(3)/mV 12 0 5 0 0 II\nr.dat {form}x2:1+2 0 8 1024\n"
+    return f"r 2 10 8 10:00:00.5 01/01/2000\n{channels}\0".encode() + bytes(range(54))
+
+
+def derive_recorded(data: bytes) -> Derived | None:
+    """A header and, behind a zero, what lies beside it."""
+    header, _, signal = data.partition(b"\0")
+    for name in ("r.dat", "r.atr"):
+        with suppress(IntakeError):
+            found = derive_table(signal, kind=Kind.SIGNAL, name=name, header=header)
+            if found is not None:
+                use_table(found)
+    return derive_table(signal, kind=Kind.SIGNAL, name="r.dat", header=header)
+
+
+def derive_said(data: bytes) -> Derived | None:
+    """What an owner says of columns and, behind a zero, the table."""
+    said, _, text = data.partition(b"\0")
+    return derive_laboratory(text, read_columns(said.decode("utf-8", "replace")))
+
+
+def derive_noted(data: bytes) -> Derived:
+    """A header and, behind a zero, annotations."""
+    header, _, words = data.partition(b"\0")
+    return derive_annotations(words, header)
+
+
+def annotated() -> bytes:
+    """A header and the first annotations of a record."""
+    words = (TESTS / "data" / "samples" / "100.atr").read_bytes()[:300]
+    return b"r 0 360\n\0" + words[: len(words) // 2 * 2] + b"\0\0"
+
+
+def variants() -> list[bytes]:
+    """Some lines of real ones."""
+    folder = Path(__file__).parent.parent / "data" / "variants"
+    return [path.read_bytes()[-1500:] for path in sorted(folder.glob("*.vcf"))]
+
+
+def sparse_variants(folder: Path) -> Reader:
+    """Variants as their codec keeps them; a few bytes may stand for many, up to the limit."""
+    codec, most = variants_codec(), 1 << 13
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in variants()])
+
+
+def variants_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of variants is given."""
+    codec = variants_codec()
+
+    def read(text: bytes) -> None:
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, variants())
+
+
+def genotypes() -> list[bytes]:
+    """The first rows of a real array, and the like in the styles of other services."""
+    beginning = (Path(__file__).parent.parent / "data" / "lines" / "array.txt").read_bytes()[:1800]
+    lines = beginning.splitlines()[:-1]
+    rows = [line.split(b"\t") for line in lines if line[:1] != b"#"]
+    parted = [b"\t".join([*row[:3], row[3][:1], row[3][1:]]) for row in rows]
+    quoted = [b",".join(b'"' + field + b'"' for field in row) for row in rows]
+    strange = [b"rs%d\tMT\t%d\t%s" % (place * place, place, b"--" if place % 3 else b"A") for place in range(20)]
+    return [beginning, b"\r\n".join([*parted, b""]), b"\n".join(quoted), b"\n".join(strange)]
+
+
+def genotype_codecs() -> list[GenotypesCodec]:
+    """Without a base, and above the shipped one."""
+    return [shipped_genotypes_codec(None), shipped_genotypes_codec(ARRAY_BASE)]
+
+
+def sparse_genotypes(folder: Path) -> Reader:
+    """Genotypes as their codec keeps them, behind a byte that says with which base; a few bytes may stand for many, up to
+    the limit."""
+    codecs, most = genotype_codecs(), 1 << 13
+
+    def read(sparse: bytes) -> None:
+        codec = codecs[sum(sparse[:1]) % 2]
+        require(len(codec.decode(sparse[1:], most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [bytes([which]) + codecs[which].encode(one) for one in genotypes() for which in (0, 1)])
+
+
+def genotypes_to_keep(folder: Path) -> Reader:
+    """Any text that the codec of genotypes is given."""
+    codecs = genotype_codecs()
+
+    def read(text: bytes) -> None:
+        codec = codecs[len(text) % 2]
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, genotypes())
+
+
+def sites_of_a_base(folder: Path) -> Reader:
+    """A public base of sites; one that is accepted has room for a person."""
+    before = b"edgehold.sites/1\n" + struct.pack("<II", 2, 9) + b"\1\1" + b"1" + struct.pack("<I", 2) + b"\1\2rs"
+    columns = b"\7\1\0\0\0\0\0\0" + b"\0\0" + b"\x08\x09\0\0\0\0\0\0" + b"AC" + b"GT"
+    person = b"rs7\t1\t7\tAG\nrs8\t1\t8\tCC\n"
+
+    def read(sites: bytes) -> None:
+        codec = GenotypesCodec(sites)
+        require(codec.decode(codec.encode(person), len(person)) == person, "other bytes came back")
+
+    return Reader(read, [before + columns + b"\4\5" + b"\0\1\7\1"])
+
+
+def sparse_matrix(folder: Path) -> Reader:
+    """A matrix as its codec keeps it."""
+    matrices = [Sparse.of(4, [{0: 1, 3: 7}, {}, {1: 1}]), Sparse.of(0, []), Sparse.of(900, [{899: 2**32 - 1}] * 5)]
+
+    def read(sparse: bytes) -> None:
+        found = decode_matrix(sparse, 1000)
+        require(decode_matrix(encode_matrix(found), 1000) == found, "another matrix came back")
+
+    return Reader(read, [encode_matrix(one) for one in matrices])
 
 
 def packed_table(folder: Path) -> Reader:
@@ -453,6 +703,56 @@ TARGETS: dict[str, Target] = {
     "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
     "sparse samples": Target(sparse_samples, (CannotDecode,), BY_BYTES),
     "samples to keep": Target(samples_to_keep, (CannotDecode,), BY_BYTES),
+    "packed samples": Target(packed_samples, (CannotDecode,), BY_BYTES),
+    "samples to pack": Target(samples_to_pack, (CannotDecode,), BY_BYTES),
+    "table of a laboratory": Target(
+        table_of(derive_laboratory, sampled("lines/observations.csv"), b"date;test;result\n1.3.2024;K;<5,3\n"),
+        (IntakeError,),
+        BY_TOKENS,
+        SHEETS,
+    ),
+    "table of said columns": Target(
+        table_of(derive_said, b'date = "a"\ncode = "b"\nvalue = "c"\ndates = "DMY"\0a,b,c\n1/2/2024,K,5\n'),
+        (IntakeError,),
+        BY_TOKENS,
+        TOML,
+    ),
+    "table of minutes": Target(
+        table_of(derive_minutes, sampled("lines/minutes.csv", 900)), (IntakeError,), BY_TOKENS, SHEETS
+    ),
+    "table of Apple Health": Target(
+        table_of(derive_apple, EXPORT, sampled("lines/export.xml", 4_000)), (IntakeError,), BY_TOKENS, MARKUP
+    ),
+    "table of variants": Target(
+        table_of(derive_variants, VCF, sampled("lines/small.vcf", 4_000)), (IntakeError,), BY_TOKENS, VARIANTS
+    ),
+    "table of an array": Target(
+        table_of(
+            derive_array, sampled("lines/array.txt", 900), b"rsid,chromosome,position,allele1,allele2\nrs1,1,5,A,G\n"
+        ),
+        (IntakeError,),
+        BY_TOKENS,
+        ARRAYS,
+    ),
+    "table of a signal": Target(
+        table_of(derive_recorded, *map(recorded, (16, 61, 80, 212))),
+        (IntakeError,),
+        BY_TOKENS,
+        SIGNALS,
+    ),
+    "table of annotations": Target(
+        table_of(derive_noted, annotated()),
+        (IntakeError,),
+        BY_BYTES,
+        ANNOTATIONS,
+    ),
+    "table of an image": Target(table_of(derive_image, named_image()), (IntakeError,), BY_BYTES, IMAGES),
+    "sparse variants": Target(sparse_variants, (CannotDecode,), BY_BYTES),
+    "variants to keep": Target(variants_to_keep, (CannotDecode,), BY_TOKENS),
+    "sparse genotypes": Target(sparse_genotypes, (CannotDecode,), BY_BYTES),
+    "genotypes to keep": Target(genotypes_to_keep, (CannotDecode,), BY_TOKENS),
+    "sites of a base": Target(sites_of_a_base, (ValueError,), BY_BYTES),
+    "sparse matrix": Target(sparse_matrix, (CannotDecode,), BY_BYTES),
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "outline": Target(outline, bombs=CBOR),

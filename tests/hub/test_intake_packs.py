@@ -273,7 +273,7 @@ def test_what_came_together_is_run_over_together(store: Store, tmp_path: Path) -
     take(store, tmp_path / "Observation.ndjson.gz", gzip.compress(WEIGHTS), together)
     take(store, tmp_path / "Observation.2.ndjson", weight(3) + weight(9), together)
     other = take(store, tmp_path / "other.json", resource("Patient", 0, birthDate="1980-02-03").strip()).added[0]
-    found = find_together(store, find_dataset(store, SCHEMA))
+    found = find_together(store, find_dataset(store, SCHEMA, frozenset(Kind)))
     assert sorted(one.name for one in found) == [
         "export/Observation.2.ndjson line 1",
         "export/Observation.ndjson.gz",
@@ -291,7 +291,7 @@ def test_what_came_together_is_run_over_together(store: Store, tmp_path: Path) -
     assert find_together(store, other) == [other]
     for one in found:
         store.erase(one.id, DICE)
-    assert find_dataset(store, SCHEMA).id == other.id
+    assert find_dataset(store, SCHEMA, frozenset(Kind)).id == other.id
 
 
 def test_bundles_of_one_file_are_run_over_together(store: Store, tmp_path: Path) -> None:

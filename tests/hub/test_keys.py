@@ -10,11 +10,12 @@ from hub_world import digest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgehold.crypto.age import public_key_of
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import FolderInUse, KeysUnusable
-from edgehold.hub.keys import HubKeys, KeyFile, create_keys, load_keys, read_kit
+from edgehold.hub.keys import HubKeys, KeyFile, create_keys, is_of_kit, load_keys, read_kit
 from edgehold.wire.ids import Digest, PanelId, TaskId
 
 PANEL = PanelId(digest("panel"))
@@ -23,7 +24,9 @@ PANEL = PanelId(digest("panel"))
 def make_keys(number: int = 0) -> HubKeys:
     """A hub's keys that lie in no folder."""
     seeds = [digest(f"{name} of hub {number}") for name in ("hub", "storage", "slots", "sampling")]
-    return HubKeys(KeyFile(*seeds, owner_key=SigningKey(digest("owner")).public, minor=False), SigningKey(seeds[0]))
+    owner = SigningKey(digest("owner")).public
+    file = KeyFile(*seeds, owner_key=owner, recovery_key=public_key_of(digest("recovery")), minor=False)
+    return HubKeys(file, SigningKey(seeds[0]))
 
 
 def test_keys_are_read_back_as_they_were_made(tmp_path: Path) -> None:
@@ -72,6 +75,9 @@ def test_the_kit_alone_gives_the_slot_keys_and_the_owner_key(tmp_path: Path) -> 
     assert SigningKey(kit.owner_seed).public == keys.owner_key
     assert kit.storage_key == keys.storage_key
     assert kit.owner_seed not in (tmp_path / "keys").read_bytes()
+    assert str(kit.identity.recipient) == str(keys.recovery)
+    assert is_of_kit(keys, kit)
+    assert not is_of_kit(make_keys(), kit)
 
 
 def test_keys_do_not_print() -> None:

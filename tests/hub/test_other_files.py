@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from edgehold.codecs.events import decode_table
 from edgehold.codecs.recognise import recognise
+from edgehold.codecs.tables.form import schema_of
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.demo.seeded import SeededRandomness
-from edgehold.errors import AlteredBlob, FolderInUse, IntakeError, IntakeLimit, NotAStore, UnknownFormat
+from edgehold.errors import (
+    AlteredBlob,
+    BadColumns,
+    FolderInUse,
+    IntakeError,
+    IntakeLimit,
+    NoTable,
+    NotAStore,
+    UnknownFormat,
+)
 from edgehold.hub.intake import kinds
+from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
-from edgehold.hub.store import Store
+from edgehold.hub.store import Store, StoredObject
 from edgehold.wire.data import Kind, ObjectId
 
 DATA = Path(__file__).parent.parent / "data"
-KINDS = {
-    "lines/observations.csv": Kind.LAB,
-    "lines/minutes.csv": Kind.WEARABLE,
-    "lines/export.xml": Kind.WEARABLE,
-    "lines/array.txt": Kind.GENOTYPE,
-    "lines/small.vcf": Kind.GENOTYPE,
-    "samples/100.hea": Kind.SIGNAL,
-    "samples/100.dat": Kind.SIGNAL,
-    "samples/100.atr": Kind.SIGNAL,
-    "samples/3975656_0005.dat": Kind.SIGNAL,
-    "samples/CT_small.dcm": Kind.IMAGE,
-    "samples/MR_small.dcm": Kind.IMAGE,
-    "samples/s0010_re.dat": Kind.OTHER,  # no header lies beside it
-    "lines/README.md": Kind.OTHER,
+EVENTS, GENOTYPES, SIGNALS, IMAGES = (f"edgehold.{name}/1" for name in ("events", "genotypes", "signals", "images"))
+FILES = {
+    "lines/observations.csv": (Kind.LAB, EVENTS),
+    "lines/minutes.csv": (Kind.WEARABLE, EVENTS),
+    "lines/export.xml": (Kind.WEARABLE, EVENTS),
+    "lines/array.txt": (Kind.GENOTYPE, GENOTYPES),
+    "lines/small.vcf": (Kind.GENOTYPE, GENOTYPES),
+    "samples/100.hea": (Kind.SIGNAL, NO_TABLE),
+    "samples/100.dat": (Kind.SIGNAL, SIGNALS),
+    "samples/100.atr": (Kind.SIGNAL, EVENTS),
+    "samples/3975656_0005.dat": (Kind.SIGNAL, SIGNALS),
+    "samples/CT_small.dcm": (Kind.IMAGE, IMAGES),
+    "samples/MR_small.dcm": (Kind.IMAGE, IMAGES),
+    "samples/s0010_re.dat": (Kind.OTHER, NO_TABLE),  # no header lies beside it
+    "lines/README.md": (Kind.OTHER, NO_TABLE),
 }
+ALONG = {"samples/3975656_0005.hea"}
+"""What a file of the above brings along."""
 DICE = SeededRandomness(1, "other files")
 
 
@@ -40,18 +57,126 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_each_comes_back_under_its_name_and_only_once(store: Store, tmp_path: Path) -> None:
-    for name, kind in KINDS.items():
+    for name, (kind, schema) in FILES.items():
         done = import_file(store, DATA / name, randomness=DICE)
-        assert [(one.descriptor.kind, one.descriptor.schema) for one in done.added] == [(kind, NO_TABLE)]
+        first = done.added[0]
+        assert (first.descriptor.kind, first.descriptor.schema) == (kind, schema)
+        assert (sum(done.rows.values()) > 0) == (schema != NO_TABLE)
+        assert all("ends after" in note for note in done.notes), "the files of signals are the first bytes of theirs"
         assert import_file(store, DATA / name, randomness=DICE).added == ()
     import_file(store, DATA / "fhir" / "ips_example_bundle.json", randomness=DICE)
     assert store.check() == []
     written, altered = write_originals(store, tmp_path / "out")
     assert not altered
     assert {one.path.name: one.path.read_bytes() for one in written} == {
-        path.name: path.read_bytes() for path in (DATA / name for name in (*KINDS, "fhir/ips_example_bundle.json"))
+        path.name: path.read_bytes()
+        for path in (DATA / name for name in (*FILES, *ALONG, "fhir/ips_example_bundle.json"))
     }
     assert all(one.path.stat().st_mode & 0o777 == 0o600 for one in written)
+
+
+def only(store: Store, name: str) -> StoredObject:
+    return next(one for one in store.objects() if one.name == name)
+
+
+def test_a_table_says_of_which_years_it_is_and_is_the_one_that_the_original_gives(store: Store) -> None:
+    for name, (_, schema) in FILES.items():
+        import_file(store, DATA / name, randomness=DICE)
+        one = only(store, Path(name).name)
+        if schema == NO_TABLE:
+            with pytest.raises(NoTable):
+                store.table(one.id)
+            continue
+        kept = store.table(one.id)
+        assert schema_of(kept)["schema"] == schema
+        store._execute("UPDATE object SET tables = NULL WHERE id = ?", one.id)
+        assert store.table(one.id) == kept
+    assert only(store, "export.xml").descriptor.last_year == 2016
+    store._execute("DELETE FROM rows")
+    assert store.check() == []
+
+
+def test_a_table_that_is_not_its_original_s_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_file(store, DATA / "lines" / "minutes.csv", randomness=DICE)
+    changed = derive_table(b"time,steps\n2016-04-01,7\n", kind=Kind.WEARABLE, name="x")
+    monkeypatch.setattr("edgehold.hub.store.derive_again", lambda *_, **__: changed and changed.files)
+    (fault,) = store.check()
+    assert "its tables are not those of its original" in fault
+
+
+def copied(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        shutil.copy(DATA / "samples" / name, folder)
+    return folder
+
+
+def test_the_header_of_a_signal_is_found_among_others_of_its_name(store: Store, tmp_path: Path) -> None:
+    """Two records of one name: each signal keeps the table that its own header gives."""
+    one = copied(tmp_path / "one", "100.hea", "100.dat")
+    other = copied(tmp_path / "other", "100.hea", "100.dat")
+    (other / "100.hea").write_text("100 1 125\n100.dat 16\n")
+    (other / "100.dat").write_bytes((other / "100.dat").read_bytes()[:3000])
+    (third := tmp_path / "third").mkdir()
+    (third / "100.hea").write_text("100 1 100\nelsewhere.dat 16\n")
+    for folder in (third, one, other):
+        for name in ("100.hea", "100.dat"):
+            if (folder / name).exists():
+                import_file(store, folder / name, randomness=DICE)
+    assert store.check() == []
+    rates = {schema_of(store.table(each.id))["rate"] for each in store.objects() if each.name == "100.dat"}
+    assert rates == {360.0, 125.0}
+    for each in store.objects():
+        if each.name == "100.hea":
+            store.erase(each.id, DICE)
+    assert store.check() == [], "with the headers gone there is nothing to compare with"
+
+
+def test_a_signal_without_its_header_waits_for_it(store: Store, tmp_path: Path) -> None:
+    folder = copied(tmp_path / "one", "100.hea", "100.atr")
+    (folder / "100.hea").write_text("100 1 125\n100.atr 16x\n")
+    done = import_file(store, folder / "100.atr", randomness=DICE)
+    assert done.added[0].descriptor.schema == NO_TABLE
+    assert "EH471" in done.notes[0]
+    with pytest.raises(NoTable, match="no header"):
+        derive_table(b"x", kind=Kind.SIGNAL, name="x.dat")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.csv", b"date,value\n2024-01-01,1\n", "EH458"),
+        ("x.vcf", b"##fileformat=VCFv4.2\n#CHROM\n", "EH457"),
+        ("x.dcm", bytes(128) + b"DICM", "EH472"),
+        ("x.xml", b"<HealthData>", "EH459"),
+    ],
+)
+def test_a_file_of_which_no_table_can_be_made_is_kept_and_it_is_said_why(
+    store: Store, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = import_file(store, tmp_path / name, randomness=DICE)
+    assert [one.descriptor.schema for one in done.added] == [NO_TABLE]
+    (note,) = done.notes
+    assert note.startswith(f"{name}: kept without a table: {says} ")
+    assert store.get_original(done.added[0].id) == content
+    assert store.check() == []
+
+
+def test_the_owner_says_which_columns_a_table_has(store: Store, tmp_path: Path) -> None:
+    """What was said is kept in the table, so that it can be derived again."""
+    path = tmp_path / "labor.txt"
+    path.write_text("Datum;Was;Wert\n1.3.2024;CRP;3,5\n")
+    with pytest.raises(BadColumns, match=r"labor\.txt: code"):
+        import_file(store, path, columns=Columns(date="Datum", code="x", value="Wert"), randomness=DICE)
+    assert store.objects() == []
+    said = Columns(date="Datum", code="Was", value="Wert")
+    (stored,) = import_file(store, path, columns=said, randomness=DICE).added
+    assert stored.descriptor.kind is Kind.LAB
+    assert decode_table(store.table(stored.id))[0].value == 3.5
+    image = import_file(store, DATA / "samples" / "CT_small.dcm", columns=said, randomness=DICE)
+    assert image.rows == {IMAGES: 1}, "what has no columns is read as ever"
+    assert store.check() == []
 
 
 def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Store, tmp_path: Path) -> None:
@@ -89,6 +214,19 @@ def test_records_of_one_file_or_of_one_name_are_files_of_their_own() -> None:
     assert file_name("../../etc/passwd", name, set()) == "passwd"
     assert file_name("", name, set()) == "record.00000000"
     assert file_name("..", name, set()) == "record.00000000"
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"rsid\tchromosome\tposition\tgenotype\nrs1\t1\t5\tAG\n",
+        b"RSID,CHROMOSOME,POSITION,RESULT\n",
+        b'# MyHeritage\nRSID,CHROMOSOME,POSITION,RESULT\n"rs1","1","5","AG"\n',
+        b"#AncestryDNA\nrsid\tchromosome\tposition\tallele1\tallele2\nrs1\t23\t5\t0\t0\n",
+    ],
+)
+def test_genotypes_are_known_by_their_lines_or_by_the_names_of_their_columns(sample: bytes) -> None:
+    assert recognise(sample) is Kind.GENOTYPE
 
 
 @pytest.mark.parametrize(

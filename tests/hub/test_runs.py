@@ -20,6 +20,7 @@ from edgehold.hub.journal import RunState
 from edgehold.hub.runs import INTERRUPTED, check_signature, find_dataset
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.codec import decode
+from edgehold.wire.data import Kind
 from edgehold.wire.service import Request, Upload
 
 STEPS = (
@@ -127,10 +128,14 @@ def test_the_dataset_that_reaches_furthest_is_run_over(tmp_path: Path) -> None:
     path = tmp_path / "ada" / "old.json"
     path.write_bytes(bundle("ada", bmi=22.0).replace(b"2025-03-01", b"2019-03-01"))
     hub.import_file(path)
-    assert len(hub.store.objects()) == 2
-    assert find_dataset(hub.store, "edgehold.events/1").descriptor.last_year == 2025
+    steps = tmp_path / "ada" / "steps.csv"
+    steps.write_text("time,steps\n2030-01-01 10:00,7\n")
+    hub.import_file(steps)
+    assert len(hub.store.objects()) == 3
+    assert find_dataset(hub.store, "edgehold.events/1", (Kind.EHR,)).descriptor.last_year == 2025
+    assert find_dataset(hub.store, "edgehold.events/1", (Kind.EHR, Kind.WEARABLE)).descriptor.last_year == 2030
     with pytest.raises(UnknownObject):
-        find_dataset(hub.store, "edgehold.genotypes/1")
+        find_dataset(hub.store, "edgehold.genotypes/1", (Kind.GENOTYPE,))
 
 
 def test_only_the_panels_issuer_makes_a_record_authentic(tmp_path: Path) -> None:

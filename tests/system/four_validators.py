@@ -274,6 +274,7 @@ class FourValidators:
     def check(self, among: Sequence[int] = range(COUNT)) -> int:
         """No fork, nothing acknowledged lost, nothing applied twice; returns how many transactions there are."""
         height = self.agree(among=among)
+        left = {self.credits_left(place, height) for place in among}  # the state of a block is kept for a few blocks
         chains = [headers_of(self.validators[place].node, height) for place in among]
         assert all(chain == chains[0] for chain in chains), "a fork"
         node = self.validators[among[0]].node
@@ -283,7 +284,7 @@ class FourValidators:
         assert len(set(envelopes)) == len(envelopes), "a transaction is there twice"
         assert self.load.acknowledged <= set(envelopes), "an acknowledged transaction is lost"
         paid = sum(self.load.sent[envelope] for envelope in envelopes)
-        assert {self.credits_left(place, height) for place in among} == {CREDITS - paid}
+        assert left == {CREDITS - paid}
         return len(envelopes)
 
     def credits_left(self, place: int, height: int) -> int:

@@ -138,7 +138,7 @@ def content_of(folder: Path) -> dict[str, list[Any]]:
     database = Database(folder / FILE)
     try:
         return {
-            table: database.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall()  # noqa: S608  our own names
+            table: database.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall()
             for table, order in TABLES.items()
         }
     finally:

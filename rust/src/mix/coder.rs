@@ -27,6 +27,13 @@ pub(crate) struct Reader {
 
 pub(crate) struct Learner;
 
+/// Counts what decisions would take.
+pub(crate) struct Counter {
+    /// As a product of probabilities, of 32 bits, and how often it was doubled.
+    product: u64,
+    doubled: u64,
+}
+
 #[inline]
 fn split(low: u32, high: u32, probability: u32) -> u32 {
     let range = u64::from(high - low);
@@ -116,6 +123,36 @@ impl Coder for Reader {
 
     fn is_exhausted(&self) -> bool {
         self.next > self.bytes.len() + 4
+    }
+}
+
+impl Counter {
+    pub(crate) fn new() -> Self {
+        Counter {
+            product: 1 << 32,
+            doubled: 0,
+        }
+    }
+
+    /// Bits so far, in 2^-16.
+    pub(crate) fn bits(&self) -> u64 {
+        self.doubled << 16
+    }
+}
+
+impl Coder for Counter {
+    #[inline]
+    fn code(&mut self, bit: u32, probability: u32) -> u32 {
+        let probability = if bit != 0 {
+            probability
+        } else {
+            65536 - probability
+        };
+        self.product = (self.product * u64::from(probability)) >> 16;
+        let missing = self.product.leading_zeros().saturating_sub(31);
+        self.product <<= missing;
+        self.doubled += u64::from(missing);
+        bit
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `3` | the number 3 places back in the column itself |
 //! | `a`, `b+1`, `c-2` | the number of the first, second, third *known column* at the same place, one later, two before |
 //! | `w` | the word that is being written: the letters since the last character that is none, in lower case |
+//! | `z` | the sum of the numbers since the last zero |
 //! | `%7` | the place modulo 7 |
 //! | any with `/4` | without its lowest 4 bits |
 //! | any with `^` | its length in bits |
@@ -22,13 +23,18 @@
 //! place after the latest earlier one that the same n numbers preceded is one more prediction.
 
 mod coder;
+mod lean;
 mod model;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-pub(crate) use coder::{Coder, Learner, Reader, Writer};
-pub(crate) use model::{choice, hash, number, plain, Deviations, Model, MOST_CONTEXTS};
+pub(crate) use coder::{Coder, Counter, Learner, Reader, Writer};
+pub(crate) use lean::{Form, Lean, Room};
+pub(crate) use model::{
+    choice, follow, hash, number, plain, small, squash, stretch, weigh, Model, Share, Sizes, LANES,
+    MOST_CONTEXTS,
+};
 
 use crate::{refused, Outcome};
 
@@ -44,6 +50,7 @@ enum Source {
     Own(usize),
     Known(usize, isize),
     Word,
+    Sum,
     Place(usize),
     Nothing,
 }
@@ -102,6 +109,7 @@ fn parse_term(term: &str, known: usize) -> Outcome<Term> {
     let source = match name.as_bytes() {
         [b'-'] => Source::Nothing,
         [b'w'] => Source::Word,
+        [b'z'] => Source::Sum,
         [b'%', ..] => Source::Place(number(&name[1..])?.max(1)),
         [b'0'..=b'9', ..] => Source::Own(number(name)?),
         [letter @ b'a'..=b'v', ..] => {
@@ -184,6 +192,7 @@ impl Column<'_> {
                 .copied()
                 .unwrap_or(0),
             Source::Word => state.word,
+            Source::Sum => state.sum,
             Source::Place(modulus) => (place % modulus) as u32,
             Source::Nothing => 0,
         };
@@ -200,6 +209,7 @@ impl Column<'_> {
 struct State {
     place: usize,
     word: u32,
+    sum: u32,
     latest: Vec<u32>,
     candidate: usize,
     length: usize,
@@ -217,6 +227,7 @@ impl State {
         State {
             place: 0,
             word: 0,
+            sum: 0,
             latest,
             candidate: 0,
             length: 0,
@@ -245,6 +256,11 @@ impl State {
     #[inline]
     fn see(&mut self, own: &[u32], place: usize, matching: usize) {
         let value = own[place];
+        self.sum = if value == 0 {
+            0
+        } else {
+            self.sum.wrapping_add(value)
+        };
         let letter = u8::try_from(value)
             .ok()
             .filter(|byte| byte.is_ascii_alphanumeric() || *byte >= 128);

@@ -6,12 +6,12 @@
 //! memory, and whoever goes on from it copies only the lines that change.
 
 use std::iter::repeat_n;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::coder::Coder;
 
 /// The largest logit, in 256ths.
-const STRETCH: i32 = 2880;
+pub(super) const STRETCH: i32 = 2880;
 pub(crate) const MOST_CONTEXTS: usize = 24;
 
 #[inline]
@@ -20,106 +20,144 @@ pub(crate) fn hash(sum: u64, value: u64) -> u64 {
     mixed ^ mixed >> 29
 }
 
+/// How many probabilities at each end have a logit of their own.
+const TAIL: usize = 1024;
+/// Probabilities between the ends that share one.
+const MIDDLE: usize = 4096;
+
 /// Logits and probabilities of 16 bits, made of integers only.
 struct Logistic {
-    squash: Vec<u16>,
-    stretch: Vec<i16>,
-    tail: Vec<i16>,
+    squash: [u16; 2 * STRETCH as usize + 1],
+    stretch: [i16; MIDDLE + 2 * TAIL],
 }
 
 impl Logistic {
-    fn new() -> Self {
+    const fn new() -> Self {
         const STEP: u128 = 1148426689630428643; // e^(-1/256) in 60 bits
+        const ZERO: usize = STRETCH as usize;
+        let mut squash = [0u16; 2 * STRETCH as usize + 1];
         let mut power: u128 = 1 << 60;
-        let mut lower = Vec::with_capacity(STRETCH as usize + 1);
-        for _ in 0..=STRETCH {
+        let mut x = 0;
+        while x <= ZERO {
             // 65536 e^-x / (1 + e^-x)
-            lower.push(((power << 16) / ((1 << 60) + power)).max(1) as u16);
+            let low = (power << 16) / ((1 << 60) + power);
+            let low = if low == 0 { 1 } else { low as u32 };
+            squash[ZERO - x] = low as u16;
+            let high = 65536 - low;
+            squash[ZERO + x] = if high > 65535 { 65535 } else { high as u16 };
             power = (power * STEP) >> 60;
+            x += 1;
         }
-        let upper = lower
-            .iter()
-            .map(|&low| (65536 - u32::from(low)).min(65535) as u16);
-        let mut squash: Vec<u16> = lower.iter().rev().copied().collect();
-        squash.extend(upper.skip(1));
-        let find = |probability: usize| {
-            let place = squash.partition_point(|&one| usize::from(one) < probability);
-            (place as i32 - STRETCH).min(STRETCH) as i16
-        };
-        let stretch = (0..4096).map(|high| find(high * 16 + 8)).collect();
-        let tail = (0..1024).map(find).collect();
-        Logistic {
-            squash,
-            stretch,
-            tail,
+        let mut stretch = [0i16; MIDDLE + 2 * TAIL];
+        // the least logit of at least this probability; probabilities ascend, and so do the logits
+        let mut least = 0;
+        let mut probability = 0;
+        while probability < 65536 {
+            while least < 2 * ZERO && (squash[least] as usize) < probability {
+                least += 1;
+            }
+            let logit = (least as i32 - STRETCH) as i16;
+            if probability < TAIL {
+                stretch[MIDDLE + probability] = logit;
+                if probability > 0 {
+                    stretch[MIDDLE + 2 * TAIL - probability] = -logit;
+                }
+            }
+            if probability % 16 == 8 {
+                stretch[probability / 16] = logit;
+            }
+            probability += 1;
         }
-    }
-
-    #[inline]
-    fn squash(&self, logit: i32) -> u32 {
-        u32::from(self.squash[(logit.clamp(-STRETCH, STRETCH) + STRETCH) as usize])
-    }
-
-    #[inline]
-    fn stretch(&self, probability: u32) -> i32 {
-        if probability < 1024 {
-            i32::from(self.tail[probability as usize])
-        } else if probability > 65536 - 1024 {
-            -i32::from(self.tail[(65536 - probability) as usize])
-        } else {
-            i32::from(self.stretch[(probability >> 4) as usize])
-        }
+        Logistic { squash, stretch }
     }
 }
 
-static LOGISTIC: LazyLock<Logistic> = LazyLock::new(Logistic::new);
-static PACE: LazyLock<[u32; 1024]> = LazyLock::new(paces);
+static LOGISTIC: Logistic = Logistic::new();
+static PACE: [u32; 1024] = paces();
+
+/// The probability of a logit.
+#[inline]
+pub(crate) fn squash(logit: i32) -> u32 {
+    u32::from(LOGISTIC.squash[(logit.clamp(-STRETCH, STRETCH) + STRETCH) as usize])
+}
+
+/// The logit of a probability.
+#[inline]
+pub(crate) fn stretch(probability: u32) -> i16 {
+    let probability = probability as usize & 0xffff;
+    let place = if probability < TAIL {
+        MIDDLE + probability
+    } else if probability > 65536 - TAIL {
+        MIDDLE + 2 * TAIL - (65536 - probability)
+    } else {
+        probability >> 4
+    };
+    LOGISTIC.stretch[place]
+}
 
 /// How often a decision was a one under some circumstances: the share in 22 bits, and how often, in 10.
-#[derive(Clone, Copy)]
-struct Share(u32);
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Share(u32);
 
 impl Share {
-    const NEW: Share = Share(1 << 31);
+    pub(crate) const NEW: Share = Share(1 << 31);
+
+    /// No share, but what stands in its place to say whose the ones behind it are.
+    #[inline]
+    pub(crate) fn named(name: u32) -> Self {
+        Share(name)
+    }
 
     #[inline]
-    fn probability(self) -> u32 {
+    pub(crate) fn probability(self) -> u32 {
         self.0 >> 16
     }
 
     #[inline]
-    fn count(self) -> u32 {
+    pub(crate) fn count(self) -> u32 {
         self.0 & 1023
     }
 
     #[inline]
-    fn update(&mut self, bit: u32, limit: u32, pace: &[u32; 1024]) {
+    pub(crate) fn update(&mut self, bit: u32, limit: u32) {
         let count = self.count();
-        let share = (self.0 >> 10) as i64;
-        let target = if bit != 0 { (1 << 22) - 1 } else { 0 };
-        let moved = share + (((target - share) * i64::from(pace[count as usize])) >> 16);
-        self.0 = (moved as u32) << 10 | if count < limit { count + 1 } else { count };
+        let share = i64::from(self.0 >> 10);
+        let target = i64::from(bit.wrapping_neg() >> 10);
+        let moved = share + (((target - share) * i64::from(PACE[count as usize])) >> 16);
+        self.0 = (moved as u32) << 10 | (count + u32::from(count < limit));
     }
 }
 
-fn paces() -> [u32; 1024] {
+const fn paces() -> [u32; 1024] {
     let mut pace = [0; 1024];
-    for (count, one) in pace.iter_mut().enumerate() {
-        *one = (65536 * 2 / (2 * count + 3)) as u32;
+    let mut count = 0;
+    while count < 1024 {
+        pace[count] = (65536 * 2 / (2 * count + 3)) as u32;
+        count += 1;
     }
     pace
 }
 
-/// Shares of the decisions of half a byte, in one line of the cache; the first says whose they are.
+/// Shares of up to fifteen decisions, in one line of the cache; the first says whose they are.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Bucket([Share; 16]);
+pub(super) struct Line([Share; 16]);
 
-impl Bucket {
-    fn new(check: Share) -> Self {
+impl Line {
+    pub(super) fn new(name: u32) -> Self {
         let mut line = [Share::NEW; 16];
-        line[0] = check;
-        Bucket(line)
+        line[0] = Share(name);
+        Line(line)
+    }
+
+    #[inline]
+    pub(super) fn is_named(&self, name: u32) -> bool {
+        self.0[0].0 == name
+    }
+
+    #[inline]
+    pub(super) fn share(&mut self, slot: usize) -> &mut Share {
+        &mut self.0[slot % 16]
     }
 }
 
@@ -128,7 +166,7 @@ impl Bucket {
 struct Touched {
     /// For each place, where its line is kept, counted from one.
     places: Vec<u32>,
-    lines: Vec<Bucket>,
+    lines: Vec<Line>,
 }
 
 impl Touched {
@@ -140,7 +178,7 @@ impl Touched {
     }
 
     #[inline]
-    fn get(&self, place: usize) -> Option<&Bucket> {
+    fn get(&self, place: usize) -> Option<&Line> {
         let at = *self.places.get(place)?;
         self.lines.get((at as usize).checked_sub(1)?)
     }
@@ -157,23 +195,16 @@ struct Memory {
     open: usize,
 }
 
-const LEVELS: usize = 12;
-const STEPS: usize = 33;
+pub(super) const LEVELS: usize = 12;
+pub(super) const STEPS: usize = 33;
 
 impl Memory {
     fn new(bits: u32) -> Self {
-        let mut trust = vec![Share::NEW; LEVELS * STEPS];
-        for level in 0..LEVELS {
-            for step in 0..STEPS {
-                let share = (65535 * step / (STEPS - 1)).clamp(64, 65472) as u32;
-                trust[level * STEPS + step] = Share(share << 16 | 6);
-            }
-        }
         Memory {
             below: Arc::default(),
             own: Touched::new(bits),
             mask: (1 << bits) - 1,
-            trust,
+            trust: trust(),
             open: 0,
         }
     }
@@ -182,29 +213,29 @@ impl Memory {
     #[inline]
     fn find(&mut self, hashed: u64) {
         let place = (hashed >> 32) as usize & self.mask;
-        let check = Share((hashed as u32) | 1);
+        let name = hashed as u32 | 1;
         let at = self.own.places[place];
         if at == 0 {
             let line = self
                 .below
                 .get(place)
-                .filter(|line| line.0[0].0 == check.0)
+                .filter(|line| line.is_named(name))
                 .copied();
             self.open = self.own.lines.len();
-            self.own.lines.push(line.unwrap_or(Bucket::new(check)));
+            self.own.lines.push(line.unwrap_or(Line::new(name)));
             self.own.places[place] = self.own.lines.len() as u32;
         } else {
             self.open = at as usize - 1;
             let line = &mut self.own.lines[self.open];
-            if line.0[0].0 != check.0 {
-                *line = Bucket::new(check);
+            if !line.is_named(name) {
+                *line = Line::new(name);
             }
         }
     }
 
     #[inline]
     fn share(&mut self, slot: usize) -> &mut Share {
-        &mut self.own.lines[self.open].0[slot]
+        self.own.lines[self.open].share(slot)
     }
 
     /// What goes on from here with nothing of its own yet. Raises the floor: all that was learned so far is shared.
@@ -241,16 +272,65 @@ impl Memory {
     }
 }
 
+/// Shares are trusted as they stand, until more is known.
+pub(super) fn trust() -> Vec<Share> {
+    let steps = (0..STEPS).map(|step| (65535 * step / (STEPS - 1)).clamp(64, 65472) as u32);
+    let level = steps.map(|share| Share(share << 16 | 6));
+    level.collect::<Vec<_>>().repeat(LEVELS)
+}
+
+/// Where the trust in a share begins that was seen so often.
+pub(super) static LEVEL: [u16; 1024] = levels();
+
+const fn levels() -> [u16; 1024] {
+    let mut level = [0; 1024];
+    let mut count = 0;
+    while count < 1024 {
+        let one = match count {
+            0..=5 => count,
+            6..=8 => 6,
+            9..=14 => 7,
+            15..=29 => 8,
+            30..=79 => 9,
+            80..=199 => 10,
+            _ => 11,
+        };
+        level[count] = (one * STEPS) as u16;
+        count += 1;
+    }
+    level
+}
+
+/// Inputs are weighed so many at once.
+pub(crate) const LANES: usize = 8;
+
+/// What inputs come to by their weights, of which the last four digits do not count.
 #[inline]
-fn level(count: u32) -> usize {
-    match count {
-        0..=5 => count as usize,
-        6..=8 => 6,
-        9..=14 => 7,
-        15..=29 => 8,
-        30..=79 => 9,
-        80..=199 => 10,
-        _ => 11,
+pub(crate) fn weigh(weights: &[i32], inputs: &[i16]) -> i32 {
+    let mut sums = [0i32; LANES];
+    let (weights, inputs) = (
+        weights.as_chunks::<LANES>().0,
+        inputs.as_chunks::<LANES>().0,
+    );
+    for (weights, inputs) in weights.iter().zip(inputs) {
+        for lane in 0..LANES {
+            sums[lane] += i32::from((weights[lane] >> 4) as i16) * i32::from(inputs[lane]);
+        }
+    }
+    let sum: i64 = sums.into_iter().map(i64::from).sum();
+    (sum >> 12).clamp(-i64::from(STRETCH), i64::from(STRETCH)) as i32
+}
+
+/// Let weights follow what was wrong with their sum, in 2^-16 of a decision.
+#[inline]
+pub(crate) fn follow(weights: &mut [i32], inputs: &[i16], wrong: i32) {
+    let error = ((wrong * RATE) >> 7) as i16;
+    let weights = weights.as_chunks_mut::<LANES>().0;
+    for (weights, inputs) in weights.iter_mut().zip(inputs.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            let step = (i32::from(inputs[lane]) * i32::from(error) + (1 << 14)) >> 15;
+            weights[lane] = (weights[lane] + step).clamp(-MOST_WEIGHT, MOST_WEIGHT);
+        }
     }
 }
 
@@ -320,29 +400,24 @@ impl Mixer {
     }
 
     #[inline]
-    fn mix(&mut self, set: usize, inputs: &[i32], logistic: &Logistic) -> i32 {
+    fn mix(&mut self, set: usize, inputs: &[i16]) -> i32 {
         self.find(set);
-        let weights = &self.own.weights[self.open..self.open + self.inputs];
-        let sum: i64 = weights
-            .iter()
-            .zip(inputs)
-            .map(|(&weight, &input)| i64::from(weight) * i64::from(input))
-            .sum();
-        let logit = ((sum >> 16).clamp(-i64::from(STRETCH), i64::from(STRETCH))) as i32;
-        self.output = logistic.squash(logit);
+        let logit = weigh(
+            &self.own.weights[self.open..self.open + self.inputs],
+            inputs,
+        );
+        self.output = squash(logit);
         logit
     }
 
     #[inline]
-    fn learn(&mut self, bit: u32, inputs: &[i32], rate: i32) {
-        let error = (((bit << 16) as i32 - self.output as i32) * rate) >> 4;
-        for (weight, &input) in self.own.weights[self.open..self.open + self.inputs]
-            .iter_mut()
-            .zip(inputs)
-        {
-            *weight =
-                (*weight + ((input * (error >> 4) + (1 << 13)) >> 14)).clamp(-(1 << 20), 1 << 20);
-        }
+    fn learn(&mut self, bit: u32, inputs: &[i16]) {
+        let wrong = (bit << 16) as i32 - self.output as i32;
+        follow(
+            &mut self.own.weights[self.open..self.open + self.inputs],
+            inputs,
+            wrong,
+        );
     }
 
     /// As [`Memory::rest`].
@@ -374,7 +449,7 @@ pub(crate) struct Model {
     limit: u32,
     memories: Vec<Memory>,
     pub(crate) hashes: Vec<u64>,
-    inputs: Vec<i32>,
+    inputs: Vec<i16>,
     by_node: Mixer,
     by_knowledge: Mixer,
     matched: Vec<Share>,
@@ -382,13 +457,15 @@ pub(crate) struct Model {
 
 /// How fast weights follow.
 const RATE: i32 = 56;
+/// No weight is larger.
+const MOST_WEIGHT: i32 = (1 << 19) - 1;
 const NODES: usize = 1024;
 const MATCH_LEVELS: usize = 16;
 
 impl Model {
     /// A model of so many contexts, each with 2^`bits` buckets; a share follows what is new the faster the lower its `limit`.
     pub(crate) fn new(contexts: usize, bits: u32, limit: u32) -> Self {
-        let inputs = 2 * contexts + 2;
+        let inputs = (2 * contexts + 2).next_multiple_of(LANES);
         let first = (1 << 16) * 4 / 5 / (contexts as i32 + 1);
         Model {
             limit,
@@ -440,52 +517,50 @@ impl Model {
         node: usize,
         expected: Option<(u32, usize)>,
     ) -> u32 {
+        let contexts = self.memories.len();
         let mut knowledge = 0;
-        let mut places = [0usize; MOST_CONTEXTS];
-        for (number, memory) in self.memories.iter_mut().enumerate() {
+        let mut places = [0u16; MOST_CONTEXTS];
+        let inputs = &mut self.inputs[..];
+        let pairs = inputs.as_chunks_mut::<2>().0;
+        for ((memory, place), pair) in self.memories.iter_mut().zip(&mut places).zip(pairs) {
             let share = *memory.share(slot);
-            let probability = share.probability();
-            let count = share.count();
-            knowledge += usize::from(count > 0);
+            let (probability, count) = (share.probability(), share.count());
             let step = (probability as usize * (STEPS - 1) + 32768) >> 16;
-            places[number] = level(count) * STEPS + step;
-            let trusted = memory.trust[places[number]].probability();
-            let (own, other) = if count == 0 {
-                (0, 0)
-            } else {
-                (LOGISTIC.stretch(probability), LOGISTIC.stretch(trusted))
-            };
-            self.inputs[2 * number] = own;
-            self.inputs[2 * number + 1] = other;
+            *place = LEVEL[count as usize] + step as u16;
+            let trusted = memory.trust[usize::from(*place)].probability();
+            let is_known = count > 0;
+            knowledge += usize::from(is_known);
+            let known = -i16::from(is_known);
+            *pair = [stretch(probability) & known, stretch(trusted) & known];
         }
-        let last = self.inputs.len();
-        self.inputs[last - 1] = 256;
         let mut match_level = 0;
         let mut match_place = 0;
-        self.inputs[last - 2] = match expected {
+        inputs[2 * contexts] = match expected {
             None => 0,
             Some((says, length)) => {
                 match_level = length.min(MATCH_LEVELS - 1);
                 match_place = match_level * 2 + says as usize;
-                LOGISTIC.stretch(self.matched[match_place].probability())
+                stretch(self.matched[match_place].probability())
             }
         };
+        inputs[2 * contexts + 1] = 256;
         let set = knowledge * MATCH_LEVELS + match_level;
-        let node = node % NODES;
-        let one = self.by_node.mix(node, &self.inputs, &LOGISTIC);
-        let two = self.by_knowledge.mix(set, &self.inputs, &LOGISTIC);
+        let one = self.by_node.mix(node % NODES, inputs);
+        let two = self.by_knowledge.mix(set, inputs);
         let logit = (one + two) >> 1;
-        let bit = coder.code(bit, LOGISTIC.squash(logit).clamp(1, 65535));
-        self.by_node.learn(bit, &self.inputs, RATE);
-        self.by_knowledge.learn(bit, &self.inputs, RATE);
+        let bit = coder.code(bit, squash(logit).clamp(1, 65535));
+        self.by_node.learn(bit, inputs);
+        self.by_knowledge.learn(bit, inputs);
         if expected.is_some() {
-            self.matched[match_place].update(bit, 255, &PACE);
+            self.matched[match_place].update(bit, 255);
         }
         for (memory, place) in self.memories.iter_mut().zip(places) {
-            if memory.share(slot).count() > 0 {
-                memory.trust[place].update(bit, 255, &PACE);
+            let share = memory.share(slot);
+            let is_known = share.count() > 0;
+            share.update(bit, self.limit);
+            if is_known {
+                memory.trust[usize::from(place)].update(bit, 255);
             }
-            memory.share(slot).update(bit, self.limit, &PACE);
         }
         bit
     }
@@ -548,6 +623,28 @@ pub(crate) fn plain<C: Coder>(
     read - (1 << bits)
 }
 
+/// A number that is mostly below fifteen: in four decisions, or as how much more it is.
+#[inline]
+pub(crate) fn small<C: Coder>(
+    model: &mut Model,
+    coder: &mut C,
+    value: u32,
+    _: Option<(u32, usize)>,
+) -> u32 {
+    const MOST: u32 = 15;
+    model.open(1 << 44);
+    let least = value.min(MOST);
+    let mut read = 1u32;
+    for at in (0..4).rev() {
+        let slot = read as usize;
+        read = read << 1 | model.decide(coder, least >> at & 1, slot, 640 + slot, None);
+    }
+    match read - 16 {
+        MOST => number(model, coder, value.wrapping_sub(MOST), None).wrapping_add(MOST),
+        least => least,
+    }
+}
+
 /// The length of a number in bits: below eight in four decisions, else in six.
 #[inline]
 fn length<C: Coder>(model: &mut Model, coder: &mut C, length: u32) -> u32 {
@@ -604,68 +701,48 @@ pub(crate) fn number<C: Coder>(
     read
 }
 
-/// The most bits of a deviation's size.
-const MOST_LENGTH: u32 = 20;
-
-/// Signed numbers, each told beside how long it probably is.
-pub(crate) struct Deviations {
+/// Numbers of which contexts foresee the length and the first bits; of the others only how often they were set counts.
+pub(crate) struct Sizes {
     pub(crate) model: Model,
-    /// Of the bits that no context foresees: by the length of the number, and which bit.
+    foreseen: u32,
     low: Vec<Share>,
 }
 
-impl Deviations {
-    pub(crate) fn new(model: Model) -> Self {
-        Deviations {
+impl Sizes {
+    /// With so many bits below the leading one that are foreseen.
+    pub(crate) fn new(model: Model, foreseen: u32) -> Self {
+        Sizes {
             model,
-            low: vec![Share::NEW; 32 * 32],
+            foreseen,
+            low: vec![Share::NEW; 33 * 32],
         }
     }
 
-    /// Whether the number's size is as long as expected, one longer, one shorter, two longer and so on; its sign; the two bits below
-    /// its leading one; and the others, of which only how often they were set counts.
     #[inline]
-    pub(crate) fn pass<C: Coder>(&mut self, coder: &mut C, value: i32, expected: u32) -> i32 {
+    pub(crate) fn pass<C: Coder>(&mut self, coder: &mut C, value: u32) -> u32 {
         let model = &mut self.model;
-        let size = value.unsigned_abs();
-        let length = u32::BITS - size.leading_zeros();
-        model.open(u64::from(expected) | 1 << 42);
-        let walk = (0..=2 * MOST_LENGTH)
-            .map(|step| match (step.div_ceil(2), step % 2) {
-                (away, 1) => expected + away,
-                (away, _) => expected.wrapping_sub(away),
-            })
-            .filter(|&one| one <= MOST_LENGTH);
-        let found = walk.enumerate().find(|&(place, one)| {
-            let slot = (place + 1).min(15);
-            model.decide(coder, u32::from(length != one), slot, slot, None) == 0
-        });
-        let length = found.map_or(0, |(_, one)| one);
-        if length == 0 {
-            return 0;
+        let length = length(model, coder, 32 - value.leading_zeros());
+        if length < 2 {
+            return length;
         }
-        model.open(u64::from(length) | 1 << 43);
-        let node = 16 * length as usize;
-        let sign = model.decide(coder, u32::from(value < 0), 1, node + 1, None);
         let mut read = 1u32;
         for done in 0..length - 1 {
             let at = length - 2 - done;
-            let given = size >> at & 1;
-            let bit = if done < 2 {
-                let slot = 2 << done | (read & done) as usize;
-                model.decide(coder, given, slot, node + slot, None)
+            let given = value >> at & 1;
+            let bit = if done < self.foreseen {
+                if done % 4 == 0 {
+                    model.open(u64::from(read) << 8 | u64::from(length) | 1 << 40);
+                }
+                let node = 64 + length as usize * 16 + (done.min(3) * 4 + (read & 3)) as usize;
+                model.decide(coder, given, slot_of(read, done), node, None)
             } else {
                 let share = &mut self.low[(length * 32 + at) as usize];
                 let bit = coder.code(given, share.probability().clamp(1, 65535));
-                share.update(bit, 255, &PACE);
+                share.update(bit, 1023);
                 bit
             };
             read = read << 1 | bit;
         }
-        if sign != 0 {
-            -(read as i32)
-        } else {
-            read as i32
-        }
+        read
     }
 }

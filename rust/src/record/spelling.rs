@@ -48,6 +48,15 @@ impl Moment {
     pub(super) fn seconds(self) -> i64 {
         self.day * 86400 + self.second.unwrap_or(0)
     }
+
+    /// So many seconds later; of a date, whole days.
+    pub(super) fn after(self, seconds: i64) -> Self {
+        let all = self.seconds() + seconds;
+        Moment {
+            day: all.div_euclid(86400),
+            second: self.second.map(|_| all.rem_euclid(86400)),
+        }
+    }
 }
 
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
@@ -129,18 +138,25 @@ pub(super) fn parse_moment(text: &[u8]) -> Option<(Moment, u8, &[u8])> {
 }
 
 pub(super) fn write_moment(moment: Moment, into: &mut Vec<u8>) {
+    let two = |number: i64| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
     let (year, month, day) = date_of(moment.day);
-    into.extend(format!("{year:04}-{month:02}-{day:02}").bytes());
+    match u16::try_from(year).ok().filter(|&year| year < 10_000) {
+        Some(year) => into.extend(
+            two(i64::from(year / 100))
+                .into_iter()
+                .chain(two(year.into())),
+        ),
+        None => into.extend(format!("{year:04}").bytes()),
+    }
+    for part in [month, day] {
+        into.push(b'-');
+        into.extend(two(part));
+    }
     if let Some(second) = moment.second {
-        into.extend(
-            format!(
-                "T{:02}:{:02}:{:02}",
-                second / 3600,
-                second / 60 % 60,
-                second % 60
-            )
-            .bytes(),
-        );
+        for (before, part) in [(b'T', second / 3600), (b':', second / 60), (b':', second)] {
+            into.push(before);
+            into.extend(two(part % 60));
+        }
     }
 }
 

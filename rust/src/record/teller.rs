@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNITS};
 use super::spelling::*;
-use super::texts::{h, Id, Map, Texts};
+use super::texts::{h, Id, Map, Places, Texts};
 use super::version::Version;
 use super::{NOTHING_SUCH, TOO_LARGE};
-use crate::mix::{choice, hash, number, plain, Coder, Model};
+use crate::mix::{choice, hash, number, plain, small, Coder, Model};
 use crate::Outcome;
 
 /// How a leaf is told that nobody expected.
@@ -30,6 +30,8 @@ const CLASSES: [Class; 6] = [
     Class::Number,
 ];
 const EXPECTATIONS: usize = 5;
+/// And what is foretold.
+const CANDIDATES: usize = EXPECTATIONS + 1;
 /// How many different things are likely at most.
 const LIKELY: usize = 3;
 const MOST_SEEN: usize = 64;
@@ -39,7 +41,7 @@ const HOLE: u8 = 1;
 
 #[derive(Clone, Copy, Default)]
 struct Expectation {
-    text: Id,
+    text: Option<Id>,
     held: u8,
 }
 
@@ -58,6 +60,7 @@ pub(super) struct Models {
     length: Model,
     kind: Model,
     outcome: Model,
+    manner: Model,
     class: Model,
     seen: Model,
     key: Model,
@@ -76,7 +79,7 @@ pub(super) struct Models {
 }
 
 impl Models {
-    fn all(&mut self) -> [&mut Model; 22] {
+    fn all(&mut self) -> [&mut Model; 23] {
         [
             &mut self.shape_choice,
             &mut self.shape,
@@ -85,6 +88,7 @@ impl Models {
             &mut self.length,
             &mut self.kind,
             &mut self.outcome,
+            &mut self.manner,
             &mut self.class,
             &mut self.seen,
             &mut self.key,
@@ -112,6 +116,7 @@ impl Models {
             length: self.length.fresh(),
             kind: self.kind.fresh(),
             outcome: self.outcome.fresh(),
+            manner: self.manner.fresh(),
             class: self.class.fresh(),
             seen: self.seen.fresh(),
             key: self.key.fresh(),
@@ -136,10 +141,20 @@ impl Models {
 #[derive(Clone, Default)]
 struct Track {
     value: i64,
-    decimals: u32,
     last: [u64; 2],
     steps: u64,
     sizes: u64,
+}
+
+/// How a leaf was told that nobody expected: its class and, of a number, its decimals.
+type Manner = (Class, u32);
+
+/// The last time that was told at one place, how far it was from the one before, and what comes after as many steps, if they are alike.
+#[derive(Clone, Copy)]
+struct Pace {
+    moment: Moment,
+    step: i64,
+    foretold: Option<Id>,
 }
 
 /// All that writer and reader know at one moment.
@@ -151,7 +166,7 @@ pub(super) struct Known {
     keys: Vec<Id>,
     key_ids: Map<u32>,
     pub(super) models: Models,
-    expected: Map<Expectation>,
+    expected: Places<Expectation>,
     last_shape: Map<(u64, u64)>,
     last_length: Map<u64>,
     last_kind: Map<u8>,
@@ -165,6 +180,8 @@ pub(super) struct Known {
     templates: Vec<Id>,
     template_ids: Map<u32>,
     template_at: Map<u64>,
+    manners: Map<Manner>,
+    paces: Map<Pace>,
     tracks: Map<Track>,
     moment_at: Map<(Moment, u64)>,
     moment: Moment,
@@ -218,7 +235,8 @@ impl Known {
                 kind_choice: Model::new(2, 10, 255),
                 length: Model::new(3, 11, 255),
                 kind: Model::new(2, 10, 255),
-                outcome: Model::new(8, 15, 127),
+                outcome: Model::new(6, 15, 127),
+                manner: Model::new(3, 12, 127),
                 class: Model::new(3, 12, 127),
                 seen: Model::new(3, 12, 127),
                 key: Model::new(3, 11, 127),
@@ -230,12 +248,12 @@ impl Known {
                 delta: Model::new(5, 15, 127),
                 fraction: Model::new(3, 11, 127),
                 decimals: Model::new(3, 11, 127),
-                value: Model::new(7, 15, 127),
+                value: Model::new(6, 15, 127),
                 letter: Model::new(LETTER_CONTEXTS, 16, 40),
                 run: Model::new(2, 8, 127),
                 count: Model::new(2, 9, 127),
             },
-            expected: Map::default(),
+            expected: Places::default(),
             last_shape: Map::default(),
             last_length: Map::default(),
             last_kind: Map::default(),
@@ -249,6 +267,8 @@ impl Known {
             templates: Vec::new(),
             template_ids: Map::default(),
             template_at: Map::default(),
+            manners: Map::default(),
+            paces: Map::default(),
             tracks: Map::default(),
             moment_at: Map::default(),
             moment: Moment {
@@ -283,6 +303,8 @@ impl Known {
         self.seen.rest();
         self.template_ids.rest();
         self.template_at.rest();
+        self.manners.rest();
+        self.paces.rest();
         self.tracks.rest();
         self.moment_at.rest();
         self.uuids.clear();
@@ -315,6 +337,8 @@ impl Known {
             templates: self.templates.clone(),
             template_ids: self.template_ids.clone(),
             template_at: self.template_at.clone(),
+            manners: self.manners.clone(),
+            paces: self.paces.clone(),
             tracks: self.tracks.clone(),
             moment_at: self.moment_at.clone(),
             moment: self.moment,
@@ -370,6 +394,32 @@ pub(super) fn chosen(candidates: &[u32], choice: u32) -> Option<u32> {
         0 => candidates.first().copied(),
         1 => None,
         _ => candidates.get(choice as usize - 1).copied(),
+    }
+}
+
+/// What a leaf may be, the likeliest first.
+#[derive(Default)]
+struct Candidates {
+    texts: [Id; CANDIDATES],
+    count: usize,
+}
+
+impl Candidates {
+    /// The place of a text, which is put last if it is new; 7 of none.
+    fn add(&mut self, text: Option<Id>) -> u64 {
+        let Some(text) = text else {
+            return 7;
+        };
+        let place = self.all().iter().position(|&one| one == text);
+        place.unwrap_or_else(|| {
+            self.texts[self.count] = text;
+            self.count += 1;
+            self.count - 1
+        }) as u64
+    }
+
+    fn all(&self) -> &[Id] {
+        &self.texts[..self.count]
     }
 }
 
@@ -753,30 +803,26 @@ impl<'a, C: Coder> Teller<'a, C> {
             h(&[path, 4, known.topic]),
             h(&[path, 5]),
         ];
-        let mut candidates: Vec<Id> = Vec::with_capacity(EXPECTATIONS);
+        let places = known.expected.find(keys);
+        let foretold = if self.counts {
+            known.paces.get(&path).and_then(|pace| pace.foretold)
+        } else {
+            None
+        };
+        let mut candidates = Candidates::default();
+        candidates.add(foretold);
         let (mut agreement, mut held) = (0u64, 0u64);
-        for key in keys {
-            let found = known.expected.get(&key).copied();
-            let (place, how) = match found {
-                None => (7, 0),
-                Some(one) => {
-                    let place = candidates
-                        .iter()
-                        .position(|&text| text == one.text)
-                        .unwrap_or_else(|| {
-                            candidates.push(one.text);
-                            candidates.len() - 1
-                        });
-                    (place as u64, u64::from(one.held) + 1)
-                }
-            };
-            agreement = agreement << 3 | place;
+        for place in places {
+            let one = *known.expected.at(place);
+            let how = one.text.map_or(0, |_| u64::from(one.held) + 1);
+            agreement = agreement << 3 | candidates.add(one.text);
             held = held << 3 | how.min(7);
         }
-        let outcome = given.map(|text| choice_of(&candidates, text));
+        let candidates = candidates.all();
+        let outcome = given.map(|text| choice_of(candidates, text));
         let last = known.last_outcome.get(&path).copied().unwrap_or(0);
         let outcomes = known.outcomes;
-        let (topic, anchor) = (known.topic, known.anchor);
+        let topic = known.topic;
         let outcome = coded!(
             self,
             outcome,
@@ -789,25 +835,29 @@ impl<'a, C: Coder> Teller<'a, C> {
                 h(&[path, agreement, held & 0o77777, last & 7]),
                 h(&[path, outcomes[0], outcomes[1]]),
                 h(&[path, topic, agreement & 7]),
-                h(&[path, before]),
-                h(&[path, last, outcomes[0], anchor]),
             ],
-            EXPECTATIONS as u32 + 1
+            CANDIDATES as u32 + 1
         );
-        let expected = chosen(&candidates, outcome);
+        let expected = chosen(candidates, outcome);
         let text = match expected {
             Some(text) => text,
-            None => self.unexpected(given, kind, path, &candidates)?,
+            None => self.unexpected(given, kind, path, candidates)?,
         };
+        if foretold == Some(text) && expected.is_some() {
+            self.go_on(path);
+        }
         let known = &mut *self.known;
-        for key in keys {
-            let one = known.expected.entry(key);
-            let held = if one.text == text {
+        for place in places {
+            let one = known.expected.at(place);
+            let held = if one.text == Some(text) {
                 (one.held + 1).min(6)
             } else {
                 0
             };
-            *one = Expectation { text, held };
+            *one = Expectation {
+                text: Some(text),
+                held,
+            };
         }
         let hashed = known.texts.hash(text);
         known
@@ -831,23 +881,39 @@ impl<'a, C: Coder> Teller<'a, C> {
         path: u64,
         candidates: &[Id],
     ) -> Outcome<Id> {
-        let class = given.map(|text| self.classify(text, kind, path));
-        let told = coded!(
-            self,
-            class,
-            plain,
-            class.map_or(0, |one| one as u32),
-            [path, h(&[kind as u64]), h(&[path, self.known.resource])],
-            3
-        );
-        let class = *CLASSES.get(told as usize).ok_or("a class that is none")?;
+        let given_manner = given.map(|text| self.classify(text, kind, path));
+        let topic = h(&[path, 74, self.known.topic]);
+        let last = [topic, path]
+            .iter()
+            .find_map(|key| self.known.manners.get(key).copied());
+        let is_other = match last {
+            None => true,
+            Some(last) => {
+                let of = last.0 as u64 | u64::from(last.1) << 3;
+                coded!(
+                    self,
+                    manner,
+                    choice,
+                    u32::from(given_manner.is_some_and(|one| one != last)),
+                    [path, topic, h(&[kind as u64, of])],
+                    2
+                ) != 0
+            }
+        };
+        let (class, decimals) = match last {
+            Some(last) if !is_other => last,
+            _ => self.manner(given_manner, kind, path)?,
+        };
+        for key in [topic, path] {
+            self.known.manners.insert(key, (class, decimals));
+        }
         let text = match class {
             Class::Uuid => self.uuid(given, path)?,
             Class::Moment => self.moment(given, path)?,
             Class::Seen => self.seen(given, path)?,
             Class::Text => self.spell(given, path, candidates.last().copied())?,
             Class::Base64 => self.base64(given, path)?,
-            Class::Number => self.decimal(given, path)?,
+            Class::Number => self.decimal(given, path, decimals)?,
         };
         if class == Class::Text || class == Class::Seen {
             let seen = self.known.seen.entry(path);
@@ -861,16 +927,42 @@ impl<'a, C: Coder> Teller<'a, C> {
         Ok(text)
     }
 
-    fn classify(&self, text: Id, kind: Kind, path: u64) -> Class {
+    /// A manner that is not the last one.
+    fn manner(&mut self, given: Option<Manner>, kind: Kind, path: u64) -> Outcome<Manner> {
+        let class = coded!(
+            self,
+            class,
+            plain,
+            given.map_or(0, |one| one.0 as u32),
+            [path, h(&[kind as u64]), h(&[path, self.known.resource])],
+            3
+        );
+        let class = *CLASSES.get(class as usize).ok_or("a class that is none")?;
+        let decimals = if class == Class::Number {
+            let decimals = given.map_or(0, |one| one.1);
+            coded!(
+                self,
+                decimals,
+                number,
+                decimals,
+                [path, h(&[path, self.known.topic]), 75]
+            )
+        } else {
+            0
+        };
+        Ok((class, decimals))
+    }
+
+    fn classify(&self, text: Id, kind: Kind, path: u64) -> Manner {
         let spelled = self.known.texts.get(text);
         if kind == Kind::String && find_uuid(spelled).is_some() {
-            return Class::Uuid;
+            return (Class::Uuid, 0);
         }
         if kind == Kind::String && parse_moment(spelled).is_some() {
-            return Class::Moment;
+            return (Class::Moment, 0);
         }
-        if self.counts && parse_decimal(spelled).is_some() {
-            return Class::Number;
+        if let Some((_, decimals)) = parse_decimal(spelled).filter(|_| self.counts) {
+            return (Class::Number, decimals);
         }
         if self
             .known
@@ -878,12 +970,12 @@ impl<'a, C: Coder> Teller<'a, C> {
             .get(&path)
             .is_some_and(|seen| seen.contains(&text))
         {
-            return Class::Seen;
+            return (Class::Seen, 0);
         }
         if kind == Kind::String && decode_base64(spelled).is_some() {
-            return Class::Base64;
+            return (Class::Base64, 0);
         }
-        Class::Text
+        (Class::Text, 0)
     }
 
     fn seen(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
@@ -1225,30 +1317,78 @@ impl<'a, C: Coder> Teller<'a, C> {
             text.extend_from_slice(&template[2..]);
             text[DATE] = template[1];
         }
-        self.known.moment_at.insert(
-            path,
-            (
-                moment,
-                difference.unsigned_abs().leading_zeros() as u64
-                    + (u64::from(difference == 0) << 8),
-            ),
-        );
-        self.known.moment = moment;
-        Ok(self.known.texts.intern(&text))
+        let text = self.known.texts.intern(&text);
+        self.passed(path, moment, difference);
+        if self.counts {
+            self.keep_pace(path, moment, text);
+        }
+        Ok(text)
     }
 
-    fn decimal(&mut self, given: Option<Id>, path: u64) -> Outcome<Id> {
+    /// A time was told that is so far from the one it was told from.
+    fn passed(&mut self, path: u64, moment: Moment, difference: i64) {
+        let size = u64::from(difference.unsigned_abs().leading_zeros());
+        let length = size + (u64::from(difference == 0) << 8);
+        self.known.moment_at.insert(path, (moment, length));
+        self.known.moment = moment;
+    }
+
+    /// Foretell the next time at a place, if the last were equally far apart.
+    fn keep_pace(&mut self, path: u64, moment: Moment, text: Id) {
+        let is_day = moment.second.is_none();
+        let last = self.known.paces.get(&path).copied();
+        let last = last.filter(|last| last.moment.second.is_none() == is_day);
+        let step = last.map_or(0, |last| moment.seconds() - last.moment.seconds());
+        let foretold = match last {
+            Some(last) if last.step == step && step != 0 => self.foretell(moment, step, text),
+            _ => None,
+        };
+        let pace = Pace {
+            moment,
+            step,
+            foretold,
+        };
+        self.known.paces.insert(path, pace);
+    }
+
+    /// What comes a step after a time, spelled like it.
+    fn foretell(&mut self, moment: Moment, step: i64, text: Id) -> Option<Id> {
+        let next = moment.after(step);
+        let mut spelled = Vec::new();
+        write_moment(next, &mut spelled);
+        let text = self.known.texts.get(text);
+        if parse_moment(&spelled).is_none() || text.len() < spelled.len() {
+            return None;
+        }
+        if next.second.is_some() {
+            spelled[DATE] = text[DATE];
+        }
+        spelled.extend_from_slice(&text[spelled.len()..]);
+        Some(self.known.texts.intern(&spelled))
+    }
+
+    /// What was foretold was told.
+    fn go_on(&mut self, path: u64) {
+        let Some(pace) = self.known.paces.get(&path).copied() else {
+            return;
+        };
+        let Some(text) = pace.foretold else {
+            return;
+        };
+        let moment = pace.moment.after(pace.step);
+        let distance = match moment.second {
+            None => pace.step / 86400,
+            Some(_) => pace.step,
+        };
+        self.passed(path, moment, distance);
+        self.keep_pace(path, moment, text);
+    }
+
+    fn decimal(&mut self, given: Option<Id>, path: u64, decimals: u32) -> Outcome<Id> {
         let given = given.and_then(|text| parse_decimal(self.known.texts.get(text)));
         let topic = self.known.topic;
         let key = h(&[path, 72, topic]);
         let track = self.known.tracks.get(&key).cloned().unwrap_or_default();
-        let decimals = coded!(
-            self,
-            decimals,
-            number,
-            given.map_or(0, |one| one.1),
-            [path, h(&[path, u64::from(track.decimals)]), key]
-        );
         let is_step = track.steps < track.sizes;
         let reference = if is_step { track.value } else { 0 };
         let step = given.map_or(0, |one| one.0 - reference);
@@ -1257,10 +1397,9 @@ impl<'a, C: Coder> Teller<'a, C> {
         let told = coded!(
             self,
             value,
-            number,
+            small,
             (step << 1 ^ step >> 63) as u32,
             [
-                how,
                 h(&[how, topic]),
                 h(&[how, track.last[0]]),
                 h(&[how, track.last[0], track.last[1]]),
@@ -1274,7 +1413,6 @@ impl<'a, C: Coder> Teller<'a, C> {
         let moved = (value - track.value).unsigned_abs();
         let track = Track {
             value,
-            decimals,
             last: [u64::from(told), track.last[0]],
             steps: track.steps - track.steps / 16 + moved.min(1 << 40),
             sizes: track.sizes - track.sizes / 16 + value.unsigned_abs().min(1 << 40),

@@ -95,6 +95,98 @@ impl<V: Clone> Map<V> {
     }
 }
 
+/// Values by hashes where each that is looked for is told anew: one place serves both.
+#[derive(Clone)]
+pub(super) struct Places<V> {
+    below: Arc<Slots<V>>,
+    own: Slots<V>,
+}
+
+/// Open addresses: hashes, of which none is zero, and their values.
+#[derive(Clone)]
+struct Slots<V> {
+    slots: Vec<(u64, V)>,
+    used: usize,
+}
+
+impl<V: Copy + Default> Slots<V> {
+    fn new(size: usize) -> Self {
+        Slots {
+            slots: vec![(0, V::default()); size],
+            used: 0,
+        }
+    }
+
+    /// Where a hash is, or where it would be.
+    #[inline]
+    fn find(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut place = (key >> 20) as usize & mask;
+        while self.slots[place].0 != key && self.slots[place].0 != 0 {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
+    fn put(&mut self, key: u64, value: V) {
+        if 2 * (self.used + 1) > self.slots.len() {
+            self.grow();
+        }
+        let place = self.find(key);
+        self.used += usize::from(self.slots[place].0 == 0);
+        self.slots[place] = (key, value);
+    }
+
+    fn grow(&mut self) {
+        let size = 2 * self.slots.len();
+        let old = std::mem::replace(self, Slots::new(size));
+        for (key, value) in old.slots.into_iter().filter(|slot| slot.0 != 0) {
+            self.put(key, value);
+        }
+    }
+}
+
+impl<V: Copy + Default> Default for Places<V> {
+    fn default() -> Self {
+        Places {
+            below: Arc::new(Slots::new(1)),
+            own: Slots::new(64),
+        }
+    }
+}
+
+impl<V: Copy + Default> Places<V> {
+    /// The places of hashes, which hold until others are looked for; a new one has what a base knows, or the default.
+    pub(super) fn find<const N: usize>(&mut self, keys: [u64; N]) -> [usize; N] {
+        while 2 * (self.own.used + N) > self.own.slots.len() {
+            self.own.grow();
+        }
+        keys.map(|key| {
+            let key = key.max(1);
+            let place = self.own.find(key);
+            if self.own.slots[place].0 == 0 {
+                self.own.used += 1;
+                self.own.slots[place] = (key, self.below.slots[self.below.find(key)].1);
+            }
+            place
+        })
+    }
+
+    pub(super) fn at(&mut self, place: usize) -> &mut V {
+        &mut self.own.slots[place].1
+    }
+
+    /// Share what is known so far with every copy that goes on from here.
+    pub(super) fn rest(&mut self) {
+        let own = std::mem::replace(&mut self.own, Slots::new(64));
+        let mut all = (*self.below).clone();
+        for (key, value) in own.slots.into_iter().filter(|slot| slot.0 != 0) {
+            all.put(key, value);
+        }
+        self.below = Arc::new(all);
+    }
+}
+
 /// Every text that occurs, once.
 #[derive(Clone, Default)]
 pub(super) struct Texts {

@@ -5,165 +5,41 @@
 //! and, for what that leaves, by weights that writer and reader adapt as they go ("normalised least mean squares"). What is left
 //! then is told to a [`Model`], which knows how large the last ones were. All that a reader computes is in integers.
 
+mod deviations;
+mod layout;
 mod packing;
+mod quick;
+mod sight;
 mod weights;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{hash, number, plain, Coder, Deviations, Model, Reader, Writer};
+use crate::mix::{hash, number, plain, Coder, Counter, Model, Reader, Writer};
 use crate::{guarded, refused, Outcome};
+use deviations::{Around, Deviations};
+use layout::{Layout, Plane, Planes, LANES};
 use packing::Packing;
-use weights::{Fit, CONSTANT, POINT};
+use sight::{kept, First, Second};
+use weights::{Fit, LEAST_POINT};
 
 const TOO_LARGE: &str = "there are more bytes than there may be";
-const MOST_CHANNELS: usize = 64;
-/// Samples that share their weights; an image's frames have their own.
-const PART: usize = 1 << 20;
-/// Of how many samples before it the second sight sees what was left.
-const ADAPTED: usize = 16;
-/// How many earlier samples are looked at closely.
-const NEAR: usize = 4;
+/// How many neighbours are looked at closely.
+const NEAR: usize = 3;
 /// How many values a channel has at most that has few.
 const MOST_VALUES: usize = 4096;
-
-// ── how samples lie ───────────────────────────────────────────────────────────────────────────────────────────────
-
-/// Where in bytes samples lie, and which belong together.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    /// Bytes before the samples.
-    start: usize,
-    packing: Packing,
-    /// Samples of one moment, or of one pixel.
-    channels: usize,
-    /// Samples in a line of an image; 0: these are signals.
-    line: usize,
-    /// Samples in one of several images; 0: there is one.
-    frame: usize,
-    samples: usize,
-}
-
-impl Layout {
-    fn check(self, bytes: usize) -> Outcome<Self> {
-        let fits = self
-            .start
-            .checked_add(self.packing.bytes(self.samples))
-            .is_some_and(|end| end <= bytes);
-        let whole = self.packing.samples(self.packing.bytes(self.samples)) == self.samples;
-        let shape = (1..=MOST_CHANNELS.min(self.samples)).contains(&self.channels)
-            && self.line <= self.samples
-            && self.frame <= self.samples
-            && (self.frame == 0 || self.line > 0 && self.frame.is_multiple_of(self.line))
-            && (self.line == 0 || self.line.is_multiple_of(self.channels));
-        (fits && whole && shape)
-            .then_some(self)
-            .ok_or_else(|| format!("{bytes} bytes cannot lie like {self:?}"))
-    }
-
-    /// How far before a sample those lie of which it is foreseen.
-    fn taps(&self) -> Vec<usize> {
-        let Layout {
-            channels: c,
-            line: w,
-            frame,
-            ..
-        } = *self;
-        let mut taps: Vec<usize> = if w > 0 {
-            let around = [
-                c,
-                w,
-                w + c,
-                w - c,
-                2 * c,
-                2 * w,
-                w + 2 * c,
-                w.saturating_sub(2 * c),
-            ];
-            let beyond = [
-                2 * w + c,
-                2 * w - c,
-                3 * c,
-                3 * w,
-                w.saturating_sub(3 * c),
-                w + 3 * c,
-                2 * w + 2 * c,
-            ];
-            let others = (1..c).flat_map(|back| [back, back + c, back + w]);
-            around
-                .into_iter()
-                .chain(others)
-                .chain(beyond)
-                .chain([(2 * w).saturating_sub(2 * c)])
-                .collect()
-        } else {
-            let (own, each) = if c <= 3 {
-                (24, 8)
-            } else {
-                (16, (44 / (c - 1)).max(1))
-            };
-            let others =
-                (1..c.min(17)).flat_map(|back| (0..each).map(move |before| back + before * c));
-            (1..=own).map(|before| before * c).chain(others).collect()
-        };
-        if frame > 0 {
-            taps.extend([
-                frame,
-                frame + c,
-                frame - c,
-                frame + w,
-                frame.saturating_sub(w),
-                2 * frame,
-            ]);
-        }
-        let mut seen = std::collections::HashSet::new();
-        taps.retain(|&back| back > 0 && seen.insert(back));
-        taps
-    }
-
-    /// The most that something lies before a sample.
-    fn farthest(&self) -> usize {
-        self.taps().into_iter().max().unwrap_or(0)
-    }
-
-    /// Where parts with weights of their own end.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize)> {
-        let size = if self.frame > 0 {
-            self.frame
-        } else {
-            PART / self.channels * self.channels
-        };
-        let samples = self.samples;
-        (0..samples)
-            .step_by(size.max(1))
-            .map(move |from| (from, (from + size).min(samples)))
-    }
-
-    /// What numbers stand for.
-    fn of(numbers: [usize; 6]) -> Outcome<Self> {
-        let [start, packing, channels, line, frame, samples] = numbers;
-        Ok(Layout {
-            start,
-            packing: Packing::numbered(packing as u32)?,
-            channels,
-            line,
-            frame,
-            samples,
-        })
-    }
-
-    /// Numbers that stand for it.
-    fn numbers(&self) -> [usize; 6] {
-        [
-            self.start,
-            self.packing as usize,
-            self.channels,
-            self.line,
-            self.frame,
-            self.samples,
-        ]
-    }
-}
+/// Of liveliness, how many bounds there are at most.
+const MOST_BOUNDS: usize = 3;
+/// What a weight takes, about.
+const BITS_OF_WEIGHT: u64 = 10;
+/// Samples of a run of which all are looked at or none.
+const RUN: usize = 61;
+/// Samples on which it is tried how a part is written best.
+const TRIED: usize = 1 << 15;
+/// At so many places of the part.
+const WINDOWS: usize = 5;
+/// How long those deviations may be at most of which all is told by all contexts; more takes more time.
+const MIXED: [u32; 3] = [1, 2, 20];
 
 // ── what passes a coder ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,16 +49,6 @@ fn folded(value: i32) -> u32 {
 
 fn unfolded(value: u32) -> i32 {
     (value >> 1) as i32 ^ -((value & 1) as i32)
-}
-
-/// A size on a scale of four steps from one power of two to the next.
-fn step_of(value: u32) -> u64 {
-    let length = 32 - value.leading_zeros();
-    u64::from(if length < 3 {
-        value
-    } else {
-        length << 2 | value >> (length - 3) & 3
-    })
 }
 
 /// Numbers of which each has a model of its own.
@@ -220,84 +86,118 @@ fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Weights of each channel and class of a part, and from where on a place is of the next class.
+/// Weights of each channel and class of a part, and from where on a sample is of the next class.
+#[derive(Default)]
 struct Weights {
     bounds: Vec<u32>,
-    sets: Vec<Vec<i32>>,
+    sets: Vec<First>,
 }
 
-impl Weights {
-    fn class(&self, lively: u32) -> usize {
-        self.bounds.iter().filter(|&&bound| lively >= bound).count()
+/// How much samples change from one to the next, around the one that is to be foreseen.
+#[inline]
+fn liveliness([one, two, three]: [i32; NEAR]) -> u32 {
+    one.abs_diff(two) + two.abs_diff(three) + three.abs_diff(one)
+}
+
+/// Which weights are for what lies around a sample.
+#[inline]
+fn class_of(bounds: &[u32], near: [i32; NEAR]) -> usize {
+    if bounds.is_empty() {
+        return 0;
     }
+    let lively = liveliness(near);
+    bounds.iter().filter(|&&bound| lively >= bound).count()
 }
 
-/// Samples on their way, behind as many zeros as any looks back.
+/// About where values lie.
+fn mean(values: &[i16]) -> i16 {
+    let every = values.len().div_ceil(1000).max(1);
+    let some = values.iter().step_by(every);
+    let count = some.len().max(1) as i64;
+    (some.map(|&one| i64::from(one)).sum::<i64>() / count) as i16
+}
+
+/// Samples on their way.
 struct Samples {
     layout: Layout,
-    taps: Vec<usize>,
-    /// Of each channel, how far before a sample those lie that are most like it.
+    planes: Planes,
+    /// Of each channel, where those lie that are most like it.
     near: Vec<[usize; NEAR]>,
     /// Of each channel, which values it has at all; none if it has most of those between its least and greatest.
-    scales: Vec<Vec<i32>>,
+    scales: Vec<Vec<i16>>,
     ranges: Vec<(i32, i32)>,
-    before: usize,
-    values: Vec<i32>,
+    values: Vec<i16>,
 }
 
 impl Samples {
     fn new(layout: Layout) -> Self {
-        let before = layout.farthest();
-        let mut values = Vec::with_capacity(before + layout.samples);
-        values.resize(before, 0);
+        let planes = Planes::new(&layout);
         Samples {
             layout,
-            taps: layout.taps(),
             near: Vec::new(),
             scales: Vec::new(),
             ranges: Vec::new(),
-            before,
-            values,
+            values: vec![0; planes.size],
+            planes,
         }
     }
 
-    #[inline]
-    fn liveliness(&self, at: usize, near: &[usize; NEAR]) -> u32 {
-        let [one, two, three, _] = near.map(|back| self.values[at - back]);
-        one.abs_diff(two) + two.abs_diff(three) + three.abs_diff(one)
+    /// Lay samples where they belong.
+    fn fill(&mut self, samples: &[i16]) {
+        let channels = self.layout.channels;
+        for (channel, plane) in self.planes.channels.iter().enumerate() {
+            let own = samples[channel..].iter().step_by(channels);
+            for (place, &value) in self.values[plane.own..].iter_mut().zip(own) {
+                *place = value;
+            }
+        }
     }
 
-    /// Which earlier samples are most like those of a channel, the most like first.
+    /// The samples, one after another.
+    fn read(&self) -> impl Iterator<Item = i16> + '_ {
+        let planes = &self.planes.channels;
+        (0..self.layout.moments())
+            .flat_map(move |moment| planes.iter().map(move |plane| plane.own + moment))
+            .map(|at| self.values[at])
+    }
+
+    fn own(&self, channel: usize) -> &[i16] {
+        &self.values[self.planes.channels[channel].own..][..self.layout.moments()]
+    }
+
+    #[inline]
+    fn around(values: &[i16], near: &[usize; NEAR], moment: usize) -> [i32; NEAR] {
+        near.map(|at| i32::from(values[at + moment]))
+    }
+
+    /// Which neighbours are most like the samples of a channel, the most like first, by their number.
     fn find_near(&self, channel: usize) -> [usize; NEAR] {
-        let Layout {
-            channels, samples, ..
-        } = self.layout;
-        let every = (samples / channels).div_ceil(4000).max(1) * channels;
-        let unlike = |back: usize| -> u64 {
-            let places = (self.before + channel..self.before + samples).step_by(every);
+        let plane = &self.planes.channels[channel];
+        let moments = self.layout.moments();
+        let every = moments.div_ceil(4000);
+        let unlike = |at: usize| -> u64 {
+            let places = (0..moments).step_by(every);
             places
-                .map(|at| u64::from(self.values[at].abs_diff(self.values[at - back])))
+                .map(|one| u64::from(self.values[plane.own + one].abs_diff(self.values[at + one])))
                 .sum()
         };
-        let mut found: Vec<(u64, usize)> =
-            self.taps.iter().map(|&back| (unlike(back), back)).collect();
+        let mut found: Vec<(u64, usize)> = plane
+            .taps
+            .iter()
+            .enumerate()
+            .map(|(number, tap)| (unlike(tap.1), number))
+            .collect();
         found.sort_unstable();
         std::array::from_fn(|place| found[place.min(found.len() - 1)].1)
     }
 
     /// Which values a channel has, if it leaves most out.
-    fn find_scale(&self, channel: usize) -> Vec<i32> {
-        let own = self.values[self.before + channel..]
-            .iter()
-            .step_by(self.layout.channels);
-        let mut seen: Vec<i32> = own.copied().collect();
+    fn find_scale(&self, channel: usize) -> Vec<i16> {
+        let mut seen = self.own(channel).to_vec();
         seen.sort_unstable();
-        let span = seen
-            .last()
-            .zip(seen.first())
-            .map_or(0, |(last, first)| last.abs_diff(*first));
+        let span = seen[seen.len() - 1].abs_diff(seen[0]);
         seen.dedup();
-        if seen.len() <= MOST_VALUES && 2 * seen.len() < span as usize {
+        if seen.len() <= MOST_VALUES && 2 * seen.len() < usize::from(span) {
             seen
         } else {
             Vec::new()
@@ -311,10 +211,9 @@ impl Samples {
         head: &mut Head,
         is_given: bool,
     ) -> Outcome<()> {
-        let channels = self.layout.channels;
         let (least, greatest) = self.layout.packing.range();
-        let all = least..=greatest;
-        for channel in 0..channels {
+        let (least, greatest) = (i32::from(least), i32::from(greatest));
+        for channel in 0..self.layout.channels {
             let given = if is_given {
                 self.find_scale(channel)
             } else {
@@ -324,22 +223,22 @@ impl Samples {
             if count > MOST_VALUES {
                 return Err("a channel has too many values".into());
             }
-            let mut scale: Vec<i32> = Vec::new();
+            let mut scale: Vec<i16> = Vec::new();
             for place in 0..count {
-                let before = scale.last().copied().unwrap_or(least - 1);
-                let step = given.get(place).map_or(0, |&one| (one - before) as u32);
+                let before = scale.last().map_or(least - 1, |&one| i32::from(one));
+                let step = given
+                    .get(place)
+                    .map_or(0, |&one| (i32::from(one) - before) as u32);
                 let value = before.wrapping_add(head.pass(coder, step, 31) as i32);
-                if !all.contains(&value) || value <= before {
+                if !(least..=greatest).contains(&value) || value <= before {
                     return Err("the values of a channel do not ascend".into());
                 }
-                scale.push(value);
+                scale.push(value as i16);
             }
             if is_given && count > 0 {
-                for value in self.values[self.before + channel..]
-                    .iter_mut()
-                    .step_by(channels)
-                {
-                    *value = scale.partition_point(|one| one < value) as i32;
+                let (own, moments) = (self.planes.channels[channel].own, self.layout.moments());
+                for value in &mut self.values[own..][..moments] {
+                    *value = scale.partition_point(|one| one < value) as i16;
                 }
             }
             self.ranges.push(if count > 0 {
@@ -347,6 +246,10 @@ impl Samples {
             } else {
                 (least, greatest)
             });
+            if count == 0 && self.layout.packing == Packing::Unsigned {
+                let (own, before) = (self.planes.channels[channel].own, self.planes.before);
+                self.values[own - before..own].fill(least as i16);
+            }
             self.scales.push(scale);
         }
         Ok(())
@@ -354,17 +257,12 @@ impl Samples {
 
     /// Values that were told by their places, as they are.
     fn unscale(&mut self) {
-        for (channel, scale) in self
-            .scales
-            .iter()
-            .enumerate()
-            .filter(|(_, scale)| !scale.is_empty())
-        {
-            for value in self.values[self.before + channel..]
-                .iter_mut()
-                .step_by(self.layout.channels)
-            {
-                *value = scale[*value as usize];
+        let moments = self.layout.moments();
+        for (plane, scale) in self.planes.channels.iter().zip(&self.scales) {
+            if !scale.is_empty() {
+                for value in &mut self.values[plane.own..][..moments] {
+                    *value = scale[*value as usize];
+                }
             }
         }
     }
@@ -375,24 +273,17 @@ impl Samples {
         head: &mut Head,
         is_given: bool,
     ) -> Outcome<()> {
-        for channel in 0..self.layout.channels {
+        for (channel, plane) in self.planes.channels.iter().enumerate() {
             let given = if is_given {
                 self.find_near(channel)
             } else {
                 [0; NEAR]
             };
             let mut near = [0; NEAR];
-            for (place, back) in near.iter_mut().enumerate() {
-                let number = self
-                    .taps
-                    .iter()
-                    .position(|&one| one == given[place])
-                    .unwrap_or(0);
-                let number = head.pass(coder, number as u32, 50 + place as u64) as usize;
-                *back = *self
-                    .taps
-                    .get(number)
-                    .ok_or("nothing lies so far before a sample")?;
+            for (place, at) in near.iter_mut().enumerate() {
+                let number = head.pass(coder, given[place] as u32, 50 + place as u64) as usize;
+                let tap = plane.taps.get(number);
+                *at = tap.ok_or("there is no such neighbour")?.1;
             }
             self.near.push(near);
         }
@@ -401,63 +292,87 @@ impl Samples {
 
     /// Of each channel the least of those that are most like each other: samples of one signal, taken several times a moment.
     fn groups(&self) -> Vec<u64> {
-        let channels = self.layout.channels;
-        let mut groups: Vec<u64> = (0..channels as u64).collect();
+        let mut groups: Vec<u64> = (0..self.layout.channels as u64).collect();
         for (channel, near) in self.near.iter().enumerate() {
-            let other = (channel + channels - near[0] % channels) % channels;
+            // the plane in which the nearest lies is the last that does not begin behind it
+            let begins = |one: &layout::Plane| one.own <= near[0] + self.planes.before;
+            let other = self.planes.channels.iter().rposition(begins).unwrap_or(0);
             let (one, two) = (groups[channel], groups[other]);
-            groups
-                .iter_mut()
-                .filter(|group| **group == one.max(two))
-                .for_each(|group| *group = one.min(two));
+            for group in groups.iter_mut().filter(|group| **group == one.max(two)) {
+                *group = one.min(two);
+            }
         }
         groups
     }
 
-    /// The best weights of a part.
+    /// The best weights of a part, for as many classes as seem worth their weights.
     fn fit(&self, from: usize, to: usize) -> Weights {
         let channels = self.layout.channels;
-        let places = || from + self.before..to + self.before;
-        let each = (to - from) / channels;
-        let classes = match each / (self.taps.len() + 1) {
-            0..64 => 1,
-            64..256 => 2,
-            _ => 4,
-        };
-        let lively = |at: usize| self.liveliness(at, &self.near[(at - self.before) % channels]);
-        let mut all: Vec<u32> = places().step_by(7).map(lively).collect();
+        let taps = self.planes.channels[0].taps.len();
+        let mut all: Vec<u32> = (from..to)
+            .step_by(7)
+            .flat_map(|moment| (0..channels).map(move |channel| (channel, moment)))
+            .map(|(channel, moment)| {
+                liveliness(Self::around(&self.values, &self.near[channel], moment))
+            })
+            .collect();
         all.sort_unstable();
-        let shares: &[usize] = match classes {
-            1 => &[],
-            2 => &[75],
+        let every = Fit::every(to - from, taps);
+        let mut bounds: Vec<u32> = match (to - from) / every / (taps + 1) {
+            0..64 => &[][..],
+            64..256 => &[75],
             _ => &[50, 80, 95],
-        };
-        let mut bounds: Vec<u32> = shares
-            .iter()
-            .map(|share| all[all.len() * share / 100] + 1)
-            .collect();
+        }
+        .iter()
+        .map(|share| all[all.len() * share / 100] + 1)
+        .collect();
         bounds.dedup();
-        let classes = bounds.len() + 1;
-        let mut fits: Vec<Fit> = (0..classes * channels)
-            .map(|_| Fit::new(self.taps.len()))
+        // of each class and channel
+        let fits: Vec<Vec<Fit>> = self
+            .planes
+            .channels
+            .iter()
+            .enumerate()
+            .map(|(channel, plane)| {
+                let middle = mean(&self.values[plane.own + from..plane.own + to]);
+                let mut fits = vec![Fit::new(plane.taps.len(), middle); bounds.len() + 1];
+                // in runs, so that what differs from one sample to the next does not matter
+                for moment in (from..to).filter(|moment| (moment / RUN).is_multiple_of(every)) {
+                    let near = Self::around(&self.values, &self.near[channel], moment);
+                    let class = class_of(&bounds, near);
+                    let known = plane.taps.iter().map(|tap| self.values[tap.1 + moment]);
+                    fits[class].add(known, self.values[plane.own + moment]);
+                }
+                fits
+            })
             .collect();
-        let weights = Weights {
-            bounds,
-            sets: Vec::new(),
-        };
-        let every = Fit::every(each);
-        for at in places() {
-            let place = at - self.before;
-            if !(place / channels).is_multiple_of(every) {
-                continue;
+        let last = bounds.len();
+        let mut choices = vec![0..0, last / 2..(last / 2 + 1).min(last), 0..last];
+        choices.dedup();
+        let mut found: Vec<Weights> = choices
+            .into_iter()
+            .map(|kept| self.weights(&fits, &bounds, kept))
+            .collect();
+        let costs = found
+            .iter()
+            .map(|weights| self.cost(weights, MIXED[0], from, to));
+        let least = costs.enumerate().min_by_key(|one| one.1);
+        found.swap_remove(least.map_or(0, |one| one.0))
+    }
+
+    /// The weights of classes that only some of the bounds part.
+    fn weights(&self, fits: &[Vec<Fit>], bounds: &[u32], kept: std::ops::Range<usize>) -> Weights {
+        let mut sets = Vec::new();
+        let mut first = 0;
+        for end in kept.clone().chain([bounds.len()]) {
+            for (plane, fits) in self.planes.channels.iter().zip(fits) {
+                sets.push(Fit::sum(&fits[first..=end]).weights(plane));
             }
-            let class = weights.class(lively(at));
-            let known = self.taps.iter().map(|&back| self.values[at - back]);
-            fits[class * channels + place % channels].add(known, self.values[at]);
+            first = end + 1;
         }
         Weights {
-            sets: fits.into_iter().map(Fit::weights).collect(),
-            ..weights
+            bounds: bounds[kept].to_vec(),
+            sets,
         }
     }
 
@@ -465,126 +380,195 @@ impl Samples {
         &self,
         coder: &mut C,
         head: &mut Head,
-        given: Option<Weights>,
-    ) -> Weights {
-        let bounds = given.as_ref().map_or(0, |one| one.bounds.len() as u32);
-        let bounds = head.pass(coder, bounds, 100).min(3) as usize;
-        let mut weights = Weights {
-            bounds: Vec::new(),
-            sets: Vec::new(),
-        };
-        for place in 0..bounds {
-            let bound = given.as_ref().map_or(0, |one| one.bounds[place]);
+        given: Option<&Weights>,
+    ) -> Outcome<Weights> {
+        let count = given.map_or(0, |one| one.bounds.len() as u32);
+        let count = head.pass(coder, count, 100) as usize;
+        if count > MOST_BOUNDS {
+            return Err("there are too many bounds".into());
+        }
+        let mut weights = Weights::default();
+        for place in 0..count {
+            let bound = given.map_or(0, |one| one.bounds[place]);
             weights.bounds.push(head.pass(coder, bound, 101));
         }
-        for set in 0..(bounds + 1) * self.layout.channels {
-            let numbers = (0..=self.taps.len()).map(|term| {
-                let weight = given.as_ref().map_or(0, |one| one.sets[set][term]);
-                unfolded(head.pass(coder, folded(weight), 200 + term as u64))
-            });
-            weights.sets.push(numbers.collect());
+        for set in 0..(count + 1) * self.layout.channels {
+            let plane = &self.planes.channels[set % self.layout.channels];
+            let given = given.map(|one| &one.sets[set]);
+            let digits = given.map_or(0, |one| one.digits - LEAST_POINT);
+            let digits = LEAST_POINT + head.pass(coder, digits, 102);
+            if digits > 15 {
+                return Err("weights have too many digits".into());
+            }
+            let constant = given.map_or(0, |one| folded(one.constant));
+            let constant = unfolded(head.pass(coder, constant, 103));
+            let mut first = First {
+                weights: vec![[0; LANES]; plane.blocks.len()],
+                constant,
+                digits,
+            };
+            for (term, &(place, _)) in plane.taps.iter().enumerate() {
+                let weight = given.map_or(0, |one| one.weights[place / LANES][place % LANES]);
+                let weight = head.pass(coder, folded(i32::from(weight)), 200 + term as u64);
+                first.weights[place / LANES][place % LANES] = unfolded(weight) as i16;
+            }
+            weights.sets.push(first);
         }
-        weights
+        Ok(weights)
+    }
+
+    /// What a part would take with some weights, in 2^-16 of a bit: tried here and there.
+    fn cost(&self, weights: &Weights, mixed: u32, from: usize, to: usize) -> u64 {
+        let window = (TRIED / self.layout.channels)
+            .min((to - from).div_ceil(16))
+            .div_ceil(WINDOWS);
+        let mut course = Course::new(self, mixed);
+        let mut counter = Counter::new();
+        for place in (0..WINDOWS).chain(0..WINDOWS) {
+            if place == 0 {
+                // what was learned so far is kept, as it will be known by then
+                counter = Counter::new();
+            }
+            let from = from + (to - from - window) * place / (WINDOWS - 1);
+            for moment in from..from + window {
+                for channel in 0..self.layout.channels {
+                    let sample = self.values[self.planes.channels[channel].own + moment];
+                    course.pass(&mut counter, &self.values, weights, channel, moment, sample);
+                }
+            }
+        }
+        let tried = WINDOWS * window;
+        // the weights are told once, and stand for more samples than were tried
+        let told = weights
+            .sets
+            .iter()
+            .map(|set| set.weights.len() * LANES)
+            .sum::<usize>();
+        let share = (tried << 16) / (to - from);
+        counter.bits() + (told as u64 * BITS_OF_WEIGHT) * share as u64
+    }
+
+    /// How long deviations are at most whose signs and bits are told by all contexts: short ones only, if that costs little.
+    fn choose_mixed(&self, weights: &Weights, from: usize, to: usize) -> u32 {
+        let costs = MIXED.map(|mixed| self.cost(weights, mixed, from, to));
+        let least = costs.into_iter().min().unwrap_or(0);
+        let found = costs.iter().position(|&cost| cost <= least + least / 64);
+        MIXED[found.unwrap_or(0)]
     }
 
     /// All samples; those that are not given are read.
-    fn pass<C: Coder>(&mut self, coder: &mut C, head: &mut Head) -> Outcome<()> {
-        let Layout {
-            channels, samples, ..
-        } = self.layout;
-        let is_given = self.values.len() == self.before + samples;
+    fn pass<C: Coder>(&mut self, coder: &mut C, head: &mut Head, is_given: bool) -> Outcome<()> {
         self.pass_scales(coder, head, is_given)?;
         self.pass_near(coder, head, is_given)?;
-        let mut deviations = Deviations::new(Model::new(4, 16, 1000));
-        let groups = self.groups();
-        // what the weighted sums left, and what was left in the end
-        let mut first = vec![0i32; self.before + samples];
-        let mut rest = vec![0i32; self.before + samples];
-        let adapted = self.taps.len().min(ADAPTED);
-        let mut second = vec![vec![0i32; adapted]; channels];
-        let mut slow = vec![0u32; channels];
+        let first = self.layout.parts().next().filter(|_| is_given);
+        let mut fitted = first.map(|(from, to)| self.fit(from, to));
+        let mixed = match (&fitted, first) {
+            (Some(weights), Some((from, to))) => self.choose_mixed(weights, from, to),
+            _ => 0,
+        };
+        let mut course = Course::new(self, head.pass(coder, mixed, 60));
         for (from, to) in self.layout.parts() {
-            let fitted = is_given.then(|| self.fit(from, to));
-            let weights = self.pass_weights(coder, head, fitted);
-            for place in from..to {
-                if place % 4096 == 0 && coder.is_exhausted() {
+            if is_given && from > 0 {
+                fitted = Some(self.fit(from, to));
+            }
+            let weights = self.pass_weights(coder, head, fitted.as_ref())?;
+            for moment in from..to {
+                if moment % 1024 == 0 && coder.is_exhausted() {
                     return Err("the encoding ends before its samples do".into());
                 }
-                let at = place + self.before;
-                let channel = place % channels;
-                let (least, greatest) = self.ranges[channel];
-                let near = self.near[channel];
-                let lively = self.liveliness(at, &near);
-                let class = weights.class(lively);
-                let set = &weights.sets[class * channels + channel];
-                let sum: i64 = self
-                    .taps
-                    .iter()
-                    .zip(set)
-                    .map(|(&back, &weight)| i64::from(weight) * i64::from(self.values[at - back]))
-                    .sum();
-                let sum = sum + i64::from(set[self.taps.len()]) * i64::from(CONSTANT);
-                let one = ((sum + (1 << (POINT - 1))) >> POINT)
-                    .clamp(i64::from(least), i64::from(greatest)) as i32;
-                let mut left = [0i32; ADAPTED];
-                for (one, &back) in left.iter_mut().zip(&self.taps[..adapted]) {
-                    *one = first[at - back];
-                }
-                let adapting = &mut second[channel];
-                let more: i64 = adapting
-                    .iter()
-                    .zip(&left)
-                    .map(|(&a, &b)| i64::from(a) * i64::from(b))
-                    .sum();
-                let more = (more + (1 << 15)) >> 16;
-                let foreseen =
-                    (i64::from(one) + more).clamp(i64::from(least), i64::from(greatest)) as i32;
-
-                let [r1, r2, r3, _] = near.map(|back| rest[at - back]);
-                let [x1, x2, ..] = near.map(|back| self.values[at - back]);
-                let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
-                let of = groups[channel];
-                let (quick, steady) = (step_of(fast), step_of(slow[channel] >> 4));
-                let part = |value: i32| i64::from(value.clamp(-4000, 4000)) as u64;
-                let hashes = &mut deviations.model.hashes;
-                hashes[0] = hash(hash(1, quick), of);
-                hashes[1] = hash(hash(hash(2, quick >> 1), steady), of);
-                hashes[2] = hash(
-                    hash(hash(3, part(foreseen - x1)), part(x1 - x2)),
-                    of << 8 | quick >> 3,
-                );
-                hashes[3] = hash(hash(hash(4, x1 as u64), part(x1 - foreseen)), of);
-                let value = if is_given { self.values[at] } else { 0 };
-                let told = deviations.pass(
-                    coder,
-                    value.wrapping_sub(foreseen),
-                    32 - ((fast + 3) / 6).leading_zeros(),
-                );
-                let value = foreseen.wrapping_add(told);
-                if !is_given {
-                    if !(least..=greatest).contains(&value) {
-                        return Err("a sample is larger than samples are".into());
-                    }
-                    self.values.push(value);
-                }
-                rest[at] = told;
-                first[at] = value - one;
-                let size = told.unsigned_abs();
-                slow[channel] = slow[channel] + size * 16 - (slow[channel] >> 5);
-                let power: i64 = left
-                    .iter()
-                    .map(|&one| i64::from(one) * i64::from(one))
-                    .sum();
-                let pace = i64::from(told) * (1 << 12) / (power + 1);
-                if pace != 0 {
-                    for (weight, &one) in adapting.iter_mut().zip(&left) {
-                        *weight = (i64::from(*weight) + ((pace * i64::from(one) + 8) >> 4))
-                            .clamp(-(1 << 20), 1 << 20) as i32;
+                for channel in 0..self.layout.channels {
+                    let at = self.planes.channels[channel].own + moment;
+                    let given = self.values[at];
+                    let value = course.pass(coder, &self.values, &weights, channel, moment, given);
+                    if !is_given {
+                        self.values[at] = value.ok_or("a sample is larger than samples are")?;
                     }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// What writer and reader know of a channel from one sample to the next.
+struct Channel {
+    plane: Plane,
+    near: [usize; NEAR],
+    least: i32,
+    greatest: i32,
+    group: u64,
+    second: Second,
+    late: u32,
+}
+
+/// What they know of all samples.
+struct Course {
+    channels: Vec<Channel>,
+    deviations: Deviations,
+    /// What the first sight left of each sample, and what was left in the end.
+    first: Vec<i16>,
+    rest: Vec<i16>,
+}
+
+impl Course {
+    fn new(samples: &Samples, mixed: u32) -> Self {
+        let groups = samples.groups();
+        let channels = samples.planes.channels.iter().enumerate();
+        let channels = channels.map(|(number, plane)| Channel {
+            plane: plane.clone(),
+            near: samples.near[number],
+            least: samples.ranges[number].0,
+            greatest: samples.ranges[number].1,
+            group: groups[number],
+            second: Second::new(),
+            late: 0,
+        });
+        Course {
+            channels: channels.collect(),
+            deviations: Deviations::new(samples.layout.samples, mixed),
+            first: vec![0; samples.planes.size],
+            rest: vec![0; samples.planes.size],
+        }
+    }
+
+    /// One sample; none if what was read is out of range.
+    #[inline]
+    fn pass<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        values: &[i16],
+        weights: &Weights,
+        channel: usize,
+        moment: usize,
+        given: i16,
+    ) -> Option<i16> {
+        let channels = self.channels.len();
+        let one = &mut self.channels[channel];
+        let (least, greatest) = (one.least, one.greatest);
+        let near = Samples::around(values, &one.near, moment);
+        let class = class_of(&weights.bounds, near);
+        let sight = weights.sets[class * channels + channel]
+            .foresee(values, &one.plane.blocks, moment)
+            .clamp(least, greatest);
+        let (more, size) = one.second.foresee(&self.first, &one.plane.second, moment);
+        let foreseen = sight.wrapping_add(more).clamp(least, greatest);
+        let around = Around {
+            group: one.group,
+            foreseen,
+            near,
+            left: Samples::around(&self.rest, &one.near, moment),
+            late: one.late,
+        };
+        let given = i32::from(given).wrapping_sub(foreseen);
+        let told = self.deviations.pass(coder, given, &around);
+        let value = foreseen + told;
+        let at = one.plane.own + moment;
+        self.rest[at] = told.clamp(-32767, 32767) as i16;
+        self.first[at] = kept(value - sight);
+        one.late = one.late + told.unsigned_abs() * 16 - (one.late >> 5);
+        one.second
+            .follow(&self.first, &one.plane.second, moment, size, told);
+        (least..=greatest).contains(&value).then_some(value as i16)
     }
 }
 
@@ -604,10 +588,8 @@ fn encode(data: &[u8], layout: Layout) -> Vec<u8> {
     }
     pass_bytes(&mut coder, &data[..layout.start], layout.start);
     let mut samples = Samples::new(layout);
-    layout
-        .packing
-        .unpack(&data[layout.start..end], &mut samples.values);
-    let told = samples.pass(&mut coder, &mut head);
+    samples.fill(&layout.packing.unpack(&data[layout.start..end]));
+    let told = samples.pass(&mut coder, &mut head, true);
     debug_assert!(told.is_ok());
     pass_bytes(&mut coder, &data[end..], data.len() - end);
     coder.finish()
@@ -626,11 +608,9 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     let layout = Layout::of([start, packing, channels, line, frame, samples])?.check(room)?;
     let mut data = pass_bytes(&mut coder, &[], start);
     let mut samples = Samples::new(layout);
-    samples.pass(&mut coder, &mut head)?;
+    samples.pass(&mut coder, &mut head, false)?;
     samples.unscale();
-    layout
-        .packing
-        .pack(&samples.values[samples.before..], &mut data);
+    layout.packing.pack(samples.read(), &mut data);
     data.extend(pass_bytes(&mut coder, &[], tail));
     if coder.is_exhausted() {
         return Err("the encoding ends before its bytes do".into());
@@ -638,11 +618,28 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     Ok(data)
 }
 
+/// Bits of differences with their signs.
+struct Bits([f32; 1 << 10]);
+
+impl Bits {
+    fn new() -> Self {
+        Bits(std::array::from_fn(|size| (size.max(1) as f32).log2()))
+    }
+
+    #[inline]
+    fn of(&self, difference: i32) -> f32 {
+        let size = 1 + 2 * difference.unsigned_abs();
+        let shift = 22u32.saturating_sub(size.leading_zeros());
+        self.0[(size >> shift) as usize % self.0.len()] + shift as f32
+    }
+}
+
 /// How the samples of a signal probably lie: as they are best foreseen from the two before.
 fn guess(data: &[u8], start: usize) -> Option<Layout> {
     let body = data.get(start..)?;
     let middle = body.len() / 2 / 6 * 6;
     let window = &body[middle..body.len().min(middle + 24_576)];
+    let bits = Bits::new();
     let mut best: Option<(f64, Packing, usize)> = None;
     for packing in [
         Packing::Little,
@@ -650,35 +647,38 @@ fn guess(data: &[u8], start: usize) -> Option<Layout> {
         Packing::Byte,
         Packing::Big,
     ] {
-        let mut samples = Vec::new();
-        packing.unpack(
-            &window[..packing.bytes(packing.samples(window.len()))],
-            &mut samples,
-        );
+        let whole = packing.bytes(packing.samples(window.len()));
+        let samples = packing.unpack(&window[..whole]);
+        let samples: Vec<i32> = samples.into_iter().map(i32::from).collect();
         for channels in (1..=16).filter(|channels| samples.len() > 64 * channels) {
-            let cost = |channel: usize, back: usize, order: i32| -> f64 {
+            let cost = |channel: usize, back: usize, order: i32| -> f32 {
                 let places = (2 * back + channel..samples.len() - channels).step_by(channels);
                 let rest = |at: usize| {
                     samples[at] - samples[at - back] * order + samples[at - 2 * back] * (order - 1)
                 };
-                places
-                    .map(|at| f64::from(1 + 2 * rest(at).unsigned_abs()).log2())
-                    .sum()
+                places.map(|at| bits.of(rest(at))).sum()
             };
-            let least = |channel: usize| -> f64 {
+            let least = |channel: usize| -> f32 {
                 let backs = (1..=channels)
                     .flat_map(|back| [cost(channel, back, 1), cost(channel, back, 2)]);
-                backs.fold(f64::INFINITY, f64::min)
+                backs.fold(f32::INFINITY, f32::min)
             };
-            let bits = (0..channels).map(least).sum::<f64>() / packing.bytes(samples.len()) as f64;
+            let sum: f32 = (0..channels).map(least).sum();
+            let cost = f64::from(sum) / packing.bytes(samples.len()) as f64;
             // a multiple of the right number is nearly as good
-            if best.is_none_or(|(least, ..)| bits < least * 0.98) {
-                best = Some((bits, packing, channels));
+            if best.is_none_or(|(least, ..)| cost < least * 0.98) {
+                best = Some((cost, packing, channels));
             }
         }
     }
     let (_, packing, channels) = best?;
-    let samples = packing.samples(body.len());
+    // whole moments in whole groups
+    let whole = if packing == Packing::Twelve && channels % 2 == 1 {
+        2 * channels
+    } else {
+        channels
+    };
+    let samples = packing.samples(body.len()) / whole * whole;
     Some(Layout {
         start,
         packing,
@@ -727,6 +727,48 @@ pub fn samples_decode<'py>(
     let encoded = encoded.to_vec();
     let data = python
         .detach(move || guarded(|| decode(encoded, limit)))
+        .map_err(refused)?;
+    Ok(PyBytes::new(python, &data))
+}
+
+/// How the samples of a signal from `start` on probably lie, as `layout` elsewhere here.
+#[pyfunction]
+pub fn samples_layout(data: &[u8], start: usize) -> PyResult<[usize; 6]> {
+    guarded(|| guess(data, start).ok_or("there are no samples in it".into()))
+        .map(|layout| layout.numbers())
+        .map_err(refused)
+}
+
+/// Samples that lie so in bytes, packed to be read fast; and the samples of a line, or 0 if it does not matter that there are lines.
+#[pyfunction]
+pub fn numbers_encode<'py>(
+    python: Python<'py>,
+    data: &[u8],
+    layout: [usize; 6],
+) -> PyResult<(usize, Bound<'py, PyBytes>)> {
+    let (line, encoded) = python
+        .detach(|| {
+            guarded(|| {
+                let layout = Layout::of(layout)?.check(data.len())?;
+                let samples = &data[layout.start..][..layout.packing.bytes(layout.samples)];
+                let (is_by_lines, encoded) = quick::encode(samples, &layout)?;
+                Ok((if is_by_lines { layout.line } else { 0 }, encoded))
+            })
+        })
+        .map_err(refused)?;
+    Ok((line, PyBytes::new(python, &encoded)))
+}
+
+/// The bytes of the samples again.
+#[pyfunction]
+pub fn numbers_decode<'py>(
+    python: Python<'py>,
+    encoded: &[u8],
+    layout: [usize; 6],
+    limit: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let data = python
+        .detach(|| guarded(|| quick::decode(encoded, &Layout::of(layout)?.check(limit)?)))
         .map_err(refused)?;
     Ok(PyBytes::new(python, &data))
 }

@@ -14,7 +14,7 @@ pub(super) enum Packing {
     Big,
     /// Two samples of 12 bits in three bytes, signed.
     Twelve,
-    /// Two bytes, the low one first, unsigned.
+    /// Two bytes, the low one first, unsigned; 32768 less of each.
     Unsigned,
 }
 
@@ -56,49 +56,53 @@ impl Packing {
     }
 
     /// The least and the greatest sample.
-    pub(super) fn range(self) -> (i32, i32) {
+    pub(super) fn range(self) -> (i16, i16) {
         match self {
             Packing::Byte => (0, 255),
             Packing::Twelve => (-2048, 2047),
-            Packing::Unsigned => (0, 65535),
-            _ => (-32768, 32767),
+            _ => (i16::MIN, i16::MAX),
         }
     }
 
-    /// The samples of bytes in whole groups, behind those that are there.
-    pub(super) fn unpack(self, bytes: &[u8], samples: &mut Vec<i32>) {
-        let signed = |number: u32| (number << 20) as i32 >> 20;
+    /// The samples of bytes in whole groups, one after another.
+    pub(super) fn unpack(self, bytes: &[u8]) -> Vec<i16> {
+        let signed = |number: u16| (number << 4) as i16 >> 4;
+        let pairs = || bytes.as_chunks::<2>().0.iter();
         match self {
-            Packing::Byte => samples.extend(bytes.iter().map(|&one| i32::from(one))),
-            Packing::Twelve => samples.extend(bytes.as_chunks::<3>().0.iter().flat_map(|three| {
-                let [first, middle, last] = three.map(u32::from);
-                [signed(first | middle << 8), signed(last | middle >> 4 << 8)]
-            })),
-            _ => samples.extend(bytes.as_chunks::<2>().0.iter().map(|&two| match self {
-                Packing::Little => i32::from(i16::from_le_bytes(two)),
-                Packing::Big => i32::from(i16::from_be_bytes(two)),
-                _ => i32::from(u16::from_le_bytes(two)),
-            })),
+            Packing::Byte => bytes.iter().map(|&one| i16::from(one)).collect(),
+            Packing::Twelve => bytes
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .flat_map(|three| {
+                    let [first, middle, last] = three.map(u16::from);
+                    [signed(first | middle << 8), signed(last | middle >> 4 << 8)]
+                })
+                .collect(),
+            Packing::Little => pairs().map(|&two| i16::from_le_bytes(two)).collect(),
+            Packing::Big => pairs().map(|&two| i16::from_be_bytes(two)).collect(),
+            Packing::Unsigned => pairs()
+                .map(|&two| (u16::from_le_bytes(two) ^ 0x8000) as i16)
+                .collect(),
         }
     }
 
     /// The bytes of samples, behind those that are there.
-    pub(super) fn pack(self, samples: &[i32], bytes: &mut Vec<u8>) {
+    pub(super) fn pack(self, samples: impl Iterator<Item = i16>, bytes: &mut Vec<u8>) {
         match self {
-            Packing::Byte => bytes.extend(samples.iter().map(|&one| one as u8)),
+            Packing::Byte => bytes.extend(samples.map(|one| one as u8)),
             Packing::Twelve => {
-                bytes.extend(samples.as_chunks::<2>().0.iter().flat_map(|&[one, other]| {
-                    [
-                        one as u8,
-                        (one >> 8 & 15 | other >> 4 & 240) as u8,
-                        other as u8,
-                    ]
-                }))
+                let mut samples = samples;
+                while let (Some(one), Some(other)) = (samples.next(), samples.next()) {
+                    let middle = (one >> 8 & 15 | other >> 4 & 240) as u8;
+                    bytes.extend([one as u8, middle, other as u8]);
+                }
             }
-            Packing::Big => {
-                bytes.extend(samples.iter().flat_map(|&one| (one as i16).to_be_bytes()))
+            Packing::Little => bytes.extend(samples.flat_map(i16::to_le_bytes)),
+            Packing::Big => bytes.extend(samples.flat_map(i16::to_be_bytes)),
+            Packing::Unsigned => {
+                bytes.extend(samples.flat_map(|one| (one as u16 ^ 0x8000).to_le_bytes()))
             }
-            _ => bytes.extend(samples.iter().flat_map(|&one| (one as u16).to_le_bytes())),
         }
     }
 }
@@ -111,9 +115,9 @@ mod tests {
     fn samples_lie_in_bytes_as_they_did() {
         let bytes: Vec<u8> = (0..600u32).map(|place| ((place * 37) >> 2) as u8).collect();
         for packing in PACKINGS {
-            let (mut samples, mut again) = (Vec::new(), Vec::new());
-            packing.unpack(&bytes, &mut samples);
-            packing.pack(&samples, &mut again);
+            let samples = packing.unpack(&bytes);
+            let mut again = Vec::new();
+            packing.pack(samples.iter().copied(), &mut again);
             assert_eq!(again, bytes, "{packing:?}");
             assert_eq!(samples.len(), packing.samples(bytes.len()));
             assert_eq!(packing.bytes(samples.len()), bytes.len());
@@ -125,8 +129,7 @@ mod tests {
     #[test]
     fn twelve_bits_are_wfdb_s_212() {
         // 212: low byte of the first, both high halves (that of the first lowest), low byte of the second
-        let mut samples = Vec::new();
-        Packing::Twelve.unpack(&[0xE3, 0x33, 0xF3, 0xFF, 0x0F, 0x00], &mut samples);
+        let samples = Packing::Twelve.unpack(&[0xE3, 0x33, 0xF3, 0xFF, 0x0F, 0x00]);
         assert_eq!(samples, [995, 1011, -1, 0]);
     }
 }

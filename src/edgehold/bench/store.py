@@ -1,14 +1,14 @@
 """`edgehold bench store`: the bytes that records take, beside the best general compressors, and how fast they are encoded.
 
 The people of the cohort stand one by one, as each has a hub of their own, without those of whom the public base is made;
-the rival knows the same base. Other files are those of the folder `--data`, by kinds that hubs take in. Every encoding
-is decoded and compared. Bytes are of the encoding alone: keys, description and padding come on top, the same for all.
+the rival knows the same base. Other files are those of the folder `--data`, by kinds that hubs take in, in both profiles
+beside the best of `rivals`. Every encoding is decoded and compared. Bytes are of the encoding alone: keys, description and
+padding come on top, the same for all.
 """
 
 from __future__ import annotations
 
 import gzip
-import lzma
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -18,18 +18,21 @@ from typing import Final
 
 import zstandard
 
+from edgehold.bench import matrices
+from edgehold.bench.arrays import measure_array
 from edgehold.bench.container import measure_container
 from edgehold.bench.intake import measure_import
 from edgehold.bench.measure import Row, Work, interleave, make_row
-from edgehold.codecs.choice import codecs_for, encode_smallest
+from edgehold.bench.rivals import best_rival
+from edgehold.codecs.choice import Profile, codec_title, codecs_for, encode_smallest
 from edgehold.codecs.general import Codec
+from edgehold.codecs.genotypes import GENOTYPES
 from edgehold.codecs.record import RECORD_BASE, read_base
 from edgehold.demo.world import read_cohort
 from edgehold.errors import EdgeholdError, Unavailable
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.wire.data import Kind
 
-GENERAL: Final = "the least of zstd 22 and xz 9, for the whole file"
 KNOWING: Final = "the least of zstd 19 with the same base as dictionary and with one trained from it"
 EVERY: Final = 10
 """Of the cohort every tenth person is measured."""
@@ -39,7 +42,7 @@ MEGABYTE: Final = 1e6
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
     files = (row for path in files_of(work) for row in measure_file(work, path))
-    return [*measure_cohort(work), *files, *measure_container(work), *measure_import(work)]
+    return [*measure_cohort(work), *files, *matrices.measure(work), *measure_container(work), *measure_import(work)]
 
 
 def measure_cohort(work: Work) -> list[Row]:
@@ -94,23 +97,28 @@ def is_known(path: Path) -> bool:
 
 
 def measure_file(work: Work, path: Path) -> list[Row]:
-    """One file: bytes beside the best general compressor, and the time it takes."""
+    """One file in both profiles: bytes beside the best of the rivals, and the time it takes."""
     work.say(path.name)
     packed = path.read_bytes()
     data = gzip.decompress(packed) if path.suffix == ".gz" else packed
-    codec, encoded = checked(data, Kind.GENOTYPE if path.suffix == ".gz" else kind_of(path))
-    rival = min(
-        len(zstandard.ZstdCompressor(level=22).compress(data)), len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
-    )
-    return [
-        make_row(f"{path.name}, of {len(data):,}", "B", [len(encoded)], GENERAL, [rival]),
-        *measure_speed(work, path.name, [(codec, data, encoded)]),
-    ]
+    kind = Kind.GENOTYPE if path.suffix == ".gz" else kind_of(path)
+    best = best_rival(data, kind)
+    rows: list[Row] = []
+    for profile in Profile:
+        codec, encoded = checked(data, kind, profile)
+        name = path.name if profile is Profile.SMALL else f"{path.name} ({profile.value})"
+        sizes = make_row(
+            f"{name}, of {len(data):,}, {codec_title(codec.name)}", "B", [len(encoded)], best.words, [best.size]
+        )
+        rows += [sizes, *measure_speed(work, name, [(codec, data, encoded)])]
+        if codec.name == GENOTYPES:
+            rows += measure_array(path.name, data)
+    return rows
 
 
-def checked(data: bytes, of_kind: Kind) -> tuple[Codec, bytes]:
+def checked(data: bytes, of_kind: Kind, profile: Profile = Profile.SMALL) -> tuple[Codec, bytes]:
     """The smallest encoding; raises `Unavailable` if it does not give back the data."""
-    codec, encoded = encode_smallest(data, codecs_for(of_kind))
+    codec, encoded = encode_smallest(data, codecs_for(of_kind, profile))
     if codec.decode(encoded, len(data)) != data:
         raise Unavailable("an encoding does not give back what was encoded")
     return codec, encoded

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from edgehold.cli import moving
 from edgehold.cli.holdings import holding_lines, holdings
 from edgehold.cli.network import (
     Names,
@@ -29,7 +30,17 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table
+from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table, wrap
+from edgehold.cli.pictures import draw
+from edgehold.cli.pictures import strip as strip_of
+from edgehold.cli.pictures import timeline as timeline_of
+from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
+from edgehold.codecs.choice import Profile
+from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
+from edgehold.codecs.tables.images import SCHEMA as IMAGES
+from edgehold.codecs.tables.laboratory import read_columns
+from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
@@ -45,15 +56,17 @@ from edgehold.errors import (
     NotInvited,
     UsageError,
 )
+from edgehold.hub.arrow import write_meds
 from edgehold.hub.catalog import open_leaf
-from edgehold.hub.hub import Departure, Hub, Surroundings, remove_hub
+from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
 from edgehold.hub.intake.fhir import bulk_type
-from edgehold.hub.intake.take_in import NO_TABLE, Imported
+from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import write_originals
+from edgehold.hub.rows import SCHEMAS, Wanted
 from edgehold.hub.sharing import SharedRecord, fetch_record
-from edgehold.hub.store import StoredObject
+from edgehold.hub.store import StoredObject, is_of_part
 from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR, Spent, epsilon_of_rho
 from edgehold.policy.decide import explain
@@ -61,8 +74,12 @@ from edgehold.policy.policy import policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
 from edgehold.system import SystemRandomness
+from edgehold.wire.data import Kind
 from edgehold.wire.enrolment import Invitation
 from edgehold.wire.ids import AccountId, Digest, PanelId
+
+MOST_PARTS = 366
+"""Parts into which a check can be cut: one for each night of a year."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,10 +91,20 @@ STATES = {
     RunState.STORED: "waits for its height",
     RunState.SENT: "sent",
     RunState.MISSED: "nothing left",
+    RunState.LOST: "the lost hub may have answered; counted as spent",
 }
 """What became of a task, in the owner's words."""
 SHOWN = 1 << 24
 """Bytes from which on the import of one file shows its progress."""
+
+
+ROWS = {
+    EVENTS: "events",
+    GENOTYPES: "genotypes",
+    SIGNALS: "moments of a signal",
+    IMAGES: "image",
+}
+"""What the rows of a table are."""
 
 
 def hub_option(function: F) -> F:
@@ -253,27 +280,60 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
         return own.account, found.opened_at if found else world.ledger.height()
 
 
-@hub.command("import", short_help="Take in your records.")
+@hub.command("import", short_help="Take in your records, or a whole hub.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option(
+    "--profile",
+    type=click.Choice([one.value for one in Profile]),
+    default=Profile.SMALL.value,
+    show_default=True,
+    help="Keep it in the fewest bytes, or so that it is read at once.",
+)
+@click.option("--columns", type=click.Path(path_type=Path), help="A file (TOML) that names the columns of a table.")
+@click.option("--identity", type=click.Path(path_type=Path), help="PATH is a hub's archive: open it with this age key.")
+@click.option("--network", type=click.Path(path_type=Path), help="With --identity: where the hub's network lies here.")
 @hub_option
 @json_option
-def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
+def import_records(
+    paths: tuple[Path, ...],
+    profile: str,
+    columns: Path | None,
+    identity: Path | None,
+    network: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
     """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, NDJSON, or a folder of a Bulk Data export),
     tables of laboratories and wearables (CSV), an Apple Health export.xml or export.zip, genotypes as text (VCF, 23andMe,
     AncestryDNA), signals (WFDB), images (DICOM), and anything else; plain, or packed with gzip, bgzip or ZIP.
 
-    Programs read FHIR; the others are kept, byte for byte, until they can.
+    Every file is kept byte for byte. From those of a known kind a table is made, which programs read and `hub table` prints;
+    if none can be made, it is said why. --columns is for tables in lines whose header is not understood.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, those of one Bulk Data export together, and the same file again adds nothing. Exit code 3 if some
     of several files were refused.
+
+    With --identity PATH is the archive of a hub (`edgehold hub export --to`), of which a hub is made in an empty folder,
+    after everything in it was checked. Let the one it was taken of rest from then on: two that run answer twice.
 
     \b
     Examples:
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
+      edgehold hub import scan.dcm --profile fast
+      edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
+    if identity is not None:
+        if len(paths) != 1:
+            raise UsageError("with --identity one archive is imported at a time")
+        emit(as_json, *moving.move_in(paths[0], folder or default_hub(), identity, network))
+        return 0
+    if network is not None:
+        raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
+    said = None if columns is None else read_columns(read_text(columns))
+    kept = Profile(profile)
     acts = [act for path in paths for act in acts_of(path)]
     total = sum(size_of(path) for act in acts for path in act)
     done: list[dict[str, Any]] = []
@@ -281,8 +341,10 @@ def import_records(paths: tuple[Path, ...], folder: Path | None, as_json: bool) 
     with opened(folder) as (own, _, _), progress("importing", total, quiet=total < SHOWN and len(acts) < 2) as bar:
         for act in acts:
             try:
-                found = own.import_together(act) if len(act) > 1 else [own.import_file(act[0])]
-                done += [imported_facts(own, path, one) for path, one in zip(act, found, strict=True)]
+                found = (
+                    own.import_together(act, kept) if len(act) > 1 else [own.import_file(act[0], kept, columns=said)]
+                )
+                done += [imported_facts(path, one) for path, one in zip(act, found, strict=True)]
             except EdgeholdError as error:
                 failed.append(error)
             bar.advance(sum(map(size_of, act)))
@@ -340,7 +402,7 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
+def imported_facts(path: Path, imported: Imported) -> dict[str, Any]:
     """What an import did, as JSON values."""
     return {
         "file": str(path),
@@ -350,34 +412,33 @@ def imported_facts(own: Hub, path: Path, imported: Imported) -> dict[str, Any]:
         "bytes_kept": imported.bytes_kept,
         "format": imported.format,
         "kinds": sorted({one.descriptor.kind.value for one in (*imported.added, *imported.known)}),
-        "events": sum(count_events(own, one) for one in imported.added),
+        "events": imported.rows.get(EVENTS, 0),
+        "tables": dict(imported.rows),
+        "notes": list(imported.notes),
         "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
         "datasets": [one.id.hex() for one in imported.added],
-        "notes": list(imported.notes),
     }
 
 
 def imported_lines(facts: dict[str, Any]) -> list[str]:
     """What an import did, for people."""
-    notes = [f"  {note}" for note in facts["notes"]]
     if not facts["records_added"]:
-        return [f"{facts['file']}: your hub holds this already; nothing was added", *notes]
+        return [f"{facts['file']}: your hub holds this already; nothing was added", *noted(facts)]
     received, kept = facts["bytes_received"], facts["bytes_kept"]
     signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
+    counted = [f"{count:,} {ROWS[schema]}" for schema, count in facts["tables"].items()]
     records = f", {facts['records_added']:,} records" if facts["records_added"] > 1 else ""
-    holds = f"{facts['events']:,} events" if facts["events"] else f"{', '.join(facts['kinds'])}, no events"
+    holds = ", ".join(counted) if any(facts["tables"].values()) else f"{', '.join(facts['kinds'])}, no events"
     return [
         f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})",
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
-        *notes,
+        *noted(facts),
     ]
 
 
-def count_events(own: Hub, stored: StoredObject) -> int:
-    """Rows of the table that programs would see."""
-    if stored.descriptor.schema == NO_TABLE:
-        return 0
-    return len(own.store.table(stored.id)["time.i64"]) // struct.calcsize("<q")
+def noted(facts: dict[str, Any]) -> list[str]:
+    """What a table lacks, or why there is none."""
+    return [line for note in facts["notes"] for line in wrap(f"  {note}", "    ")]
 
 
 @hub.command(short_help="Post your root on the ledger.")
@@ -435,16 +496,36 @@ def made_panels(ledger: WorldLedger) -> list[Digest]:
 
 
 @hub.command(short_help="What your hub holds.")
+@click.option("--timeline", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw what there is, by year.")
+@click.option(
+    "--strip", type=(str, click.Path(path_type=Path)), metavar="DATASET FILE.svg", help="Draw some seconds of a signal."
+)
+@click.option("--at", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Where the strip begins [0].")
+@click.option(
+    "--for", "length", type=click.FloatRange(0.01, 86400), default=10.0, metavar="SECONDS", help="How long it is [10]."
+)
 @hub_option
 @json_option
-def show(folder: Path | None, as_json: bool) -> None:
-    """Show your account, your datasets, what they take, your root on the ledger and your panels.
+def show(
+    timeline: Path | None,
+    strip: tuple[str, Path] | None,
+    at: float,
+    length: float,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Show your account, your datasets, what they take, your root on the ledger and your panels. With --timeline or --strip draw
+    a picture of them instead, as SVG (extra `charts`); whoever has the file sees what it shows.
 
     \b
     Examples:
       edgehold hub show --hub demo-out/hubs/0001
       edgehold hub show --hub demo-out/hubs/0001 --json
+      edgehold hub show --timeline years.svg --hub demo-out/hubs/0001
     """
+    if timeline is not None or strip is not None:
+        draw_pictures(folder, timeline, strip, at, length, as_json)
+        return
     with opened(folder) as (own, ledger, names):
         state = state_of(ledger)
         account = find_account(state, own.account)
@@ -459,6 +540,75 @@ def show(folder: Path | None, as_json: bool) -> None:
             "panels": [panel.hex() for panel in own.panels()],
         }
         emit(as_json, facts, show_lines(facts, own, ledger, names))
+
+
+def draw_pictures(
+    folder: Path | None,
+    timeline: Path | None,
+    strip: tuple[str, Path] | None,
+    at: float,
+    length: float,
+    as_json: bool,
+) -> None:
+    """Write the pictures that were asked for."""
+    drawn: dict[str, int] = {}
+    with opened(folder) as (own, _, _):
+        if timeline is not None:
+            drawn[str(timeline)] = draw(timeline_of(own.store), timeline)
+        if strip is not None:
+            name, out = strip
+            (one,) = chosen_objects(own.store, name, None, None)
+            drawn[str(out)] = draw(strip_of(own.store, one.id, at, length), out)
+    says = [f"{path}: {size:,} bytes" for path, size in drawn.items()]
+    emit(as_json, {"drawn": [{"file": path, "bytes": size} for path, size in drawn.items()]}, says)
+
+
+@hub.command("table", short_help="Rows of what programs see.")
+@click.argument("dataset", required=False)
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="All datasets of a kind.")
+@click.option(
+    "--schema",
+    type=click.Choice(SCHEMAS),
+    metavar="SCHEMA",
+    help="All datasets with this table, such as edgehold.events/1.",
+)
+@click.option("--code", help="Of events: those with this code, such as LOINC//39156-5.")
+@click.option("--from", "since", metavar="DATE", help="From a year, month, day or moment on.")
+@click.option("--to", "until", metavar="DATE", help="Until its end.")
+@click.option("--region", metavar="REGION", help="Of genotypes: those that lie in chr7:117480025-117668665.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write .parquet, .arrow, .csv or .jsonl.")
+@hub_option
+@json_option
+def rows_of_tables(
+    dataset: str | None,
+    kind: str | None,
+    schema: str | None,
+    code: str | None,
+    since: str | None,
+    until: str | None,
+    region: str | None,
+    out: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the rows that programs see of a DATASET, or of all of a kind: a table on a terminal, CSV elsewhere. Or write
+    them to a file for other tools; it is not encrypted there. Parquet and Arrow need the extra `tables`.
+
+    \b
+    Examples:
+      edgehold hub table --code LOINC//39156-5 --hub demo-out/hubs/0001
+      edgehold hub table DATASET --from 2000 --to 2030-06 --code LOINC//8480-6 \\
+        --hub demo-out/hubs/0001
+      edgehold hub table --kind ehr --out events.parquet --hub demo-out/hubs/0001 --json
+    """
+    wanted = Wanted(code=code, since=since, until=until, region=region)
+    with opened(folder) as (own, _, _):
+        parts = parts_of(own.store, dataset, kind, schema, wanted)
+    if out is None:
+        show_parts(parts, as_json=as_json)
+        return
+    count = write_parts(parts, out)
+    emit(as_json, {"out": str(out), "schema": parts[0].schema, "count": count}, f"{out}: {count:,} rows")
 
 
 def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
@@ -860,20 +1010,60 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
     emit(as_json, facts, f"the report to task {found.hex()[:16]} is taken back; no sum will contain it")
 
 
-@hub.command(short_help="Write out what you put in.")
-@click.option("--original", is_flag=True, required=True, help="Each file as it was imported, byte for byte.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="An empty or a new folder.")
+@hub.command(short_help="Write out your whole hub, or what you put in.")
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Your whole hub as one new file, sealed.")
+@click.option("--recipient", "named", multiple=True, metavar="AGE1...", help="With --to: seal it to this key too.")
+@click.option("--recipients-file", type=click.Path(path_type=Path), help="With --to: and to those of a file.")
+@click.option("--original", is_flag=True, help="Each file as it was imported, byte for byte.")
+@click.option("--out", type=click.Path(path_type=Path), help="With --original: an empty or a new folder.")
+@click.option("--meds", type=click.Path(path_type=Path), metavar="FOLDER", help="All events, as MEDS tools read them.")
+@click.option("--subject", type=click.IntRange(1, 2**63 - 1), default=1, help="With --meds: your number in it [1].")
 @hub_option
 @json_option
-def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int:
-    """Write every file you imported into a folder, under its own name. They are not encrypted there.
+def export(
+    target: Path | None,
+    named: tuple[str, ...],
+    recipients_file: Path | None,
+    original: bool,
+    out: Path | None,
+    meds: Path | None,
+    subject: int,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Write all that your hub is (records, keys, journal, policy, budget) into one file of the format age, or, with
+    --original, every file you imported into a folder, or, with --meds, all events that were made of them, in the layout of
+    MEDS (Parquet, extra `tables`).
 
-    A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something was altered and is missing.
+    The file is sealed to your recovery kit and to the recipients that you name: keep it wherever you like. It brings
+    the hub back on another machine (`edgehold hub restore`, `edgehold hub import --identity`) and mends it
+    (`edgehold hub repair`). The hub may be in use meanwhile. What you erase later is still in it: then destroy it, and
+    make a new one.
+
+    Originals are not encrypted. A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something
+    was altered and is missing.
 
     \b
     Examples:
+      edgehold hub export --to hub.age --hub demo-out/hubs/0001
+      edgehold hub export --to moving.age --recipients-file keys.txt --hub demo-out/hubs/0001
       edgehold hub export --original --out my-records --hub demo-out/hubs/0001
+      edgehold hub export --meds my-events --hub demo-out/hubs/0001
     """
+    if [target is not None, original, meds is not None].count(True) != 1:
+        raise UsageError("say --to FILE for the whole hub, --original --out FOLDER, or --meds FOLDER")
+    if out is not None and not original:
+        raise UsageError("--out goes with --original")
+    if target is not None:
+        emit(as_json, *moving.move_out(require_hub(folder), target, named, recipients_file))
+        return 0
+    if named or recipients_file:
+        raise UsageError("only --to seals: --recipient and --recipients-file go with it")
+    if meds is not None:
+        export_meds(meds, subject, folder, as_json)
+        return 0
+    if out is None:
+        raise UsageError("--original needs --out FOLDER")
     with opened(folder) as (own, _, _):
         written, altered = write_originals(own.store, out)
     if altered and not written:
@@ -888,6 +1078,36 @@ def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int
     return 3 if altered else 0
 
 
+def export_meds(meds: Path, subject: int, folder: Path | None, as_json: bool) -> None:
+    """Write all events of a hub for tools that read MEDS."""
+    with opened(folder) as (own, _, _):
+        held = [one for one in own.store.objects() if one.descriptor.schema == EVENTS]
+        tables = [(one.id.hex()[:8], own.store.table(one.id)) for one in held]
+        count = write_meds(tables, meds, subject=subject, now=datetime.now(UTC))
+    facts = {"out": str(meds), "events": count, "datasets": [name for name, _ in tables]}
+    emit(as_json, facts, f"{meds}: {count:,} events of {len(tables)} datasets")
+
+
+@hub.command(short_help="Bring a lost hub back.")
+@click.option("--kit", required=True, type=click.Path(path_type=Path), help="The recovery kit of the hub.")
+@click.option("--archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--network", type=click.Path(path_type=Path), help="Where the hub's network lies on this machine.")
+@hub_option
+@json_option
+def restore(kit: Path, archive: Path, network: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Make the hub again, on an empty machine, of its last archive and the recovery kit alone.
+
+    It has the keys, records, policy, budget and history of the moment when the archive was taken. What the lost hub may
+    have answered since counts as spent. Look at your policy afterwards, erase again what you erased since, and use it
+    only if the lost one is gone: two that run answer twice.
+
+    \b
+    Examples:
+      edgehold hub restore --kit recovery.kit --archive hub.age --network demo-out --hub restored
+    """
+    emit(as_json, *moving.restore(archive, folder or default_hub(), kit, network))
+
+
 @hub.command(short_help="Destroy records for good.")
 @click.argument("dataset", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every dataset of this hub.")
@@ -897,7 +1117,8 @@ def export(original: bool, out: Path, folder: Path | None, as_json: bool) -> int
 def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None, as_json: bool) -> None:
     """Destroy key, salt and bytes of a DATASET: nobody can read it again, and old roots link to nothing.
 
-    The next root on the ledger no longer holds it. Copies that you gave away are not reached.
+    The next root on the ledger no longer holds it. Copies that you gave away are not reached: they are listed, and the
+    results that count you.
 
     \b
     Examples:
@@ -906,32 +1127,98 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     """
     if (dataset is None) == (not everything):
         raise UsageError("name a dataset, or say --all")
-    with opened(folder) as (own, ledger, _):
+    with opened(folder) as (own, ledger, names):
         one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
         confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
         erased = own.erase(one)
         facts = root_facts(own, ledger)
         due = f"at height {facts['next_at']} ({when(ledger, facts['next_at'])})"
+        left = remains_facts(own.remains(erased), names)
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
-    says.append(f"the next root is due {due}; post it with `edgehold hub commit`")
-    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"]}, says)
+    says += [f"the next root is due {due}; post it with `edgehold hub commit`", *remains_lines(left)]
+    emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"], **left}, says)
+
+
+def remains_facts(remains: Remains, names: Names) -> dict[str, Any]:
+    """What is left elsewhere of what was erased, as JSON values."""
+    return {
+        "holders": [
+            {
+                "share": one.share.hex(),
+                "recipient": names.title(one.recipient),
+                "height": one.height,
+                "bytes_left": one.bytes_left,
+            }
+            for one in remains.fetched
+        ],
+        "sums": [departure_facts(one, names.in_sentence(one.sentence)) for one in remains.sums],
+    }
+
+
+def remains_lines(left: dict[str, Any]) -> list[str]:
+    """What is left elsewhere, for people."""
+    lines = ["what is not reached:"]
+    for one in left["holders"]:
+        lines.append(f"  {one['recipient']} fetched it at height {one['height']}: ask them to destroy their copy")
+    for one in left["sums"]:
+        what = {True: "a result that is out counts you", None: "a sum may count you"}[one["included"]]
+        lines += [f"  task {one['task'][:16]}: {what}", *wrapped(one["sentence"])]
+    return [*lines, "  archives of your hub that were made before still hold it: destroy them, and make a new one"]
 
 
 @hub.command(short_help="Compute everything again.")
+@click.option("--subset", metavar="N/T", help="Only the N-th of T parts, so that T nights check everything.")
 @hub_option
 @json_option
-def check(folder: Path | None, as_json: bool) -> None:
+def check(subset: str | None, folder: Path | None, as_json: bool) -> None:
     """Read every byte again and compare it with what was committed to. Exit code 8 names what was altered.
+
+    With --subset only the datasets that fall to one part are read. `edgehold hub repair` mends what is named.
 
     \b
     Examples:
       edgehold hub check --hub demo-out/hubs/0001
+      edgehold hub check --subset 1/7 --hub demo-out/hubs/0001
     """
+    part = read_part(subset)
     with opened(folder) as (own, ledger, _):
-        faults = own.store.check()
+        faults = own.check(part)
         if faults:
             raise AlteredBlob("; ".join(faults))
-        count = len(own.store.objects())
+        count = sum(is_of_part(one.id, part) for one in own.store.objects())
         facts = root_facts(own, ledger)
-        says = [f"{count} datasets: every byte is the one that was stored", *root_lines(facts, ledger)]
-    emit(as_json, {"datasets": count, "faults": [], **facts}, says)
+        of = f", part {part[0]} of {part[1]}" if subset else ""
+        says = [f"{count} datasets{of}: every byte is the one that was stored", *root_lines(facts, ledger)]
+    emit(as_json, {"datasets": count, "part": list(part), "faults": [], **facts}, says)
+
+
+def read_part(text: str | None) -> tuple[int, int]:
+    """The part that is meant by n/t; all of it if nothing is said. Raises `UsageError`."""
+    if text is None:
+        return 1, 1
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= MOST_PARTS):
+        raise UsageError(f"--subset {text}: say which of how many parts, such as 1/7")
+    return int(number), int(of)
+
+
+@hub.command(short_help="Mend a damaged hub with its archive.")
+@click.option("--from", "archive", required=True, type=click.Path(path_type=Path), help="What `hub export --to` wrote.")
+@click.option("--kit", type=click.Path(path_type=Path), help="The hub's recovery kit, which opens the archive.")
+@click.option("--identity", type=click.Path(path_type=Path), help="Or an age key that it is sealed to.")
+@hub_option
+@json_option
+def repair(archive: Path, kit: Path | None, identity: Path | None, folder: Path | None, as_json: bool) -> int:
+    """Put back what was altered or is missing, from an archive of this hub. What you erased stays erased.
+
+    Policy, budget and history are not touched. Exit code 3 if something is still wrong; it is named.
+
+    \b
+    Examples:
+      edgehold hub repair --from hub.age --kit recovery.kit --hub demo-out/hubs/0001
+    """
+    if (kit is None) == (identity is None):
+        raise UsageError("say --kit or --identity: one of them opens the archive")
+    facts, says = moving.repair(require_hub(folder), archive, kit, identity)
+    emit(as_json, facts, says)
+    return 3 if facts["beyond"] else 0

@@ -23,7 +23,7 @@ from edgehold.demo.parties import Direct, load_key, organisation_account
 from edgehold.demo.world import CONSORTIUM, Resident, World, open_world
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import Ambiguous, EdgeholdError, NotANetwork, NotFound, Unavailable, all_errors
-from edgehold.hub.hub import Hub
+from edgehold.hub.hub import NETWORK_FILE, Hub
 from edgehold.issuer.issuer import Issuer
 from edgehold.issuer.register import Register
 from edgehold.ledger.genesis import found_network, read_genesis
@@ -34,7 +34,7 @@ from edgehold.wire.ids import AccountId, Digest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NOTE = "network"
+NOTE = NETWORK_FILE
 """The file in a hub's or issuer's own folder that says where its network is."""
 
 VISITORS = "visitors.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,22 @@ import click
 
 from edgehold.analyses import NAMES, shipped_programs, template
 from edgehold.cli.output import WIDTH, emit, json_option, table
+from edgehold.codecs.events import COLUMNS as EVENT_COLUMNS
+from edgehold.codecs.events import SCHEMA as EVENTS
 from edgehold.codecs.events import derive_events, encode_table
+from edgehold.codecs.tables.form import TYPES, Column
+from edgehold.codecs.tables.genotypes import COLUMNS as GENOTYPE_COLUMNS
+from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
+from edgehold.codecs.tables.images import COLUMNS as IMAGE_COLUMNS
+from edgehold.codecs.tables.images import SCHEMA as IMAGES
+from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.crypto.names import program_id
 from edgehold.durable import PUBLIC, write_file
-from edgehold.errors import FolderInUse, NotFound
+from edgehold.errors import FolderInUse, NoTable, NotFound
+from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import check_one_person, read_records
+from edgehold.hub.intake.kinds import kind_of, read_whole
+from edgehold.hub.intake.take_in import TEXTS, header_beside
 from edgehold.hub.tables import tables_directory
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
@@ -29,13 +41,50 @@ from edgehold.sandbox.program import (
     run_program,
 )
 from edgehold.vdaf.prio3 import neutral
+from edgehold.wire.data import Kind
 
-EVENTS = {
-    "time": ("int64", "seconds since 1970-01-01 UTC; the least int64 where it is not known"),
-    "code": ("uint32", "vocabulary and code, for example LOINC//39156-5 (index into the strings)"),
-    "value": ("float64", "the number; NaN where there is none"),
-    "text": ("uint32", "the words or coded answer (index into the strings)"),
-    "unit": ("uint32", "UCUM unit of the number (index into the strings)"),
+WHAT = {
+    EVENTS: {
+        "time": "seconds since 1970-01-01 UTC; the least int64 where it is not known",
+        "code": "vocabulary and code, for example LOINC//39156-5 (index into the strings)",
+        "value": "the number; NaN where there is none",
+        "text": "the words or coded answer (index into the strings)",
+        "unit": "UCUM unit of the number (index into the strings)",
+    },
+    GENOTYPES: {
+        "chromosome": "1 to 22; 23 X, 24 Y, 25 both, 26 MT, others from 27",
+        "position": "the first base, from 1",
+        "end": "the last base that the row speaks of",
+        "dosage": "copies of alt that the person has; 255 for a missing call",
+        "ploidy": "alleles of the call: 2 or 1; 0 if nothing is said",
+        "phased": "0 no; 1 yes; 2 yes, and alt is on the first haplotype alone",
+        "quality": "of the place; NaN where there is none",
+        "ref": "the reference allele (index into the strings)",
+        "alt": "the allele that is counted (index into the strings)",
+        "name": "of the variant, such as rs123 (index into the strings)",
+        "filter": "that the place failed; empty if none (index into the strings)",
+    },
+    SIGNALS: {"sample_0": "of the first channel, as the converter gave it; sample_1 of the second …"},
+    IMAGES: {
+        "time": "seconds since 1970-01-01 UTC; the least int64 where it is not known",
+        "study": "identifier (index into the strings)",
+        "series": "identifier (index into the strings)",
+        "instance": "identifier of the image (index into the strings)",
+        "class": "what kind of object it is (index into the strings)",
+        "modality": "CT, MR, CR … (index into the strings)",
+        "body": "the part of the body, as a code (index into the strings)",
+        "rows": "of pixels",
+        "columns": "of pixels",
+        "frames": "images in the file",
+        "bits": "that are used of a sample",
+    },
+}
+"""Each table that programs read: its columns, and what they are."""
+COLUMNS = {
+    EVENTS: EVENT_COLUMNS,
+    GENOTYPES: GENOTYPE_COLUMNS,
+    SIGNALS: (Column("sample_0", "i64", ""),),
+    IMAGES: IMAGE_COLUMNS,
 }
 
 
@@ -75,7 +124,9 @@ def new(name: str, folder: Path, as_json: bool) -> None:
 
 @program.command(short_help="Dry run: exactly what would leave.")
 @click.argument("name")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="A FHIR R4 bundle (JSON) or NDJSON.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="A record: FHIR, or any file that has a table."
+)
 @json_option
 def test(name: str, data: Path, as_json: bool) -> int:
     """Run a program (a file, or the name of a shipped one) on a record, in the same sandbox as a hub does.
@@ -91,13 +142,26 @@ def test(name: str, data: Path, as_json: bool) -> int:
     chosen = find_program(name)
     if not data.is_file():
         raise NotFound(f"there is no file {data}")
-    tables = encode_table(derive_events(read_one_person(data)))
+    tables = tables_of(data)
     runtime = prepare_runtime(default_cache(), lambda line: click.echo(line, err=True))
     with Sandbox(runtime) as sandbox, tables_directory(tables) as folder:
         outcome = run_program(sandbox, chosen.source, chosen.descriptor, folder)
     facts = outcome_facts(chosen, outcome)
     emit(as_json, facts, outcome_lines(chosen, facts))
     return 0 if facts["failed"] is None else 1
+
+
+def tables_of(data: Path) -> Mapping[str, bytes]:
+    """What a hub would show programs of a file; raises `IntakeError`."""
+    kind = kind_of(data)
+    if kind in (Kind.EHR, Kind.OTHER):  # of what is no FHIR that reader knows best why
+        return encode_table(derive_events(read_one_person(data)))
+    header = header_beside(data) if kind is Kind.SIGNAL else None
+    original = read_whole(data, is_text=kind in TEXTS)
+    derived = derive_table(original, kind=kind, name=data.name, header=header)
+    if derived is None:
+        raise NoTable(f"{data.name}: a header alone has no table")
+    return derived.files
 
 
 def read_one_person(data: Path) -> list[dict[str, Any]]:
@@ -148,17 +212,20 @@ def schema() -> None:
 
 
 @schema.command("show", short_help="Columns of a table.")
+@click.argument("name", default=EVENTS, metavar="[SCHEMA]", type=click.Choice(list(WHAT)))
 @json_option
-def show_schema(as_json: bool) -> None:
-    """Show the columns of edgehold.events/1.
+def show_schema(name: str, as_json: bool) -> None:
+    """Show the columns of a table: of edgehold.events/1, genotypes/1, signals/1 or images/1.
 
     \b
     Examples:
       edgehold schema show
+      edgehold schema show edgehold.genotypes/1
     """
-    columns = [{"name": name, "type": kind, "what": what} for name, (kind, what) in EVENTS.items()]
-    rows = [[name, kind, what] for name, (kind, what) in EVENTS.items()]
-    emit(as_json, {"schema": "edgehold.events/1", "columns": columns}, table(rows, ["column", "type", "what"]))
+    types = {column.name: TYPES[column.end] for column in COLUMNS[name]}
+    columns = [{"name": column, "type": types[column], "what": what} for column, what in WHAT[name].items()]
+    rows = [[one["name"], one["type"], one["what"]] for one in columns]
+    emit(as_json, {"schema": name, "columns": columns}, table(rows, ["column", "type", "what"]))
 
 
 def find_program(name: str) -> Program:

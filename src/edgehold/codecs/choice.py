@@ -7,14 +7,18 @@ general one always remains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Final, assert_never
 
-from edgehold.codecs.general import DICTIONARIES, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec
 from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
+from edgehold.codecs.variants import VARIANTS, variants_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import Digest
@@ -24,18 +28,52 @@ TITLES: Final = {
     RECORD: "record/1",
     LINES: "lines/1",
     SAMPLES: "samples/1",
+    PCO: "pco/1",
+    VARIANTS: "variants/1",
+    GENOTYPES: "genotypes/1",
     DEFLATE: "deflate/1",
     PARTS: "parts/1",
 }
 
 
-def codecs_for(kind: Kind) -> Sequence[Codec]:
-    """The codecs that are worth trying for what is said to be of a kind, packed or not."""
-    return (packed_codec(), *codecs_for_plain(kind))
+class Profile(StrEnum):
+    """What an owner would rather have."""
+
+    SMALL = "small"
+    """The fewest bytes."""
+    FAST = "fast"
+    """To read at once what is stored: a second for some hundred megabytes."""
 
 
-def codecs_for_plain(kind: Kind) -> Sequence[Codec]:
-    """The codecs that are worth trying for what is of a kind and not packed."""
+def codecs_for(kind: Kind, profile: Profile = Profile.SMALL) -> Sequence[Codec]:
+    """The codecs that are worth trying for what is said to be of a kind."""
+    match profile:
+        case Profile.SMALL:
+            return small_codecs(kind)
+        case Profile.FAST:
+            return fast_codecs(kind)
+        case _:
+            assert_never(profile)
+
+
+def fast_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that decode 60 MB a second and more."""
+    match kind:
+        case Kind.EHR:
+            return (shipped_codec(SHIPPED_BASE, FAST_LEVEL), shipped_codec(None, FAST_LEVEL))
+        case Kind.SIGNAL | Kind.IMAGE:
+            return (pco_codec(), shipped_codec(None, FAST_LEVEL))
+        case _:
+            return (shipped_codec(None, FAST_LEVEL),)
+
+
+def small_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that make the fewest bytes, of what is packed or not."""
+    return (packed_codec(), *plain_codecs(kind))
+
+
+def plain_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that make the fewest bytes of what is not packed."""
     general = shipped_codec(SHIPPED_BASE)
     match kind:
         case Kind.EHR:
@@ -44,13 +82,15 @@ def codecs_for_plain(kind: Kind) -> Sequence[Codec]:
             return (lines_codec(), general)
         case Kind.SIGNAL | Kind.IMAGE:
             return (samples_codec(), general)
-        case _:  # genotypes as text would take the codec of lines a second for each megabyte
+        case Kind.GENOTYPE:
+            return (variants_codec(), shipped_genotypes_codec(ARRAY_BASE), general)
+        case _:
             return (general,)
 
 
-def codecs_after(kind: Kind, before: bytes) -> Sequence[Codec]:
+def codecs_after(kind: Kind, before: bytes, profile: Profile = Profile.SMALL) -> Sequence[Codec]:
     """Of these codecs the ones that can tell a version as the difference from the one before."""
-    return [codec.after(before) for codec in codecs_for(kind) if isinstance(codec, Following)]
+    return [codec.after(before) for codec in codecs_for(kind, profile) if isinstance(codec, Following)]
 
 
 def codec_after(codec: Codec, before: bytes) -> Codec:
@@ -84,6 +124,12 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return lines_codec()
     if name == SAMPLES:
         return samples_codec()
+    if name == PCO:
+        return pco_codec()
+    if name == VARIANTS:
+        return variants_codec()
+    if name == GENOTYPES:
+        return shipped_genotypes_codec(base)
     if name == DEFLATE:
         return packed_codec()
     if name == PARTS:
@@ -94,7 +140,7 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
 @cache
 def packed_codec() -> PackedCodec:
     """The codec of packed files, which encodes what they hold by the codecs of its kind."""
-    return PackedCodec(codecs_for_plain, codec_named)
+    return PackedCodec(plain_codecs, codec_named)
 
 
 @cache
@@ -110,5 +156,8 @@ def codec_title(name: Digest) -> str:
 
 def base_bytes(base: Digest) -> int:
     """Bytes that a shipped base takes on the disk; 0 if this version does not ship it."""
-    files = (DICTIONARIES / f"{base.hex()}.zstd-dict", BASES / f"{base.hex()}.ndjson.zst")
+    files = (
+        DICTIONARIES / f"{base.hex()}.zstd-dict",
+        *(BASES / f"{base.hex()}.{form}.zst" for form in ("ndjson", SITES)),
+    )
     return sum(one.stat().st_size for one in files if one.is_file())

@@ -1,7 +1,8 @@
 """Events: what programs see of a health record, one row for each thing that was stated at a time.
 
-The table `edgehold.events/1` has the shape of MEDS (time, code, numeric value), with text and unit beside it. It is
-derived from FHIR R4 resources, which stay the source of truth; whatever is not named here makes no event.
+The table `edgehold.events/1` has the shape of MEDS (time, code, numeric value), with text and unit beside it. Here it is
+derived from FHIR R4 resources, which stay the source of truth; whatever is not named here makes no event. What else has
+events is read in `codecs.tables`.
 
     resource              code                         time                              value, text, unit
     ────────────────────  ───────────────────────────  ────────────────────────────────  ─────────────────────────────
@@ -37,14 +38,27 @@ from __future__ import annotations
 
 import re
 import struct
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
-from edgehold.errors import BadField, Malformed
+from edgehold.codecs.tables.form import (
+    SECONDS,
+    STRING,
+    Column,
+    Derived,
+    Strings,
+    in_order,
+    little,
+    order_of,
+    table_files,
+    years_between,
+)
+from edgehold.errors import BadField, IntakeLimit, Malformed
 from edgehold.wire.codec import convert
 
 SCHEMA = "edgehold.events/1"
@@ -52,6 +66,7 @@ MISSING_TIME = -(2**63)
 """The time of what is true without a time, and of what was recorded without one."""
 CANONICAL_NAN = b"\x00\x00\x00\x00\x00\x00\xf8\x7f"
 """The one bit pattern that stands for "no value" in `value.f64`."""
+NAN = struct.unpack("<d", CANONICAL_NAN)[0]
 
 SYSTEMS = {
     "http://loinc.org": "LOINC",
@@ -416,38 +431,82 @@ def _bad_field(position: int, places: Sequence[str] | None, error: msgspec.Valid
 
 
 COLUMNS = (
-    {"name": "time", "file": "time.i64", "type": "int64", "unit": "seconds since 1970-01-01T00:00:00Z"},
-    {"name": "code", "file": "code.u32", "type": "uint32", "unit": "index into strings.json"},
-    {"name": "value", "file": "value.f64", "type": "float64", "unit": "the row's own unit"},
-    {"name": "text", "file": "text.u32", "type": "uint32", "unit": "index into strings.json"},
-    {"name": "unit", "file": "unit.u32", "type": "uint32", "unit": "index into strings.json"},
+    Column("time", "i64", SECONDS),
+    Column("code", "u32", STRING),
+    Column("value", "f64", "the row's own unit"),
+    Column("text", "u32", STRING),
+    Column("unit", "u32", STRING),
 )
+MOST_ROWS = 1 << 21
+"""Of one table."""
 
 
-def encode_table(events: Sequence[Event]) -> dict[str, bytes]:
+class EventRows:
+    """The rows of a table `edgehold.events/1` that is being made, in any order."""
+
+    def __init__(self) -> None:
+        self._strings = Strings("")
+        self._times, self._values = array("q"), array("d")
+        self._codes, self._texts, self._units = array("I"), array("I"), array("I")
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, time: int, code: str, value: float | None = None, text: str = "", unit: str = "") -> None:
+        """One more row; raises `IntakeLimit` if there are too many."""
+        if len(self._times) >= MOST_ROWS:
+            raise IntakeLimit(f"more than {MOST_ROWS} events")
+        place = self._strings.place
+        self._times.append(time)
+        self._codes.append(place(code))
+        self._values.append(NAN if value is None else value + 0.0)  # -0.0 becomes 0.0
+        self._texts.append(place(text))
+        self._units.append(place(unit))
+
+    def files(self, said: Mapping[str, str] | None = None) -> dict[str, bytes]:
+        """The files of the table, see `encode_table`; the strings are gone afterwards."""
+        strings, final = self._strings.take_sorted()
+        codes, texts, units = (
+            array("I", map(final.__getitem__, column)) for column in (self._codes, self._texts, self._units)
+        )
+        values = self._values
+        is_number = array("b", (value == value for value in values))
+        numbers = values if all(is_number) else array("d", (value if value == value else 0.0 for value in values))
+        order = order_of(self._times, codes, is_number, numbers, texts, units)
+        columns = (self._times, codes, values, texts, units)
+        data = (little(in_order(column, order)) for column in columns)
+        facts = {} if said is None else {"said": said}
+        return table_files(SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings, **facts)
+
+    def derived(self, note: str = "", said: Mapping[str, str] | None = None) -> Derived:
+        """The table with its years, birth apart."""
+        birth = self._strings.find("MEDS_BIRTH")
+
+        def stated() -> Iterator[int]:
+            rows = zip(self._times, self._codes, strict=True)
+            return (time for time, code in rows if time != MISSING_TIME and code != birth)
+
+        years = years_between(min(stated(), default=None), max(stated(), default=None))
+        return Derived(schema=SCHEMA, files=self.files(said), years=years, note=note)
+
+
+def encode_table(events: Iterable[Event], said: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """The files of table `edgehold.events/1`, by name; equal sets of events give equal bytes.
 
     Columns are little-endian and of equal length. Rows are sorted by time, code, value (none first), text, unit;
-    strings by code point, the empty string first, each once.
+    strings by code point, the empty string first, each once. `said` is what the owner said of the columns that the events
+    come from, and stands in `schema.json`.
     """
-    rows = sorted(
-        events, key=lambda row: (row.time, row.code, row.value is not None, row.value or 0.0, row.text, row.unit)
-    )
-    count = len(rows)
-    times, codes, values, texts, units = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    strings = sorted({"", *codes, *texts, *units})
-    index = {string: number for number, string in enumerate(strings)}
-    nan = float("nan")
-    indices = f"<{count}I"
-    return {
-        "time.i64": struct.pack(f"<{count}q", *times),
-        "code.u32": struct.pack(indices, *map(index.__getitem__, codes)),
-        "value.f64": struct.pack(f"<{count}d", *(nan if value is None else value for value in values)),
-        "text.u32": struct.pack(indices, *map(index.__getitem__, texts)),
-        "unit.u32": struct.pack(indices, *map(index.__getitem__, units)),
-        "strings.json": msgspec.json.encode(strings),
-        "schema.json": msgspec.json.encode({"schema": SCHEMA, "rows": count, "columns": COLUMNS}),
-    }
+    rows = EventRows()
+    for event in events:
+        rows.add(*event)
+    return rows.files(said)
+
+
+class _Said(Struct):
+    """What of `schema.json` does not follow from the rows."""
+
+    said: dict[str, str] | None = None
 
 
 def decode_table(files: Mapping[str, bytes]) -> list[Event]:
@@ -458,13 +517,14 @@ def decode_table(files: Mapping[str, bytes]) -> list[Event]:
         values = struct.unpack(f"<{count}d", files["value.f64"])
         codes, texts, units = (struct.unpack(f"<{count}I", files[f"{name}.u32"]) for name in ("code", "text", "unit"))
         strings = msgspec.json.decode(files["strings.json"], type=list[str])
+        said = msgspec.json.decode(files["schema.json"], type=_Said).said
         events = [
             Event(time, strings[code], None if value != value else value, strings[text], strings[unit])
             for time, code, value, text, unit in zip(times, codes, values, texts, units, strict=True)
         ]
     except (KeyError, IndexError, UnicodeDecodeError, struct.error, msgspec.MsgspecError) as error:
         raise Malformed(f"not a table {SCHEMA}: {error}") from error
-    if encode_table(events) != dict(files):
+    if encode_table(events, said) != dict(files):
         raise Malformed(f"not the canonical files of a table {SCHEMA}")
     return events
 

@@ -22,7 +22,10 @@ SHIPPED_BASE = Digest(bytes.fromhex("7c6017683cda37c580250ccc594f9100ec9c603ffca
 """The dictionary that new records are encoded against."""
 ZSTD: Final = tagged_hash("codec", b"zstd/1")
 LEVEL = 12
-MAX_WINDOW = 1 << 27
+FAST_LEVEL = 19
+"""Where nothing else is tried; it takes longer to write and no longer to read."""
+MAX_WINDOW_LOG = 27
+MAX_WINDOW = 1 << MAX_WINDOW_LOG
 """Bytes; what a decoder may be made to hold."""
 
 
@@ -57,13 +60,14 @@ class Zstd:
     """zstd with or without a public dictionary. One object serves any number of hubs and threads: they share the digested
     dictionary, and each call has a context of its own."""
 
-    def __init__(self, dictionary: bytes = b"") -> None:
+    def __init__(self, dictionary: bytes = b"", level: int = LEVEL) -> None:
         self.base = dictionary_digest(dictionary) if dictionary else None
         self.name = ZSTD
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         self._parameters: zstandard.ZstdCompressionParameters | None = None
+        self._level = level
         if self._dictionary is not None:
-            self._dictionary.precompute_compress(level=LEVEL)
+            self._dictionary.precompute_compress(level=level)
             self._decompressor()  # digests the dictionary for reading too, before there are threads
 
     def after(self, before: bytes) -> Zstd:
@@ -71,7 +75,7 @@ class Zstd:
         following = Zstd()
         following.base = self.base
         following._dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-        window = min(MAX_WINDOW.bit_length() - 1, max(2 * len(before), 1 << 16).bit_length())
+        window = min(MAX_WINDOW_LOG, max(2 * len(before), 1 << 16).bit_length())
         following._parameters = zstandard.ZstdCompressionParameters.from_level(
             LEVEL, window_log=window, enable_ldm=True, write_dict_id=False
         )
@@ -79,11 +83,7 @@ class Zstd:
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
-        if self._parameters is None:
-            compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
-        else:
-            compressor = zstandard.ZstdCompressor(compression_params=self._parameters, dict_data=self._dictionary)
-        return compared(self, data, compressor.compress(data))
+        return compared(self, data, self._compressor(len(data)).compress(data))
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; the frame's own size is judged before anything is unpacked."""
@@ -97,6 +97,22 @@ class Zstd:
         except zstandard.ZstdError as error:
             raise CannotDecode(f"{len(encoded)} bytes are not a frame of this codec and dictionary: {error}") from error
 
+    def _compressor(self, size: int) -> zstandard.ZstdCompressor:
+        if self._parameters is not None:
+            return zstandard.ZstdCompressor(compression_params=self._parameters, dict_data=self._dictionary)
+        if self._level == LEVEL:
+            return zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
+        known = 0 if self._dictionary is None else len(self._dictionary)
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            self._level,
+            source_size=size,
+            dict_size=known,
+            window_log=min(MAX_WINDOW_LOG, max(10, (size + known).bit_length())),
+            enable_ldm=True,
+            write_dict_id=False,
+        )
+        return zstandard.ZstdCompressor(compression_params=parameters, dict_data=self._dictionary)
+
     def _decompressor(self) -> zstandard.ZstdDecompressor:
         return zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=MAX_WINDOW)
 
@@ -107,15 +123,15 @@ def dictionary_digest(dictionary: bytes) -> Digest:
 
 
 @cache
-def shipped_codec(base: Digest | None) -> Zstd:
+def shipped_codec(base: Digest | None, level: int = LEVEL) -> Zstd:
     """The codec with the dictionary of that digest; raises `CannotDecode` if this package does not ship it or it was
     altered."""
     if base is None:
-        return Zstd()
+        return Zstd(level=level)
     path = DICTIONARIES / f"{base.hex()}.zstd-dict"
     if not path.is_file():
         raise CannotDecode(f"dictionary {base.hex()} is not shipped with this version")
     dictionary = path.read_bytes()
     if dictionary_digest(dictionary) != base:
         raise CannotDecode(f"dictionary {base.hex()} was altered on disk")
-    return Zstd(dictionary)
+    return Zstd(dictionary, level)

@@ -13,8 +13,10 @@ from edgehold.wire.data import Kind
 
 VCF = b"##fileformat=VCF"
 SEPARATORS = re.compile(rb"[\t;,|]")
-GENOTYPE = re.compile(rb"^[A-Za-z]+\d+\t(?:\d+|X|Y|XY|MT)\t\d+\t[ACGTDI0-]", re.MULTILINE)
-"""A line of genotypes: name, chromosome, position, alleles, as 23andMe and AncestryDNA write them."""
+GENOTYPE = re.compile(rb'^"?[A-Za-z]+\d+"?[\t,]"?(?:\d+|X|Y|XY|MT)"?[\t,]"?\d+"?[\t,]"?[ACGTDI0-]', re.MULTILINE)
+"""A line of genotypes: name, chromosome, position, alleles, as 23andMe, AncestryDNA and MyHeritage write them."""
+ARRAY = frozenset({b"rsid", b"chromosome", b"position"})
+"""Names of columns of genotypes, where no comment is before them."""
 WORDS = {
     Kind.WEARABLE: frozenset({b"heart_rate", b"heartrate", b"bpm", b"steps", b"calories", b"intensity", b"sleep"}),
     Kind.LAB: frozenset({b"loinc", b"code", b"value", b"unit", b"units", b"result", b"reference_range"}),
@@ -78,4 +80,6 @@ def recognise(sample: bytes) -> Kind | None:
     names = {name.strip(b" \"'").lower().replace(b" ", b"_") for name in SEPARATORS.split(header.strip())}
     if len(names) < 2 or b"\0" in sample:
         return None
+    if names >= ARRAY:
+        return Kind.GENOTYPE
     return next((kind for kind, words in WORDS.items() if names & words), None)

@@ -97,9 +97,9 @@ def base_digest(documents: bytes) -> Digest:
     return tagged_hash("base", documents)
 
 
-def read_base(base: Digest) -> bytes:
-    """The documents of a shipped base; raises `CannotDecode` if this package does not ship it or it was altered."""
-    path = BASES / f"{base.hex()}.ndjson.zst"
+def read_base(base: Digest, form: str = "ndjson") -> bytes:
+    """The bytes of a shipped base; raises `CannotDecode` if this package does not ship it in this form or it was altered."""
+    path = BASES / f"{base.hex()}.{form}.zst"
     if not path.is_file():
         raise CannotDecode(f"base {base.hex()} is not shipped with this version")
     try:

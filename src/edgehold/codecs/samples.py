@@ -19,8 +19,10 @@ from edgehold.wire.ids import Digest
 SAMPLES: Final = tagged_hash("codec", b"samples/1")
 MAT_HEADER: Final = 20
 """Bytes of the header of a MATLAB 4 matrix, before its name."""
-BYTE, LITTLE, BIG, UNSIGNED = 0, 1, 2, 4
+BYTE, LITTLE, BIG, TWELVE, UNSIGNED = range(5)
 """How samples are packed, as the native module counts."""
+GROUPS: Final = {BYTE: (1, 1), LITTLE: (2, 1), BIG: (2, 1), TWELVE: (3, 2), UNSIGNED: (2, 1)}
+"""Bytes of a group of samples and how many samples these are, by their packing."""
 
 Layout = tuple[int, int, int, int, int, int]
 """Where the first sample lies, how they are packed, how many channels; samples of a line, of a frame, of the whole."""
@@ -35,13 +37,7 @@ class SamplesCodec:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
         are none, because no samples are found in the data."""
-        if is_dicom(data):
-            pixels = find_pixels(data)
-            if pixels is None:
-                raise CannotDecode(f"the pixels of {len(data)} bytes are not native")
-            start, layout = 0, layout_of(pixels)
-        else:
-            start, layout = start_of_signal(data), None
+        start, layout = find_samples(data)
         try:
             encoded = _native.samples_encode(data, start, layout)
         except ValueError as error:
@@ -51,6 +47,16 @@ class SamplesCodec:
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
         return bounded(_native.samples_decode, encoded, limit)
+
+
+def find_samples(data: bytes) -> tuple[int, Layout | None]:
+    """Where samples begin in a signal, or how the pixels of an image lie; raises `CannotDecode` if these are not native."""
+    if not is_dicom(data):
+        return start_of_signal(data), None
+    pixels = find_pixels(data)
+    if pixels is None:
+        raise CannotDecode(f"the pixels of {len(data)} bytes are not native")
+    return 0, layout_of(pixels)
 
 
 def layout_of(pixels: Pixels) -> Layout:

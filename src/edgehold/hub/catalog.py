@@ -18,8 +18,8 @@ from msgspec import Meta, Struct
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path, tree_root
-from edgehold.errors import BadProof, NotCommitted
-from edgehold.hub.store import Store
+from edgehold.errors import BadProof, Malformed, NotCommitted
+from edgehold.hub.store import LEAST_LEAVES, Store
 from edgehold.ports import Randomness
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.verify.opening import verify_opening as verify_leaf
@@ -30,6 +30,9 @@ from edgehold.wire.proof import Path
 
 REMEMBERED = 3
 """Postings under which leaves can be opened: the live one, one that may be under way, and one before."""
+
+LEAF = 32
+"""Bytes of a leaf."""
 
 
 class Posting(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -90,6 +93,31 @@ def verify_opening(root: Digest, opening: LeafOpening, original: bytes, signatur
         raise BadProof("the leaf commits to another original")
     if signature is not None and opening.descriptor.signature != signature_digest(signature):
         raise BadProof("the descriptor does not name this signature")
+
+
+def check_catalog(store: Store) -> list[str]:
+    """Compute again what the hub remembers of its postings; a sentence for each thing that is wrong."""
+    dummies = store.get_fact("dummies")
+    count = len(dummies) // LEAF
+    if len(dummies) % LEAF or count < LEAST_LEAVES or count & (count - 1) or store.last_slot() >= count:
+        return [f"the leaves that only fill are {count}, which is no number of leaves of this hub"]
+    try:
+        postings = _postings(store).newest_first
+    except Malformed:
+        return ["what the hub remembers of its postings was altered"]
+    faults = [
+        f"the leaves remembered of root {one.root.hex()} do not give it"
+        for one in postings
+        if root_of(tree_root(one.leaves), one.salt) != one.root
+    ]
+    if postings and not faults:
+        newest, filling = postings[0].leaves, store.filling_slots()
+        faults += [
+            f"the leaf that fills place {slot} is another than the one that was posted"
+            for slot in sorted(filling)
+            if slot < len(newest) and dummies[slot * LEAF : (slot + 1) * LEAF] != newest[slot]
+        ]
+    return faults
 
 
 def root_of(tree: Digest, salt: Salt) -> Digest:

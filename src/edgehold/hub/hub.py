@@ -18,6 +18,8 @@ from msgspec.structs import replace as changed
 
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
+from edgehold.codecs.choice import Profile
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
 from edgehold.crypto.names import account_id, receipt_message, statement_message
@@ -36,9 +38,9 @@ from edgehold.errors import (
     TooLate,
 )
 from edgehold.hub import enrolment, sharing
-from edgehold.hub.catalog import catalog_root, open_leaf
+from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
 from edgehold.hub.intake.take_in import Imported, Together, import_file
-from edgehold.hub.journal import Journal, Run, RunState, Share
+from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
 from edgehold.hub.store import Store
@@ -79,6 +81,8 @@ from edgehold.wire.tx import Body
 
 STORE_FILE = "store.sqlite"
 JOURNAL_FILE = "journal.sqlite"
+NETWORK_FILE = "network"
+"""Where commands find the hub's ledger."""
 
 EXPIRY = 20
 """Heights within which a transaction of a hub takes effect or is sent anew."""
@@ -162,6 +166,16 @@ class Sharing:
 
 
 @dataclass(frozen=True)
+class Remains:
+    """What is left elsewhere of erased datasets, as far as the hub knows."""
+
+    fetched: list[Sharing]
+    """Each time a holder fetched one of them."""
+    sums: list[Departure]
+    """Reports that left and were not taken back, whatever the program read."""
+
+
+@dataclass(frozen=True)
 class BatchCheck:
     """What the lists of a closed batch say of this hub's report."""
 
@@ -186,6 +200,7 @@ class Hub:
         self._opened_store: Store | None = None
         self._opened_journal: Journal | None = None
         self._followed = 0
+        self._is_made_up = False
         self._posting: tuple[Digest | None, int] = (None, 0)
         self._in_hand: dict[TaskId, Callable[[], tuple[Measurement, str]]] = {}
         """How to come by the measurement of a grant of this process: by its one run, or, after that, as it was."""
@@ -238,16 +253,25 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path, together: Together | None = None) -> Imported:
+    def import_file(
+        self,
+        path: Path,
+        profile: Profile = Profile.SMALL,
+        *,
+        columns: Columns | None = None,
+        together: Together | None = None,
+    ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        The same bytes again add nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was
-        stored.
+        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
+        `UnknownAccount`; then nothing was stored.
         """
-        randomness = self._outside.randomness
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, together=together, randomness=randomness)
+            randomness = self._outside.randomness
+            return import_file(
+                self.store, path, profile=profile, columns=columns, together=together, randomness=randomness
+            )
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -255,16 +279,24 @@ class Hub:
 
         with storage_failures(beside):
             token = beside.read_bytes()
+        randomness = self._outside.randomness
         return import_file(
-            self.store, path, signature=token, verify=verify_by_ledger, together=together, randomness=randomness
+            self.store,
+            path,
+            signature=token,
+            verify=verify_by_ledger,
+            profile=profile,
+            columns=columns,
+            together=together,
+            randomness=randomness,
         )
 
-    def import_together(self, paths: Sequence[Path]) -> list[Imported]:
+    def import_together(self, paths: Sequence[Path], profile: Profile = Profile.SMALL) -> list[Imported]:
         """Take in the files of one Bulk Data export, all of them or, if one is refused, none: they are of one person,
         and programs see them as one. Raises as `import_file` does."""
         together = Together(paths[0].resolve().parent.name)
         with self.store.transaction():
-            return [self.import_file(path, together) for path in paths]
+            return [self.import_file(path, profile, together=together) for path in paths]
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.
@@ -282,6 +314,11 @@ class Hub:
         envelope = self._submit(CommitRoot(root=catalog_root(self.store, self._outside.randomness)))
         self._posting = envelope, state.height + EXPIRY
         return envelope
+
+    def check(self, part: tuple[int, int] = (1, 1)) -> list[str]:
+        """Compute everything again, or the n-th of t parts of it; a sentence for each thing that is wrong."""
+        faults = self.store.check(part)
+        return faults if part[0] > 1 else [*faults, *check_catalog(self.store), *self._journal.check()]
 
     # ── enrolment ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -301,7 +338,7 @@ class Hub:
         entry, root = find_panel(state, panel), find_root(state, self.account)
         if entry is None:
             raise PanelNotOpen(f"panel {panel.hex()} is not on the ledger")
-        dataset = find_dataset(self.store, entry.descriptor.schemas[0])
+        dataset = find_dataset(self.store, entry.descriptor.schemas[0], entry.descriptor.kinds)
         opening = open_leaf(self.store, dataset.id, root.root if root else Digest(bytes(32)))
         enrolment.enrol(
             issuer,
@@ -313,6 +350,8 @@ class Hub:
             panel,
             opening,
         )
+        if self._journal.fact(RESTORED_UNTIL) is not None:
+            self._write_off_tasks([panel], self._journal.height(RESTORED_UNTIL))
 
     def panels(self) -> list[PanelId]:
         """The panels that this hub answers for."""
@@ -347,6 +386,7 @@ class Hub:
             self._follow(self._ledger.height())
 
     def _follow(self, height: int) -> None:
+        self._make_up()
         for run in self._journal.runs(RunState.GRANTED):
             self._run(run)
         self._upload_due(height)
@@ -361,6 +401,38 @@ class Hub:
                         self._decide(state, header, seen)
         self._followed = height
 
+    def _make_up(self) -> None:
+        """Of a hub that was made of an archive: count as spent, once, whatever the lost one may have spent since."""
+        if self._is_made_up:
+            return
+        if self._journal.fact(RESTORED_FROM) is not None and self._journal.fact(RESTORED_UNTIL) is None:
+            height = self._ledger.height()
+            for run in self._journal.runs(RunState.GRANTED, RunState.ASKED):
+                self._journal.write_off(run, debit_for(run.record.question))
+            self._write_off_tasks(self._journal.panels(), height)
+            self._journal.set_height(RESTORED_UNTIL, height)
+        self._is_made_up = True
+
+    def _write_off_tasks(self, panels: Sequence[PanelId], until: int) -> None:
+        """Write off every task of these panels up to a height that the lost hub can have answered.
+
+        That is each whose upload had not ended when it was last heard of, whatever its policy has become since, if this
+        hub does not know how it was dealt with.
+        """
+        feed = self._outside.feed
+        later = set(feed.after(self._ledger, until))
+        unknown = [one for one in feed.after(self._ledger, 0) if one not in later and not self._journal.has_run(one)]
+        if not unknown:
+            return
+        state, header = self._look()
+        heard = self._journal.height(RESTORED_FROM)
+        for task in unknown:
+            seen = see_task(state, task, panels, self._journal)
+            if seen is not None and self._is_asked(seen, heard):
+                record = make_record(self.policy, seen.question, self.budget())
+                debit = debit_for(seen.question)
+                self._journal.write_off_unseen(record, seen.configuration, debit, panel=seen.panel, header=header)
+
     def inbox(self) -> list[Run]:
         """The tasks that wait for the owner's answer."""
         return self._journal.runs(RunState.ASKED)
@@ -374,6 +446,7 @@ class Hub:
             self._answer(task, yes=yes)
 
     def _answer(self, task: TaskId, *, yes: bool) -> None:
+        self._make_up()
         waiting = [run for run in self.inbox() if run.task == task]
         if not waiting:
             raise NotAsked(f"task {task.hex()}")
@@ -587,7 +660,7 @@ class Hub:
         envelope if one was sent. Raises `NothingSent`, `TooLate` (then the sum contains the report).
         """
         run = self._journal.run(task)
-        if run.state not in (RunState.STORED, RunState.SENT):
+        if run.state not in (RunState.STORED, RunState.SENT, RunState.LOST):
             raise NothingSent(f"task {task.hex()}: {run.state.value}")
         height, until = self._ledger.height(), run.configuration.revoke_until
         if height > until:
@@ -630,6 +703,9 @@ class Hub:
         """
         found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
         erased = [dataset] if dataset is not None else found
+        if dataset is not None:
+            self.store.get_object(dataset)
+        self._journal.note_erased(erased)
         try:
             for one in erased:
                 self.store.erase(one, self._outside.randomness)
@@ -637,6 +713,19 @@ class Hub:
             self.store.empty_log()
             self._journal.forget_logs()
         return erased
+
+    def remains(self, erased: Sequence[ObjectId]) -> Remains:
+        """What holders of shares and released sums still contain of these datasets."""
+        shares = {one.share for one in self._journal.shares() if one.object in erased}
+        left = (RunState.STORED, RunState.SENT, RunState.LOST)
+        return Remains(
+            fetched=[one for one in self.fetches() if one.share in shares],
+            sums=[
+                one
+                for one in self.history()
+                if one.state in left and one.revoked_at is None and one.included is not False
+            ],
+        )
 
     def _is_done(self, service: AccountId, message: Request) -> bool:
         try:

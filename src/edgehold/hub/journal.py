@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgehold.durable import Database, reserve_file, storage_failures
-from edgehold.errors import NothingSent, PanelNotOpen, StoreBusy
+from edgehold.errors import Malformed, NothingSent, PanelNotOpen, StoreBusy
 from edgehold.policy.budget import Spent
 from edgehold.policy.decide import DecisionRecord
 from edgehold.policy.policy import Policy
@@ -30,6 +30,12 @@ from edgehold.wire.task import TaskConfiguration
 
 LAST_SEEN = "last seen height"
 LAST_SEEN_HEADER = "last seen header"
+RESTORED_FROM = "restored from height"
+"""Of a hub that was made of an archive: the last height that the lost one is known to have relied on."""
+RESTORED_UNTIL = "restored until height"
+"""Until which height it was counted as spent what the lost one may have spent; there is none before that was done."""
+ERASED = "erased"
+"""The ids of everything that the owner ever erased: no archive brings it back."""
 
 _PRAGMAS = (
     "PRAGMA busy_timeout=5000",
@@ -40,6 +46,8 @@ _PRAGMAS = (
     "PRAGMA cache_size=-64",
     "PRAGMA trusted_schema=OFF",
 )
+ID = 16
+"""Bytes of an object's id."""
 STATEMENTS = 8
 """Prepared statements that one open journal keeps: those of a height at which nothing happens, and some."""
 
@@ -74,6 +82,7 @@ class RunState(StrEnum):
     STORED = "stored"  # debited; the sealed report waits for its height
     SENT = "sent"  # the leader's receipt is here
     MISSED = "missed"  # nothing left, and nothing will
+    LOST = "lost"  # of a restored hub: the lost one may have answered, so it is spent, and never answered again
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,43 @@ class Journal:
         value = self.fact("policy")
         return None if value is None else decode(value, Policy)
 
+    def mark_restored(self) -> None:
+        """Note that this journal comes from an archive, so that another may have gone on from where it stands."""
+        if self.fact(RESTORED_FROM) is None or self.fact(RESTORED_UNTIL) is not None:
+            with self._database:
+                self.set_height(RESTORED_FROM, self.height(LAST_SEEN))
+                self._database.execute("DELETE FROM facts WHERE name = ?", (RESTORED_UNTIL,))
+
+    def erased(self) -> set[ObjectId]:
+        """Everything that the owner ever erased."""
+        ids = self.fact(ERASED) or b""
+        return {ObjectId(ids[at : at + ID]) for at in range(0, len(ids), ID)}
+
+    def note_erased(self, objects: Sequence[ObjectId]) -> None:
+        """Note what the owner erases, before it is done."""
+        ids = self.erased() | set(objects)
+        self.set_fact(ERASED, b"".join(sorted(ids)))
+
+    def check(self) -> list[str]:
+        """Read everything again; a sentence for each thing that is wrong, none if all is well."""
+        faults = [f"database: {row[0]}" for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        readers: tuple[Callable[[], object], ...] = (
+            self.policy,
+            self.panels,
+            self.spent,
+            self.debits,
+            self.shares,
+            self.fetches,
+            self.erased,
+            lambda: self.runs(*RunState),
+        )
+        for read in readers:
+            try:
+                read()
+            except (Malformed, ValueError) as error:
+                faults.append(f"journal: {error}")
+        return faults
+
     # ── panels ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_panel(self, panel: PanelId, keys: Sequence[tuple[Modulus, Token]]) -> None:
@@ -222,6 +268,20 @@ class Journal:
             self.set_height(LAST_SEEN, question.height)
             self.set_fact(LAST_SEEN_HEADER, header)
 
+    def write_off(self, run: Run, debit: Spent) -> None:
+        """Count as spent what a lost hub may have spent after this decision."""
+        with self._database:
+            self.move_run(run.task, RunState.LOST)
+            self._debit(run.task, debit)
+
+    def write_off_unseen(
+        self, record: DecisionRecord, configuration: TaskConfiguration, debit: Spent, *, panel: int, header: Digest
+    ) -> None:
+        """Count as spent what a lost hub may have spent on a task of which this journal knows nothing."""
+        with self._database:
+            self.set_decision(RunState.LOST, record, configuration, panel=panel, upload_at=0, header=header)
+            self._debit(record.question.task, debit)
+
     def move_run(self, task: TaskId, state: RunState) -> None:
         """Note that a run came to another state."""
         self._database.execute("UPDATE runs SET state = ? WHERE task = ?", (state.value, task))
@@ -229,13 +289,16 @@ class Journal:
     def store_report(self, task: TaskId, report: bytes, log: str, debit: Spent) -> None:
         """Debit the budget and keep the sealed report, both or neither, and only once."""
         with self._database:
-            self._database.execute(
-                "INSERT INTO debits VALUES(?, ?, ?, ?, ?, ?, ?)",
-                (task, debit.period, str(debit.loss), debit.customer, *debit.services, debit.purpose),
-            )
+            self._debit(task, debit)
             self._database.execute(
                 "UPDATE runs SET state = 'stored', report = ?, log = ? WHERE task = ?", (report, log, task)
             )
+
+    def _debit(self, task: TaskId, debit: Spent) -> None:
+        self._database.execute(
+            "INSERT INTO debits VALUES(?, ?, ?, ?, ?, ?, ?)",
+            (task, debit.period, str(debit.loss), debit.customer, *debit.services, debit.purpose),
+        )
 
     def set_sent(self, task: TaskId, height: int, receipt: Receipted) -> None:
         """Keep the leader's receipt."""

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from edgehold.crypto.aead import derive_key
+from edgehold.crypto.age import AgeIdentity, AgeRecipient, identity_of, public_key_of, recipient_of
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.signatures import SigningKey
 from edgehold.durable import storage_failures, write_file
 from edgehold.errors import FolderInUse, KeysUnusable, Malformed
 from edgehold.ports import Randomness
 from edgehold.wire.codec import decode, encode
-from edgehold.wire.ids import Digest, PanelId, PublicKey, TaskId
+from edgehold.wire.ids import Digest, PanelId, PublicKey, SealKey, TaskId
 
 KEYS_FILE = "keys"
 KIT_FILE = "recovery.kit"
@@ -35,6 +37,8 @@ class KeyFile(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     slot_seed: Digest
     sampling_secret: Digest
     owner_key: PublicKey
+    recovery_key: SealKey
+    """To which every archive of the hub is sealed; only the recovery kit opens that."""
     minor: bool
 
     def __repr__(self) -> str:
@@ -47,6 +51,11 @@ class RecoveryKit(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     owner_seed: Digest
     storage_key: Digest
     slot_seed: Digest
+
+    @property
+    def identity(self) -> AgeIdentity:
+        """What opens the archives of this hub: an identity of age, derived from the owner key."""
+        return identity_of(_archive_secret(self))
 
     def __repr__(self) -> str:
         return "RecoveryKit(…)"
@@ -71,6 +80,11 @@ class HubKeys:
     def owner_key(self) -> PublicKey:
         """The public half of the offline key above this hub."""
         return self.file.owner_key
+
+    @property
+    def recovery(self) -> AgeRecipient:
+        """Whom every archive is sealed to: the owner, by the recovery kit."""
+        return recipient_of(self.file.recovery_key)
 
     @property
     def storage_key(self) -> bytes:
@@ -113,6 +127,7 @@ def create_keys(folder: Path, randomness: Randomness, *, minor: bool = False) ->
         slot_seed=kit.slot_seed,
         sampling_secret=Digest(randomness.draw(32)),
         owner_key=SigningKey(kit.owner_seed).public,
+        recovery_key=public_key_of(_archive_secret(kit)),
         minor=minor,
     )
     write_file(folder / KIT_FILE, encode(kit))
@@ -134,10 +149,31 @@ def load_keys(folder: Path) -> HubKeys:
         if path.stat().st_mode & 0o077:
             raise KeysUnusable(f"{path} can be read by others: mode {path.stat().st_mode & 0o777:o}")
         with storage_failures(path):
-            file = decode(path.read_bytes(), KeyFile)
+            return read_keys(path.read_bytes())
     except (OSError, Malformed) as error:
         raise KeysUnusable(f"{path}: {type(error).__name__}") from error
+
+
+def read_keys(content: bytes) -> HubKeys:
+    """The keys as they lie in their file; raises `Malformed`."""
+    file = decode(content, KeyFile)
     return HubKeys(file, SigningKey(file.hub_seed))
+
+
+def is_of_kit(keys: HubKeys, kit: RecoveryKit) -> bool:
+    """Whether keys and kit were made for the same hub."""
+    file = keys.file
+    shared = (file.storage_key, file.slot_seed, file.owner_key, file.recovery_key)
+    return shared == (
+        kit.storage_key,
+        kit.slot_seed,
+        SigningKey(kit.owner_seed).public,
+        public_key_of(_archive_secret(kit)),
+    )
+
+
+def _archive_secret(kit: RecoveryKit) -> bytes:
+    return derive_key(kit.owner_seed, "recovery/archive")
 
 
 def read_kit(path: Path) -> RecoveryKit:

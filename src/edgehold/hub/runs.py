@@ -7,7 +7,7 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -34,7 +34,7 @@ from edgehold.sandbox.program import Failed, Measurement, run_program
 from edgehold.vdaf.prio3 import neutral
 from edgehold.verify.opening import verify_opening
 from edgehold.wire.codec import encode
-from edgehold.wire.data import Grade
+from edgehold.wire.data import Grade, Kind
 from edgehold.wire.ids import AccountId, Digest
 
 Library: TypeAlias = Callable[[Digest], bytes | None]
@@ -59,7 +59,7 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
         source = bench.library(seen.program.source)
         if source is None:
             raise ProgramDiffers(f"the source of program {configuration.program.hex()} could not be had")
-        datasets = find_together(bench.store, find_dataset(bench.store, seen.program.schema))
+        datasets = find_together(bench.store, find_dataset(bench.store, seen.program.schema, seen.program.kinds))
         issuer = panel.issuer if panel.grade is Grade.SIGNED else None
         for dataset in datasets:
             check_dataset(bench.store, state, account, dataset, issuer)
@@ -74,11 +74,13 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
     return outcome.measurement, ""
 
 
-def find_dataset(store: Store, schema: str) -> StoredObject:
-    """The hub's dataset of a schema, the one that reaches furthest if there are several; raises `UnknownObject`."""
-    found = [one for one in store.objects() if one.descriptor.schema == schema and not one.descriptor.tombstone]
+def find_dataset(store: Store, schema: str, kinds: Collection[Kind]) -> StoredObject:
+    """The hub's dataset of a schema and of one of these kinds, the one that reaches furthest if there are several; raises
+    `UnknownObject`. Events come from records, laboratories and wearables: a program says which it is for."""
+    held = (one for one in store.objects() if not one.descriptor.tombstone)
+    found = [one for one in held if one.descriptor.schema == schema and one.descriptor.kind in kinds]
     if not found:
-        raise UnknownObject(f"this hub holds no dataset of schema {schema}")
+        raise UnknownObject(f"this hub holds no dataset of schema {schema} and kind {', '.join(sorted(kinds))}")
     return max(found, key=lambda one: (one.descriptor.last_year or 0, one.received, one.id))
 
 

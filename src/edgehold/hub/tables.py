@@ -54,7 +54,7 @@ class Rows:
 
 
 def derive_tables(original: bytes) -> dict[str, bytes]:
-    """The files of the events table of an original."""
+    """The files of the events table of an original in FHIR."""
     return encode_table(events_of(original, "stored object"))
 
 

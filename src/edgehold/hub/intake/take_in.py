@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from edgehold.codecs.events import MISSING_TIME, Event, encode_table
+from edgehold.codecs.choice import Profile
+from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
 from edgehold.codecs.packs import GZIP
+from edgehold.codecs.tables.form import Derived, schema_of
+from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.jws import verify_detached
-from edgehold.errors import BadSignature
+from edgehold.errors import BadSignature, IntakeError
+from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import (
     DEFAULT_LIMITS,
     Limits,
@@ -30,6 +35,8 @@ from edgehold.wire.ids import AccountId, Signature
 NO_TABLE: Final = ""
 """The schema of what programs do not read."""
 
+IN_LINES: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.OTHER})
+"""Kinds whose columns an owner can name."""
 TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
 
 
@@ -50,10 +57,12 @@ class Imported:
     added: tuple[StoredObject, ...]
     known: tuple[StoredObject, ...]
     """Records that the hub held already; nothing was stored again."""
+    rows: Mapping[str, int]
+    """Rows of the tables of what was added, by their schema."""
     format: str = ""
     """What the file is, for people."""
     notes: tuple[str, ...] = ()
-    """What is wrong with what was kept all the same."""
+    """What a table lacks, or why there is none; what is wrong with a packed file that was kept all the same."""
 
     @property
     def bytes_received(self) -> int:
@@ -73,10 +82,15 @@ def import_file(
     signature: bytes | None = None,
     verify: Callable[[AccountId, bytes, Signature], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    profile: Profile = Profile.SMALL,
+    columns: Columns | None = None,
     together: Together | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
+
+    A file that is no FHIR is kept also if no table can be made of it: it is its owner's all the same. A file of a signal
+    brings its record's header along. `columns` says how to read a table in lines.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
     issuers' keys; `together` the files that this one came with. Raises `IntakeError`, `BadSignature`, `HubError`.
@@ -84,12 +98,23 @@ def import_file(
     added: list[StoredObject] = []
     known: list[StoredObject] = []
     notes: list[str] = []
+    rows: Counter[str] = Counter()
 
-    def keep(original: bytes, place: str, kind: Kind, **about: Any) -> None:
+    def keep(original: bytes, place: str, kind: Kind, derived: Derived | None, token: bytes | None = signature) -> None:
         stored, is_new = store.put_object(
-            original, name=before + place, kind=kind, signature=signature, randomness=randomness, **about
+            original,
+            name=before + place,
+            kind=kind,
+            schema=NO_TABLE if derived is None else derived.schema,
+            years=None if derived is None else derived.years,
+            tables=None if derived is None else derived.files,
+            signature=token,
+            profile=profile,
+            randomness=randomness,
         )
         (added if is_new else known).append(stored)
+        if is_new and derived is not None:
+            rows[derived.schema] += schema_of(derived.files)["rows"]
 
     def check_signature(original: bytes, place: str) -> None:
         if signature is None:
@@ -103,39 +128,60 @@ def import_file(
     before = "" if together is None else f"{together.folder}/"
     check_person = check_one_person if together is None else check_one_subject
     persons = set[str]() if together is None else together.persons
-    found = format_of(path)
-    kind = found.kind
+
+    def derive_packed(packed: bytes) -> Derived:
+        """The one table of all records that are packed in a file."""
+        events: list[Event] = []
+        for record in read_packed(packed, path.name, limits):
+            check_person(persons, record)
+            events += record.events()
+            del record
+        return Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
+
+    form = format_of(path)
+    kind = form.kind
+    if kind not in IN_LINES:
+        columns = None
+    elif columns is not None:
+        kind = Kind.LAB
     with store.transaction():
-        if found.is_packed:
-            original = read_whole(path, is_text=False)
-            check_signature(original, path.name)
-            fault = find_fault(original, path.name)
-            if kind is Kind.EHR and fault is None and original.startswith(GZIP):
-                events: list[Event] = []
-                for record in read_packed(original, path.name, limits):
-                    check_person(persons, record)
-                    events += record.events()
-                    del record
-                years, tables = years_of(events), encode_table(events)
-                del events
-                keep(original, path.name, kind, years=years, tables=tables)
-            else:
-                keep(original, path.name, kind, schema=NO_TABLE)
-            if fault is not None:
-                notes.append(f"kept as it is: {fault.code} {fault}")
-        elif kind is Kind.EHR:
+        if kind is Kind.EHR and not form.is_packed:
             for record in read_records(path, limits):
                 check_person(persons, record)
                 original, place = record.original, record.place
                 check_signature(original, place)
                 events = record.events()
                 del record  # what was read of it takes ten times its room, and is not needed to store it
-                keep(original, place, kind, years=years_of(events), tables=encode_table(events))
+                keep(original, place, kind, Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events)))
         else:
-            original = read_whole(path, is_text=kind in TEXTS)
+            original = read_whole(path, is_text=kind in TEXTS and not form.is_packed)
             check_signature(original, path.name)
-            keep(original, path.name, kind, schema=NO_TABLE)
-    return Imported(added=tuple(added), known=tuple(known), format=found.title, notes=tuple(notes))
+            header = header_beside(path) if kind is Kind.SIGNAL and not form.is_packed else None
+            fault = find_fault(original, path.name) if form.is_packed else None
+            found = None
+            if fault is not None:
+                notes.append(f"kept as it is: {fault.code} {fault}")
+            elif kind is not Kind.EHR:
+                try:
+                    found = derive_table(original, kind=kind, name=path.name, header=header, columns=columns)
+                except IntakeError as error:
+                    if columns is not None:  # somebody said how it is to be read
+                        raise type(error)(f"{path.name}: {error}") from error
+                    notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+            elif original.startswith(GZIP):
+                found = derive_packed(original)
+            if found is not None and found.note:
+                notes.append(f"{path.name}: {found.note}")
+            keep(original, path.name, kind, found)
+            if header is not None:
+                keep(header, path.with_suffix(HEADER).name, kind, None, None)
+    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes))
+
+
+def header_beside(path: Path) -> bytes | None:
+    """The header of the record that a file of a signal belongs to, if it lies beside it."""
+    header = path.with_suffix(HEADER)
+    return read_whole(header, is_text=False) if header != path and header.is_file() else None
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:

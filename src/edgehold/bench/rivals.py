@@ -1,0 +1,291 @@
+"""The best that others have for a kind of file: what `edgehold bench store` puts beside each encoding.
+
+Each rival is run as its makers recommend for the fewest bytes, and given what ours is given: the same public base, and
+where the samples lie. Those that come as packages are in the extra `bench`; a rival that is not installed, or that does
+not take a file, is named as not run and has beaten nobody.
+"""
+
+from __future__ import annotations
+
+import bz2
+import importlib
+import io
+import lzma
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any, Final
+
+import zstandard
+
+from edgehold import _native
+from edgehold.codecs.dicom import find_pixels, is_dicom
+from edgehold.codecs.samples import BIG, BYTE, GROUPS, LITTLE, TWELVE, Layout, find_samples
+from edgehold.demo.world import read_cohort
+from edgehold.errors import CannotDecode
+from edgehold.wire.data import Kind
+
+LONG_WINDOW: Final = 27
+DICTIONARY: Final = 10_000_000
+"""Bytes of the public cohort that zstd is given as a dictionary for records."""
+SMALL: Final = 2_000_000
+"""Bytes of a text up to which PPMd is run."""
+PPMD_ORDERS: Final = (4, 6, 8, 12, 16)
+PPMD_MEMORY: Final = 1 << 26
+FLAC_CHANNELS: Final = 8
+
+
+class NotTaken(Exception):
+    """This rival has nothing for such bytes."""
+
+
+class NotInstalled(Exception):
+    """The package of this rival is missing here."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way that others have."""
+
+    name: str
+    size: Callable[[bytes], int]
+    """Bytes that it makes of bytes; raises `NotTaken`, `NotInstalled`."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The fewest bytes of all rivals that ran."""
+
+    size: int
+    words: str
+    """Whose they are, of how many, and which did not run."""
+
+
+def best_rival(data: bytes, kind: Kind) -> Best:
+    """The best of the rivals for a kind of file."""
+    sizes: dict[str, int] = {}
+    missing: list[str] = []
+    for rival in rivals_for(kind):
+        try:
+            sizes[rival.name] = rival.size(data)
+        except NotTaken:
+            continue
+        except NotInstalled:
+            missing.append(rival.name)
+    winner = min(sizes, key=lambda name: sizes[name])
+    words = f"{winner}, the least of: {', '.join(sizes)}"
+    return Best(sizes[winner], f"{words}; not run: {', '.join(missing)}" if missing else words)
+
+
+def rivals_for(kind: Kind) -> Sequence[Rival]:
+    """The rivals for a kind of file, those for all kinds first."""
+    general = [
+        Rival("zstd 22, long window", zstd_long),
+        Rival("xz 9e", lambda data: len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))),
+        Rival("bzip2 9", lambda data: len(bz2.compress(data))),
+        Rival("brotli 11", brotli),
+    ]
+    match kind:
+        case Kind.EHR:
+            return [*general, Rival("PPMd", ppmd), Rival("zstd 22 with 10 MB of the public cohort", zstd_cohort)]
+        case Kind.LAB | Kind.WEARABLE:
+            return [*general, Rival("PPMd", ppmd), Rival("OpenZL", openzl)]
+        case Kind.SIGNAL:
+            return [*general, Rival("FLAC", flac), Rival("pcodec 12", pcodec)]
+        case Kind.IMAGE:
+            return [
+                *general,
+                Rival("pcodec 12", pcodec),
+                *(Rival(f"{name} and zstd 22 for the rest", pixels_by(how)) for name, how in IMAGE_CODECS.items()),
+            ]
+        case _:
+            return general
+
+
+def installed(package: str) -> ModuleType:
+    """An optional package; raises `NotInstalled`."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise NotInstalled(package) from error
+
+
+# ── for anything ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def zstd_long(data: bytes, known: zstandard.ZstdCompressionDict | None = None) -> int:
+    """zstd at its highest level, its window as long as a reader takes without being asked, with long-distance matching."""
+    reach = len(data) + (0 if known is None else len(known))
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        22, window_log=min(LONG_WINDOW, max(10, reach.bit_length())), enable_ldm=True, write_dict_id=False
+    )
+    return len(zstandard.ZstdCompressor(compression_params=parameters, dict_data=known).compress(data))
+
+
+def zstd_cohort(data: bytes) -> int:
+    """zstd that knows other people's records."""
+    return zstd_long(data, cohort_dictionary())
+
+
+@cache
+def cohort_dictionary() -> zstandard.ZstdCompressionDict:
+    """The beginning of the public cohort."""
+    people: list[bytes] = []
+    size = 0
+    for person in read_cohort(None):
+        people.append(person)
+        size += len(person) + 1
+        if size >= DICTIONARY:
+            break
+    return zstandard.ZstdCompressionDict(b"\n".join(people), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def brotli(data: bytes) -> int:
+    """brotli with its largest usual window."""
+    return len(installed("brotli").compress(data, quality=11, lgwin=24))
+
+
+def ppmd(data: bytes) -> int:
+    """PPMd, variant H of 7-Zip, at the best of several orders."""
+    if len(data) > SMALL:
+        raise NotTaken
+    package = installed("pyppmd")
+    return min(
+        len(encoder.encode(data) + encoder.flush())
+        for encoder in (package.Ppmd7Encoder(order, PPMD_MEMORY) for order in PPMD_ORDERS)
+    )
+
+
+def openzl(data: bytes) -> int:
+    """OpenZL, its general graph."""
+    package = installed("openzl.ext")
+    context = package.CCtx()
+    compressor = package.Compressor()
+    compressor.select_starting_graph(package.graphs.Compress()(compressor))
+    compressor.set_parameter(package.CParam.FormatVersion, package.MAX_FORMAT_VERSION)
+    compressor.set_parameter(package.CParam.CompressionLevel, 9)
+    context.ref_compressor(compressor)
+    return len(context.compress([package.Input(package.Type.Serial, data)]))
+
+
+# ── for samples ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def layout_of_samples(data: bytes) -> Layout:
+    """Where the samples lie; raises `NotTaken` if there are none."""
+    try:
+        start, layout = find_samples(data)
+        return layout or _native.samples_layout(data, start)
+    except (CannotDecode, ValueError) as error:
+        raise NotTaken from error
+
+
+def planes_of(data: bytes, layout: Layout) -> tuple[Any, int]:
+    """An array of 16-bit samples, a column a channel, and how many bytes zstd makes of what is around them."""
+    numpy = installed("numpy")
+    start, packing, channels, _, _, samples = layout
+    size, count = GROUPS[packing]
+    end = start + samples // count * size
+    body = numpy.frombuffer(data[start:end], numpy.uint8)
+    if packing == BYTE:
+        found = body.astype(numpy.int16)
+    elif packing == TWELVE:
+        first, middle, last = (body[at::3].astype(numpy.int32) for at in range(3))
+        pairs = numpy.stack([first | (middle & 15) << 8, last | (middle >> 4) << 8], axis=1).reshape(-1)
+        found = (pairs - (pairs >> 11 << 12)).astype(numpy.int16)
+    elif packing in (LITTLE, BIG):
+        found = body.view("<i2" if packing == LITTLE else ">i2").astype(numpy.int16)
+    else:
+        found = (body.view("<u2").astype(numpy.int32) - 32768).astype(numpy.int16)
+    return found.reshape(-1, channels), zstd_long(data[:start] + data[end:])
+
+
+def flac(data: bytes) -> int:
+    """FLAC at its highest level, eight channels at a time."""
+    package = installed("soundfile")
+    planes, around = planes_of(data, layout_of_samples(data))
+    total = around
+    for at in range(0, planes.shape[1], FLAC_CHANNELS):
+        packed = io.BytesIO()
+        part = planes[:, at : at + FLAC_CHANNELS]
+        package.write(packed, part, 44100, format="FLAC", subtype="PCM_16", compression_level=1.0)
+        total += len(packed.getvalue())
+    return total
+
+
+def pcodec(data: bytes) -> int:
+    """pcodec at its highest level, channel by channel."""
+    package = installed("pcodec")
+    standalone = installed("pcodec.standalone")
+    numpy = installed("numpy")
+    planes, around = planes_of(data, layout_of_samples(data))
+    config = package.ChunkConfig(compression_level=12)
+    columns = (numpy.ascontiguousarray(planes[:, channel]) for channel in range(planes.shape[1]))
+    return around + sum(len(standalone.simple_compress(column, config)) for column in columns)
+
+
+# ── for pixels ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def jpeg_xl(package: ModuleType, image: Any) -> bytes:
+    """JPEG XL without loss, at the effort of storage.md's table."""
+    encoded: bytes = package.jpegxl_encode(image, lossless=True, effort=9)
+    return checked(image, package.jpegxl_decode(encoded), encoded)
+
+
+def jpeg_ls(package: ModuleType, image: Any) -> bytes:
+    """JPEG-LS without loss."""
+    encoded: bytes = package.jpegls_encode(image)
+    return checked(image, package.jpegls_decode(encoded), encoded)
+
+
+def jpeg_2000(package: ModuleType, image: Any) -> bytes:
+    """JPEG 2000 with reversible wavelets, without the boxes around its codestream."""
+    encoded: bytes = package.jpeg2k_encode(image, level=0, reversible=True, codecformat="J2K")
+    return checked(image, package.jpeg2k_decode(encoded), encoded)
+
+
+IMAGE_CODECS: Final[dict[str, Callable[[ModuleType, Any], bytes]]] = {
+    "JPEG XL, effort 9,": jpeg_xl,
+    "JPEG-LS": jpeg_ls,
+    "JPEG 2000": jpeg_2000,
+}
+
+
+def checked(image: Any, decoded: Any, encoded: bytes) -> bytes:
+    """What was encoded, if the image comes back from it."""
+    if decoded.shape != image.shape or (decoded != image).any():
+        raise NotTaken
+    return encoded
+
+
+def pixels_by(how: Callable[[ModuleType, Any], bytes]) -> Callable[[bytes], int]:
+    """Bytes that a codec of images makes of the pixels, image by image, and zstd of everything else."""
+
+    def size(data: bytes) -> int:
+        package = installed("imagecodecs")
+        numpy = installed("numpy")
+        pixels = find_pixels(data) if is_dicom(data) else None
+        if pixels is None:
+            raise NotTaken
+        order = ">" if pixels.is_big_endian else "<"
+        kind = "u1" if pixels.bits == 8 else f"{order}{'i' if pixels.is_signed else 'u'}2"
+        values = numpy.frombuffer(data[pixels.start : pixels.start + pixels.size], kind)
+        least = int(values.min())
+        # the codecs take no negative numbers: what they get begins at zero
+        unsigned = (values.astype(numpy.int32) - min(least, 0)).astype("u1" if pixels.bits == 8 else "u2")
+        shape = (-1, pixels.rows, pixels.columns)
+        if pixels.channels > 1:
+            planar = (-1, pixels.channels, pixels.rows, pixels.columns)
+            images = unsigned.reshape(planar if pixels.is_planar else (*shape, pixels.channels))
+            images = numpy.moveaxis(images, 1, -1) if pixels.is_planar else images
+        else:
+            images = unsigned.reshape(shape)
+        around = zstd_long(data[: pixels.start] + data[pixels.start + pixels.size :])
+        try:
+            return around + sum(len(how(package, numpy.ascontiguousarray(image))) for image in images)
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            raise NotTaken from error
+
+    return size

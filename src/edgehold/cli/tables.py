@@ -1,0 +1,140 @@
+"""Rows of a hub's tables on a terminal, as text for other tools, and in files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from edgehold.cli.network import find_id
+from edgehold.cli.output import WIDTH, cut, table
+from edgehold.codecs.tables.form import schema_of
+from edgehold.durable import write_file
+from edgehold.errors import NothingToShow, UsageError
+from edgehold.hub.arrow import arrow_table, joined, require_arrow, write_table
+from edgehold.hub.rows import Wanted, read_part, readable
+from edgehold.hub.store import Store, StoredObject
+from edgehold.system import SystemRandomness
+
+SHOWN: Final = 40
+"""Rows on a terminal."""
+CELL: Final = 34
+"""Characters of one cell there."""
+ENDS: Final = (".parquet", ".arrow", ".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows that fit of one dataset."""
+
+    dataset: str
+    schema: str
+    files: dict[str, bytes]
+    rows: int
+
+
+def parts_of(store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted) -> list[Part]:
+    """The rows that fit, of one dataset or of all of a kind and schema; raises `NothingToShow`, `UsageError`."""
+    chosen = chosen_objects(store, name, kind, schema)
+    schemas = sorted({one.descriptor.schema for one in chosen})
+    if len(schemas) > 1:
+        raise UsageError(f"there are tables of {', '.join(schemas)}: name a dataset, a kind or a schema")
+    parts = []
+    for one in chosen:
+        files = read_part(store, one.id, wanted.where, SystemRandomness())
+        if files is not None and (rows := schema_of(files)["rows"]):
+            parts.append(Part(one.id.hex()[:8], one.descriptor.schema, files, rows))
+    if not parts:
+        raise NothingToShow("no row fits what was asked for")
+    return parts
+
+
+def chosen_objects(store: Store, name: str | None, kind: str | None, schema: str | None) -> list[StoredObject]:
+    """The datasets with a table that are meant; raises `NothingToShow`."""
+    held = [one for one in store.objects() if not one.descriptor.tombstone]
+    if name is not None:
+        found = find_id(name, [one.id for one in held], "dataset")
+        held = [one for one in held if one.id == found]
+    chosen = [
+        one
+        for one in held
+        if one.descriptor.schema
+        and (kind is None or one.descriptor.kind.value == kind)
+        and (schema is None or one.descriptor.schema == schema)
+    ]
+    if not chosen:
+        raise NothingToShow("there is no dataset with such a table")
+    return chosen
+
+
+def rows_of(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
+    """The rows as people read them, with their dataset where there are several."""
+    for part in parts:
+        mark = {"dataset": part.dataset} if len(parts) > 1 else {}
+        for row in readable(part.files):
+            yield mark | row
+
+
+def show_parts(parts: Sequence[Part], *, as_json: bool) -> None:
+    """Print rows: a table on a terminal, CSV elsewhere, one object with --json."""
+    count = sum(part.rows for part in parts)
+    if as_json:
+        click.echo(
+            json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows_of(parts))}, ensure_ascii=False)
+        )
+    elif sys.stdout.isatty():
+        for line in terminal_lines(list(islice(rows_of(parts), SHOWN)), count):
+            click.echo(line)
+    else:
+        for line in csv_lines(rows_of(parts)):
+            click.echo(line, nl=False)
+
+
+def terminal_lines(rows: Sequence[dict[str, Any]], count: int) -> list[str]:
+    """The first rows as a table that fits; columns in which nothing is said are left out."""
+    names = [name for name in rows[0] if any(row.get(name) not in (None, "") for row in rows)]
+    cells = [[cut(_text(row.get(name)), CELL) for name in names] for row in rows]
+    lines = [cut(line, WIDTH) for line in table(cells, names)]
+    more = f", of which the first {len(rows)} are shown" if count > len(rows) else ""
+    return [*lines, f"{count:,} row{'' if count == 1 else 's'}{more}"]
+
+
+def csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """Rows as CSV, with the names of their columns first."""
+    names: list[str] | None = None
+    for row in rows:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        if names is None:
+            names = list(row)
+            writer.writerow(names)
+        writer.writerow([_text(row.get(name)) for name in names])
+        yield buffer.getvalue()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def write_parts(parts: Sequence[Part], out: Path) -> int:
+    """Write rows into a file, by the end of its name; returns how many. Raises `UsageError`, `NotInstalled`."""
+    if out.suffix not in ENDS:
+        raise UsageError(f"{out.name}: the end of the name says the format: {', '.join(ENDS)}")
+    if out.suffix in (".parquet", ".arrow"):
+        require_arrow()
+        write_table(joined([arrow_table(part.files, part.dataset) for part in parts]), out)
+    elif out.suffix == ".csv":
+        write_file(out, "".join(csv_lines(rows_of(parts))))
+    else:
+        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(parts)))
+    return sum(part.rows for part in parts)

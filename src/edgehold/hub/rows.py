@@ -1,0 +1,236 @@
+"""Rows of tables for people and tools: which of them fit, and what their numbers stand for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from edgehold.codecs.events import MISSING_TIME, parse_time
+from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.segments import ROW, Where, width_of
+from edgehold.codecs.tables.form import column_of, schema_of, strings_of
+from edgehold.codecs.tables.genotypes import CHROMOSOMES
+from edgehold.codecs.tables.genotypes import MISSING as MISSING_CALL
+from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
+from edgehold.codecs.tables.images import SCHEMA as IMAGES
+from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
+from edgehold.errors import NothingToShow, UsageError
+from edgehold.hub.store import Store
+from edgehold.ports import Randomness
+from edgehold.wire.data import ObjectId
+
+SCHEMAS: Final = (EVENTS, GENOTYPES, SIGNALS, IMAGES)
+EPOCH: Final = datetime(1970, 1, 1)
+NAMES: Final = {number: str(number) for number in range(1, 23)} | {23: "X", 24: "Y", 25: "XY", 26: "MT"}
+REGION: Final = re.compile(r"([\w.*-]{1,80})(?::([\d,]{1,13})(?:-([\d,]{1,13}))?)?", re.ASCII)
+MOST: Final = 2**32 - 1
+
+NOTHING: Final[Where] = {ROW: (1, 0)}
+"""No row: what is asked for is only the strings and the schema."""
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What somebody asks of a table."""
+
+    code: str | None = None
+    since: str | None = None
+    """The first date, as FHIR writes dates."""
+    until: str | None = None
+    """The last one; a year or a month counts as a whole."""
+    region: str | None = None
+    """`chr7:1000-2000`, or a chromosome alone."""
+
+    def where(self, others: Files) -> Where | None:
+        """As bounds of the columns of a table with these strings and schema; none if no row of it can fit. Raises
+        `UsageError`."""
+        schema = schema_of(others)
+        bounds: dict[str, tuple[int, int]] = {}
+        columns = {column["name"] for column in schema["columns"]}
+        for option, column, value in (
+            ("--code", "code", self.code),
+            ("--from or --to", "time", self.since or self.until),
+            ("--region", "chromosome", self.region),
+        ):
+            if value is not None and column not in columns:
+                raise UsageError(f"{option} asks for a column {column}, which {schema['schema']} has not")
+        if self.code is not None:
+            strings = strings_of(others)
+            if self.code not in strings:
+                return None
+            place = strings.index(self.code)
+            bounds["code.u32"] = (place, place)
+        if self.since is not None or self.until is not None:
+            bounds["time.i64"] = (first_moment(self.since), last_moment(self.until))
+        if self.region is not None:
+            bounds |= region_bounds(self.region, schema.get("chromosomes", {}))
+        return bounds
+
+
+def first_moment(date: str | None) -> int:
+    """The first second of a date; of none, the first of all."""
+    return MISSING_TIME + 1 if date is None else _moment(date)
+
+
+def last_moment(date: str | None) -> int:
+    """The last second of a date; of none, the last of all."""
+    if date is None:
+        return 2**63 - 1
+    start = _moment(date)
+    if len(date) > 10:
+        return start
+    days = 1
+    if len(date) < 10:
+        year, month = int(date[:4]), int(date[5:7] or 12)
+        following = f"{year + month // 12:04d}-{month % 12 + 1:02d}"
+        days = (_moment(following) - _moment(f"{year:04d}-{month:02d}")) // 86400 if year < 9999 else 31
+        start = _moment(f"{year:04d}-{month:02d}")
+    return start + 86400 * days - 1
+
+
+def _moment(date: str) -> int:
+    try:
+        return parse_time(date)
+    except ValueError as error:
+        raise UsageError(f"{date}: {error}") from error
+
+
+def region_bounds(region: str, others: Mapping[str, str]) -> Where:
+    """The bounds of the rows that overlap a region; raises `UsageError`."""
+    match = REGION.fullmatch(region)
+    if match is None:
+        raise UsageError(f"{region} is no region: write chr7, chr7:117559590 or chr7:117480025-117668665")
+    name, first, last = match.groups()
+    number = CHROMOSOMES.get(name.encode())
+    if number is None:
+        number = next((int(number) for number, other in others.items() if other == name), None)
+    if number is None:
+        raise UsageError(f"there is no chromosome {name}")
+    start = int(first.replace(",", "") or 0) if first else 0
+    end = (int(last.replace(",", "") or 0) if last else start) if first else MOST
+    if end < start:
+        raise UsageError(f"{region} ends before it begins")
+    return {"chromosome.u8": (number, number), "position.u32": (0, min(end, MOST)), "end.u32": (start, MOST)}
+
+
+def read_part(
+    store: Store, object_id: ObjectId, ask: Callable[[Files], Where | None], randomness: Randomness
+) -> dict[str, bytes] | None:
+    """The files of an object's table with those rows alone that `ask` wants, which is shown the strings and the schema; its
+    strings stay as they were. Only the row groups that hold them are read. None if no row can fit.
+
+    `schema.json` says which was the first row, where `ask` wants a stretch of them.
+    """
+    others = store.read_rows(object_id, [], NOTHING, randomness).others
+    where = ask(others)
+    if where is None:
+        return None
+    schema = schema_of(others)
+    columns = [column["file"] for column in schema["columns"]]
+    found = store.read_rows(object_id, columns, where, randomness)
+    return part_of(schema, found.columns, found.others, where)
+
+
+def part_of(schema: Mapping[str, Any], columns: Files, others: Files, where: Where) -> dict[str, bytes]:
+    """The files of a table of the rows that were read."""
+    file = schema["columns"][0]["file"]
+    rows = len(columns[file]) // width_of(file)
+    first = {"first_row": where[ROW][0]} if ROW in where else {}
+    return {**others, **columns, "schema.json": _encode({**schema, "rows": rows, **first})}
+
+
+def _encode(schema: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(schema)
+
+
+# ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def readable(files: Files) -> Iterator[dict[str, Any]]:
+    """The rows as values that people read: text for places in the strings, dates for seconds, nothing for what is missing.
+    Of a signal, seconds from its beginning and each channel in its unit."""
+    schema = schema_of(files)
+    if schema["schema"] == SIGNALS:
+        yield from _signal_rows(files, schema)
+        return
+    strings = strings_of(files)
+    others = schema.get("chromosomes", {})
+    columns = [
+        (about["name"], column_of(files, about["file"]), _reading(about, strings, others))
+        for about in schema["columns"]
+    ]
+    for row in range(schema["rows"]):
+        yield {name: read(column[row]) for name, column, read in columns}
+
+
+def _reading(about: Mapping[str, str], strings: Sequence[str], others: Mapping[str, str]) -> Callable[[Any], Any]:
+    """How the numbers of a column are read."""
+    name, end = about["name"], about["file"].rpartition(".")[2]
+    if about["unit"] == "index into strings.json":
+        return strings.__getitem__
+    if name == "time":
+        return written
+    if name == "chromosome":
+        return lambda number: NAMES.get(number) or others.get(str(number), "other")
+    if name == "dosage":
+        return lambda copies: None if copies == MISSING_CALL else copies
+    if end == "f64":
+        return lambda value: None if math.isnan(value) else value
+    return lambda value: value
+
+
+def written(seconds: int) -> str | None:
+    """A moment as text in UTC; a day alone if it is its first second; nothing if it is missing."""
+    if seconds == MISSING_TIME:
+        return None
+    try:
+        moment = EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+    return moment.date().isoformat() if seconds % 86400 == 0 else moment.isoformat() + "Z"
+
+
+def _signal_rows(files: Files, schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    rate, first = schema["rate"], schema.get("first_row", 0)
+    channels = [
+        (_title(schema["channels"], place), *physical(files, one)) for place, one in enumerate(schema["channels"])
+    ]
+    for row in range(schema["rows"]):
+        yield {"seconds": round((first + row) / rate, 6)} | {name: read(column[row]) for name, column, read in channels}
+
+
+def _title(channels: Sequence[Mapping[str, Any]], place: int) -> str:
+    """The name of a channel, with its number where it has none of its own, and its unit."""
+    names = [one["name"] for one in channels]
+    name = names[place] if names[place] and names.count(names[place]) == 1 else f"{names[place]} {place}".strip()
+    return f"{name} ({channels[place]['unit']})"
+
+
+def physical(files: Files, channel: Mapping[str, Any]) -> tuple[memoryview[int], Callable[[int], float | None]]:
+    """The samples of a channel, and what gives each in its unit."""
+    missing, baseline, gain = channel["missing"], channel["baseline"], channel["gain"]
+    digits = max(0, 2 + math.ceil(math.log10(abs(gain)))) if gain else 6
+    return (
+        column_of(files, channel["column"]),
+        lambda sample: None if sample == missing else round((sample - baseline) / gain, digits),
+    )
+
+
+def stretch(others: Files, at: float, length: float) -> Where:
+    """The rows of a signal from a second on; raises `NothingToShow`."""
+    schema = schema_of(others)
+    if schema["schema"] != SIGNALS:
+        raise NothingToShow(f"a dataset of {schema['schema']} is no signal")
+    first = math.floor(at * schema["rate"])
+    last = min(schema["rows"], math.ceil((at + length) * schema["rate"]))
+    if not 0 <= first < last:
+        raise NothingToShow(f"the signal lasts {schema['rows'] / schema['rate']:.1f} seconds; nothing of it lies there")
+    return {ROW: (first, last - 1)}
