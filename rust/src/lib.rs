@@ -2,8 +2,8 @@
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
 //! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
-//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are, and
-//! [`genotypes`] what arrays call. Every function is deterministic in its arguments.
+//! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are,
+//! [`genotypes`] what arrays call, and [`packed`] how others packed. Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
@@ -13,6 +13,7 @@ mod genotypes;
 mod merkle;
 mod mix;
 mod noise;
+mod packed;
 mod record;
 mod samples;
 mod variants;
@@ -68,6 +69,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mix::MixReader>()?;
     module.add_class::<record::RecordBase>()?;
     module.add_class::<genotypes::GenotypeBase>()?;
+    module.add_class::<packed::DeflateWriter>()?;
+    module.add_class::<packed::DeflateReader>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_layout, module)?)?;

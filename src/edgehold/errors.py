@@ -1054,6 +1054,27 @@ class NothingToShow(IntakeError):
     exit_code = 6
 
 
+class BrokenPack(IntakeError):
+    """A gzip or ZIP file that breaks off, contradicts itself, or whose parts lie where other parts do."""
+
+    number = 480
+    remedy = "Fetch the file again, or unpack it and import what comes out; what a hub keeps of it, it keeps as it is."
+
+
+class PackLimit(IntakeError):
+    """A packed file that holds more bytes or parts than a hub unpacks, or far more than it could need for records."""
+
+    number = 481
+    remedy = "Unpack it and import its files; what a hub keeps of it, it keeps as it is."
+
+
+class NestedPack(IntakeError):
+    """A packed file inside a packed file; a hub unpacks once."""
+
+    number = 482
+    remedy = "Unpack the outer file and import what comes out; what a hub keeps of it, it keeps as it is."
+
+
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,5 +1,7 @@
 """Whole folders are taken in, and it is said what was found."""
 
+import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -64,3 +66,58 @@ def test_what_is_taken_in_to_be_read_at_once_is_kept_so(here: Path, edgehold: Ed
     assert edgehold("hub", "export", "--original", "--out", "back").code == 0
     written = sorted(path.read_bytes() for path in Path("back").iterdir())
     assert written == sorted(Path(file).read_bytes() for file in files)
+
+
+def observation(number: int) -> bytes:
+    """A weight of the person of an export, as one line."""
+    code = {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}
+    about = {"id": str(number), "subject": {"reference": "Patient/ada"}, "code": code}
+    value = {"effectiveDateTime": f"2024-03-0{number}", "valueQuantity": {"value": 70 + number, "unit": "kg"}}
+    return json.dumps({"resourceType": "Observation", **about, **value}).encode() + b"\n"
+
+
+def test_a_bulk_data_export_is_one_import_and_what_is_wrong_is_named(here: Path, edgehold: Edgehold) -> None:
+    folder = here / "export"
+    folder.mkdir()
+    files = {
+        "Patient.ndjson": b'{"resourceType":"Patient","id":"ada","birthDate":"1980-02-03"}\n',
+        "Observation.ndjson.gz": gzip.compress(observation(1) + observation(2)),
+        "manifest.json": b'{"transactionTime":"2024-03-09","output":[]}\n',
+        "small.vcf.gz": gzip.compress((DATA / "lines" / "small.vcf").read_bytes())[:-3],
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    found = edgehold("hub", "import", str(folder), "--json")
+    assert (found.code, found.json["failed"]) == (0, [])
+    facts = {Path(one["file"]).name: one for one in found.json["imported"]}
+    assert {name: one["format"] for name, one in facts.items()} == {
+        "Patient.ndjson": "FHIR",
+        "Observation.ndjson.gz": "FHIR in gzip",
+        "manifest.json": "a file of no known format",
+        "small.vcf.gz": "VCF in gzip",
+    }
+    assert [facts[name]["events"] for name in ("Patient.ndjson", "Observation.ndjson.gz")] == [1, 2]
+    assert "EH480" in facts["small.vcf.gz"]["notes"][0]
+    assert "small.vcf.gz" in facts["small.vcf.gz"]["notes"][0]
+    said = edgehold("hub", "import", str(folder)).out
+    assert "kept as it is: EH480" in said
+    names = {one["name"] for one in edgehold("hub", "show", "--json").json["objects"]}
+    assert names == {"export/Patient.ndjson", "export/Observation.ndjson.gz", "manifest.json", "small.vcf.gz"}
+    assert edgehold("hub", "export", "--original", "--out", "back").code == 0
+    assert {path.name: path.read_bytes() for path in Path("back").iterdir()} == files
+
+
+def test_a_refused_file_of_an_export_keeps_its_others_out(here: Path, edgehold: Edgehold) -> None:
+    folder = here / "export"
+    folder.mkdir()
+    (folder / "Patient.ndjson").write_bytes(b'{"resourceType":"Patient","id":"ada"}\n')
+    (folder / "Observation.ndjson").write_bytes(observation(1).replace(b"Patient/ada", b"Patient/bea"))
+    (folder / "note.txt").write_text("kept")
+    (folder / "unread.ndjson").write_bytes(b"\x28\xb5\x2f\xfd broken")
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    found = edgehold("hub", "import", str(folder), "--json")
+    assert found.code == 3
+    assert {one["code"] for one in found.json["failed"]} == {"EH455", "EH450"}
+    assert "Observation.ndjson" in str(found.json["failed"]) or "Patient.ndjson" in str(found.json["failed"])
+    assert [Path(one["file"]).name for one in found.json["imported"]] == ["note.txt"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import lzma
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from zlib import crc32
@@ -149,6 +153,79 @@ PACKED_RECORDS = ZSTD + Bombs(
 )
 
 
+@cache
+def gzipped_zeros(megabytes: int, *, before: bytes = b"") -> bytes:
+    """So many zeros as one gzip member."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [packer.compress(before), *(packer.compress(bytes(MEGA)) for _ in range(megabytes)), packer.flush()]
+    return b"".join(parts)
+
+
+EMPTY_BLOCK = b"\0\0\0\xff\xff"
+GZIP_HEAD = b"\x1f\x8b\x08" + bytes(7)
+
+GZIP = Bombs(
+    lambda: gzipped_zeros(1024),
+    lambda: gzipped_zeros(70) * 15,
+    lambda: gzip.compress(b"", mtime=0) * 700_000,  # members without anything
+    lambda: GZIP_HEAD + EMPTY_BLOCK * 3 * MEGA,  # blocks without anything
+    lambda: GZIP_HEAD[:3] + b"\x08" + bytes(6) + b"a" * 15 * MEGA,  # a name that does not end
+    lambda: GZIP_HEAD[:3] + b"\x04" + bytes(6) + b"\xff\xff" + b"\0" * 15 * MEGA,
+    lambda: (GZIP_HEAD[:3] + b"\x08" + bytes(6) + b"a") * MEGA,
+    lambda: gzip.compress(gzip.compress(bytes(MEGA)) * 1000),  # a pack in a pack
+)
+
+
+def overlapping_zip(count: int, kernel: int) -> bytes:
+    """As many entries as there may be, of which each is the same stream of so many megabytes of zeros."""
+    stream = gzipped_zeros(kernel)[10:-8]
+    size = kernel * MEGA
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, len(stream), size, 1, 0) + b"a" + stream
+    entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, len(stream), size, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(entry) * count, len(local), 0)
+    return local + entry * count + end
+
+
+def small_zip(count: int) -> bytes:
+    """So many parts with nothing in them."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(count):
+            file.writestr(zipfile.ZipInfo(str(number)), b"")
+    return target.getvalue()
+
+
+def deep_zip(depth: int) -> bytes:
+    """ZIP files inside each other, around many zeros."""
+    content = bytes(16 * MEGA)
+    for _ in range(depth):
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+            for name in "abcdefgh":
+                file.writestr(zipfile.ZipInfo(name + ".zip"), content, zipfile.ZIP_DEFLATED)
+        content = target.getvalue()
+    return content
+
+
+ZIP = Bombs(
+    lambda: overlapping_zip(65535, 1),
+    lambda: overlapping_zip(1, 512),
+    lambda: overlapping_zip(2, 10),
+    lambda: small_zip(20_000),
+    lambda: deep_zip(2),
+    lambda: b"PK\3\4" + b"PK\5\6" * 4 * MEGA,  # directories that end nowhere
+    lambda: b"PK\3\4" + b"PK\5\6" + bytes(16) + b"\xff\xff" + b"PK\5\6" * 16_383,
+    b"PK\5\6" + bytes(4) + b"\xff" * 12 + bytes(2),  # ZIP64 that is not there
+)
+
+PACKED_JSON = Bombs(
+    lambda: gzip.compress(b'{"resourceType":"Basic"}\n' + b"\n" * 12 * MEGA),
+    lambda: gzip.compress(b'{"resourceType":"Basic","a":' + b"[" * 8 * MEGA),
+    lambda: gzip.compress(b'{"resourceType":"Basic","a":[' + b"[]," * 3 * MEGA + b"0]}"),
+    lambda: gzipped_zeros(1024, before=b'{"resourceType":"Patient","a":"'),
+)
+
+
 def wide_dictionary() -> bytes:
     """A stream that asks its reader to hold 4 GB."""
     packed = bytearray(lzma.compress(b"small"))
@@ -160,6 +237,38 @@ def wide_dictionary() -> bytes:
 XZ = Bombs(
     lambda: lzma.compress(bytes(64 * MEGA), preset=0),
     wide_dictionary,
+)
+
+# ── DICOM and markup ──────────────────────────────────────────────────────────────────────────────────────────────
+
+DICOM_HEAD = bytes(128) + b"DICM\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+OPEN = b"SQ\0\0\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\0\xe0\xff\xff\xff\xff"
+
+DICOM = Bombs(
+    lambda: DICOM_HEAD + b"\x08\0\x05\0US\0\0" * 2 * MEGA,  # elements without anything
+    lambda: DICOM_HEAD + (b"\x08\0\x05\0" + OPEN + ITEM) * 700_000,  # sequences inside each other
+    lambda: DICOM_HEAD + b"\x08\0\x05\0" + OPEN + b"\xfe\xff\0\xe0\0\0\0\0" * 2 * MEGA,  # items without anything
+    lambda: DICOM_HEAD + b"\x08\0\x05\0" + OPEN + ITEM + b"\x08\0\x05\0US\0\0" * 2 * MEGA,
+    lambda: DICOM_HEAD[:132] + b"\x02\0\x10\0US\0\0" * 2 * MEGA,  # a head without an end
+    DICOM_HEAD + b"\x08\0\x05\0UN\0\0\xfe\xff\xff\xff",
+    DICOM_HEAD
+    + b"".join(b"\x28\0%c\0US\2\0\xff\xff" % number for number in (2, 0x10, 0x11))
+    + b"\x28\0\0\1US\2\0\x10\0\xe0\x7f\x10\0OW\0\0\xfe\xff\xff\xff",  # pixels that are not there
+)
+
+MARKUP = Bombs(
+    lambda: (
+        b"<!DOCTYPE HealthData ["
+        + b"".join(b'<!ENTITY a%d "&a%d;&a%d;">' % (n, n - 1, n - 1) for n in range(1, 99))
+        + b"]><HealthData>&a98;</HealthData>"
+    ),
+    lambda: b"<HealthData>" + b"<a>" * 4 * MEGA,
+    lambda: b"<HealthData " + b'a="' * 4 * MEGA,
+    lambda: b"<" * 15 * MEGA,
+    lambda: b" " * 15 * MEGA + b"<HealthData",
+    lambda: b"#" * 15 * MEGA,
+    lambda: b"," * 15 * MEGA,
 )
 
 # ── text ──────────────────────────────────────────────────────────────────────────────────────────────────────────

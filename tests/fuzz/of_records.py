@@ -47,6 +47,7 @@ from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
 from edgehold.codecs.pco import pco_codec
+from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
 from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
@@ -85,7 +86,6 @@ from edgehold.hub.intake.fhir import (
 )
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
-from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.rows import readable
 from edgehold.hub.tables import close_table, open_table

@@ -137,9 +137,23 @@ def test_limits_hold_for_bytes_depth_and_resources(tmp_path: Path) -> None:
     with pytest.raises(IntakeLimit):
         list(read_records(pretty, Limits(document_bytes=100)))
     lines = write(tmp_path, (json.dumps(PATIENT).encode() + b"\n") * 10)
-    for limits in (Limits(document_bytes=200), Limits(resources=9)):
-        with pytest.raises(IntakeLimit):
-            list(read_records(lines, limits))
+    with pytest.raises(IntakeLimit):
+        list(read_records(lines, Limits(document_bytes=20)))
+
+
+@pytest.mark.parametrize("limits", [Limits(joined_bytes=200), Limits(resources=3)])
+def test_many_single_resources_in_lines_are_several_records(tmp_path: Path, limits: Limits) -> None:
+    line = json.dumps(PATIENT).encode() + b"\n"
+    path = write(tmp_path, line * 7 + bundle(PATIENT) + b"\n" + line * 2)
+    found = list(read_records(path, limits))
+    assert b"".join(one.original for one in found) == path.read_bytes().replace(
+        bundle(PATIENT) + b"\n", bundle(PATIENT)
+    )
+    assert len(found) > 4
+    assert all(
+        len(one.resources) <= 3 and len(one.original) <= 200 for one in found if one.pointers != ["/entry/0/resource"]
+    )
+    assert [read_original(one.original, "x").resources for one in found] == [one.resources for one in found]
 
 
 def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgehold.codecs.events import decode_table
+from edgehold.codecs.recognise import recognise
 from edgehold.codecs.tables.form import schema_of
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.demo.seeded import SeededRandomness
@@ -23,7 +24,6 @@ from edgehold.errors import (
 )
 from edgehold.hub.intake import kinds
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.lines import recognise
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
 from edgehold.hub.store import Store, StoredObject

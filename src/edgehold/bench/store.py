@@ -21,6 +21,7 @@ import zstandard
 from edgehold.bench import matrices
 from edgehold.bench.arrays import measure_array
 from edgehold.bench.container import measure_container
+from edgehold.bench.intake import measure_import
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.bench.rivals import best_rival
 from edgehold.codecs.choice import Profile, codec_title, codecs_for, encode_smallest
@@ -41,7 +42,7 @@ MEGABYTE: Final = 1e6
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
     files = (row for path in files_of(work) for row in measure_file(work, path))
-    return [*measure_cohort(work), *files, *matrices.measure(work), *measure_container(work)]
+    return [*measure_cohort(work), *files, *matrices.measure(work), *measure_container(work), *measure_import(work)]
 
 
 def measure_cohort(work: Work) -> list[Row]:

@@ -59,6 +59,7 @@ from edgehold.errors import (
 from edgehold.hub.arrow import write_meds
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
+from edgehold.hub.intake.fhir import bulk_type
 from edgehold.hub.intake.take_in import Imported
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
@@ -93,6 +94,8 @@ STATES = {
     RunState.LOST: "the lost hub may have answered; counted as spent",
 }
 """What became of a task, in the owner's words."""
+SHOWN = 1 << 24
+"""Bytes from which on the import of one file shows its progress."""
 
 
 ROWS = {
@@ -300,15 +303,16 @@ def import_records(
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, or NDJSON), tables of laboratories and wearables
-    (CSV), an Apple Health export.xml, genotypes as text (VCF, 23andMe, AncestryDNA), signals (WFDB), images (DICOM), and
-    anything else.
+    """Take files and whole folders into your hub: FHIR R4 (a bundle in JSON, NDJSON, or a folder of a Bulk Data export),
+    tables of laboratories and wearables (CSV), an Apple Health export.xml or export.zip, genotypes as text (VCF, 23andMe,
+    AncestryDNA), signals (WFDB), images (DICOM), and anything else; plain, or packed with gzip, bgzip or ZIP.
 
     Every file is kept byte for byte. From those of a known kind a table is made, which programs read and `hub table` prints;
     if none can be made, it is said why. --columns is for tables in lines whose header is not understood.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
-    whole or not at all, and the same file again adds nothing. Exit code 3 if some of several files were refused.
+    whole or not at all, those of one Bulk Data export together, and the same file again adds nothing. Exit code 3 if some
+    of several files were refused.
 
     With --identity PATH is the archive of a hub (`edgehold hub export --to`), of which a hub is made in an empty folder,
     after everything in it was checked. Let the one it was taken of rest from then on: two that run answer twice.
@@ -329,16 +333,21 @@ def import_records(
     if network is not None:
         raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
     said = None if columns is None else read_columns(read_text(columns))
-    files = [file for path in paths for file in files_of(path)]
+    kept = Profile(profile)
+    acts = [act for path in paths for act in acts_of(path)]
+    total = sum(size_of(path) for act in acts for path in act)
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
-    with opened(folder) as (own, _, _), progress("importing", len(files), quiet=len(files) < 2) as bar:
-        for path in files:
+    with opened(folder) as (own, _, _), progress("importing", total, quiet=total < SHOWN and len(acts) < 2) as bar:
+        for act in acts:
             try:
-                done.append(imported_facts(path, own.import_file(path, Profile(profile), columns=said)))
+                found = (
+                    own.import_together(act, kept) if len(act) > 1 else [own.import_file(act[0], kept, columns=said)]
+                )
+                done += [imported_facts(path, one) for path, one in zip(act, found, strict=True)]
             except EdgeholdError as error:
                 failed.append(error)
-            bar.advance()
+            bar.advance(sum(map(size_of, act)))
     if failed and not done:
         raise failed[0]
     errors = [{"code": error.code, "message": str(error)} for error in failed]
@@ -346,6 +355,33 @@ def import_records(
     says += [f"refused: {error.code} {error}" for error in failed]
     emit(as_json, {"imported": done, "failed": errors}, says)
     return 3 if failed else 0
+
+
+def acts_of(path: Path) -> list[list[Path]]:
+    """The files of a path as they are taken in: one by one, but for those of a Bulk Data export, which are one act.
+
+    An export is what in one folder lies of NDJSON files with one resource a line, if there are several.
+    """
+    files = files_of(path)
+    if path.is_file():
+        return [files]
+    acts: dict[Path, list[Path]] = {}
+    for file in files:
+        acts.setdefault(file.parent if is_of_export(file) else file, []).append(file)
+    return list(acts.values())
+
+
+def is_of_export(path: Path) -> bool:
+    """Whether a file is of a Bulk Data export; one that cannot be read is none, and is refused when it is its turn."""
+    try:
+        return bulk_type(path) is not None
+    except EdgeholdError:
+        return False
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file; none if it is gone by now."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def files_of(path: Path) -> list[Path]:
@@ -374,6 +410,7 @@ def imported_facts(path: Path, imported: Imported) -> dict[str, Any]:
         "records_known": len(imported.known),
         "bytes_received": imported.bytes_received,
         "bytes_kept": imported.bytes_kept,
+        "format": imported.format,
         "kinds": sorted({one.descriptor.kind.value for one in (*imported.added, *imported.known)}),
         "events": imported.rows.get(EVENTS, 0),
         "tables": dict(imported.rows),
@@ -390,9 +427,10 @@ def imported_lines(facts: dict[str, Any]) -> list[str]:
     received, kept = facts["bytes_received"], facts["bytes_kept"]
     signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
     counted = [f"{count:,} {ROWS[schema]}" for schema, count in facts["tables"].items()]
+    records = f", {facts['records_added']:,} records" if facts["records_added"] > 1 else ""
     holds = ", ".join(counted) if any(facts["tables"].values()) else f"{', '.join(facts['kinds'])}, no events"
     return [
-        f"{facts['file']}: {holds}, {signed}",
+        f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})",
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
         *noted(facts),
     ]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Final, assert_never
 
 from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
+from edgehold.codecs.packed import DEFLATE, PackedCodec
+from edgehold.codecs.parts import PARTS, PartsCodec
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, samples_codec
@@ -28,6 +31,8 @@ TITLES: Final = {
     PCO: "pco/1",
     VARIANTS: "variants/1",
     GENOTYPES: "genotypes/1",
+    DEFLATE: "deflate/1",
+    PARTS: "parts/1",
 }
 
 
@@ -63,7 +68,12 @@ def fast_codecs(kind: Kind) -> Sequence[Codec]:
 
 
 def small_codecs(kind: Kind) -> Sequence[Codec]:
-    """Those that make the fewest bytes."""
+    """Those that make the fewest bytes, of what is packed or not."""
+    return (packed_codec(), *plain_codecs(kind))
+
+
+def plain_codecs(kind: Kind) -> Sequence[Codec]:
+    """Those that make the fewest bytes of what is not packed."""
     general = shipped_codec(SHIPPED_BASE)
     match kind:
         case Kind.EHR:
@@ -120,7 +130,23 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return variants_codec()
     if name == GENOTYPES:
         return shipped_genotypes_codec(base)
+    if name == DEFLATE:
+        return packed_codec()
+    if name == PARTS:
+        return parts_codec(Kind.OTHER)
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
+
+
+@cache
+def packed_codec() -> PackedCodec:
+    """The codec of packed files, which encodes what they hold by the codecs of its kind."""
+    return PackedCodec(plain_codecs, codec_named)
+
+
+@cache
+def parts_codec(kind: Kind) -> PartsCodec:
+    """The codec of what is too large to be encoded at once, each part by a codec for this kind."""
+    return PartsCodec(codec_named, encode_smallest, codecs_for(kind))
 
 
 def codec_title(name: Digest) -> str:

@@ -16,6 +16,10 @@ MAGIC: Final = b"DICM"
 UNDEFINED: Final = 0xFFFFFFFF
 MOST_DEPTH: Final = 16
 """Of sequences within sequences."""
+MOST_HEAD: Final = 1 << 10
+"""Elements that say what kind of file it is; there are 24 (PS3.10, 7.1)."""
+MOST_ELEMENTS: Final = 1 << 18
+"""That are stepped over on the way to the pixels; images with thousands of frames have some ten thousand."""
 
 LONG_FORMS: Final = frozenset(
     {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
@@ -103,11 +107,12 @@ def _find_pixels(data: bytes) -> Pixels | None:
     syntax: Syntax | None = None
     numbers: dict[Tag, int] = {}
     at = PREAMBLE + len(MAGIC)
+    steps = iter(range(MOST_HEAD))
     while data[at : at + 2] == b"\x02\x00":
         element = read_element(data, at, EXPLICIT)
         if element.tag == TRANSFER_SYNTAX:
             syntax = SYNTAXES.get(data[element.start : element.start + element.size].rstrip(b"\0 "))
-        at = element.start + element.size
+        at = after(element, steps)
     if syntax is None:
         return None
     for element in elements(data, at, len(data), syntax):
@@ -139,11 +144,19 @@ def describe(element: Element, numbers: dict[Tag, int], syntax: Syntax) -> Pixel
 
 
 def elements(data: bytes, at: int, end: int, syntax: Syntax) -> Iterator[Element]:
-    """The elements between two places, sequences stepped over."""
+    """The elements between two places, sequences stepped over; ValueError if there are too many."""
+    steps = iter(range(MOST_ELEMENTS))
     while at + 8 <= end:
         element = read_element(data, at, syntax)
         yield element
-        at = end_of_sequence(data, element.start, syntax, 1) if element.is_open else element.start + element.size
+        at = end_of_sequence(data, element.start, syntax, 1, steps) if element.is_open else after(element, steps)
+
+
+def after(element: Element, steps: Iterator[int]) -> int:
+    """Where an element ends that says so; ValueError if no more steps are left."""
+    if next(steps, None) is None:
+        raise ValueError("more elements than any file has")
+    return element.start + element.size
 
 
 def read_element(data: bytes, at: int, syntax: Syntax) -> Element:
@@ -167,7 +180,7 @@ def checked(data: bytes, element: Element) -> Element:
     return element
 
 
-def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
+def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int, steps: Iterator[int]) -> int:
     """Where a sequence without a length ends."""
     if depth > MOST_DEPTH:
         raise ValueError("too many sequences within sequences")
@@ -175,15 +188,14 @@ def end_of_sequence(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
         item = read_element(data, at, syntax)
         if item.tag == SEQUENCE_END:
             return item.start
-        at = end_of_item(data, item.start, syntax, depth) if item.is_open else item.start + item.size
+        at = end_of_item(data, item.start, syntax, depth, steps) if item.is_open else after(item, steps)
 
 
-def end_of_item(data: bytes, at: int, syntax: Syntax, depth: int) -> int:
+def end_of_item(data: bytes, at: int, syntax: Syntax, depth: int, steps: Iterator[int]) -> int:
     """Where an item without a length ends."""
     while True:
         element = read_element(data, at, syntax)
         if element.tag == ITEM_END:
             return element.start
-        at = (
-            end_of_sequence(data, element.start, syntax, depth + 1) if element.is_open else element.start + element.size
-        )
+        is_open = element.is_open
+        at = end_of_sequence(data, element.start, syntax, depth + 1, steps) if is_open else after(element, steps)

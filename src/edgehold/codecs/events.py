@@ -39,6 +39,7 @@ from __future__ import annotations
 import re
 import struct
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -526,3 +527,14 @@ def decode_table(files: Mapping[str, bytes]) -> list[Event]:
     if encode_table(events, said) != dict(files):
         raise Malformed(f"not the canonical files of a table {SCHEMA}")
     return events
+
+
+def join_tables(tables: Sequence[Mapping[str, bytes]]) -> dict[str, bytes]:
+    """The rows of several tables as one. What several of them state alike is there as often as in the one that states it
+    most often, so that a version of a record beside an earlier one adds what is new."""
+    if len(tables) == 1:
+        return dict(tables[0])
+    rows = Counter[Event]()
+    for table in tables:
+        rows |= Counter(decode_table(table))
+    return encode_table(list(rows.elements()))

@@ -39,7 +39,7 @@ from edgehold.errors import (
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
-from edgehold.hub.intake.take_in import Imported, import_file
+from edgehold.hub.intake.take_in import Imported, Together, import_file
 from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
@@ -253,7 +253,14 @@ class Hub:
 
     # ── data and root ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def import_file(self, path: Path, profile: Profile = Profile.SMALL, *, columns: Columns | None = None) -> Imported:
+    def import_file(
+        self,
+        path: Path,
+        profile: Profile = Profile.SMALL,
+        *,
+        columns: Columns | None = None,
+        together: Together | None = None,
+    ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
@@ -261,7 +268,10 @@ class Hub:
         """
         beside = path.with_name(path.name + ".jws")
         if not beside.exists():
-            return import_file(self.store, path, profile=profile, columns=columns, randomness=self._outside.randomness)
+            randomness = self._outside.randomness
+            return import_file(
+                self.store, path, profile=profile, columns=columns, together=together, randomness=randomness
+            )
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -277,8 +287,16 @@ class Hub:
             verify=verify_by_ledger,
             profile=profile,
             columns=columns,
+            together=together,
             randomness=randomness,
         )
+
+    def import_together(self, paths: Sequence[Path], profile: Profile = Profile.SMALL) -> list[Imported]:
+        """Take in the files of one Bulk Data export, all of them or, if one is refused, none: they are of one person,
+        and programs see them as one. Raises as `import_file` does."""
+        together = Together(paths[0].resolve().parent.name)
+        with self.store.transaction():
+            return [self.import_file(path, profile, together=together) for path in paths]
 
     def commit(self) -> Digest | None:
         """Post the root if the next block's interval has none yet, changed or not.

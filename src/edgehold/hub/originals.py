@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgehold.durable import write_file
 from edgehold.errors import AlteredBlob, FolderInUse
-from edgehold.hub.store import Store
+from edgehold.hub.store import Store, StoredObject
 from edgehold.wire.data import ObjectId
 
 LINE = re.compile(r"(.*) line (\d+)")
@@ -27,8 +28,9 @@ class Written:
 def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[AlteredBlob]]:
     """Write every original that was not erased into an empty folder, readable by its owner only.
 
-    Each has the name it came with; a record that was a line of a file is named by both. What was altered is not
-    written, and is returned. Raises `FolderInUse`, `StorageFailed`.
+    Each has the name it came with. A record that was a line of a file is named by both, unless all records of the file
+    are there and give the file again. What was altered is not written, and is returned. Raises `FolderInUse`,
+    `StorageFailed`.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderInUse(f"{folder} is not empty")
@@ -36,19 +38,56 @@ def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[Alt
     written: list[Written] = []
     altered: list[AlteredBlob] = []
     taken: set[str] = set()
-    for one in store.objects():
-        if one.descriptor.tombstone:
-            continue
-        name = file_name(one.name, one.id, taken)
-        try:
-            original = store.get_original(one.id)
-        except AlteredBlob as error:
-            altered.append(error)
-            continue
-        write_file(folder / name, original)
+
+    def write(name: str, originals: Sequence[tuple[StoredObject, bytes]]) -> None:
+        write_file(folder / name, b"".join(original for _, original in originals))
         taken.add(name)
-        written.append(Written(one.id, folder / name, len(original)))
+        written.extend(Written(one.id, folder / name, len(original)) for one, original in originals)
+
+    for place, records in of_one_file(store.objects()).items():
+        found: list[tuple[StoredObject, bytes]] = []
+        for one in records:
+            try:
+                found.append((one, store.get_original(one.id)))
+            except AlteredBlob as error:
+                altered.append(error)
+        if len(found) > 1 and len(found) == len(records) and is_whole(found):
+            write(file_name(place, found[0][0].id, taken), found)
+            continue
+        for one, original in found:
+            write(file_name(one.name, one.id, taken), [(one, original)])
     return written, altered
+
+
+def of_one_file(objects: Sequence[StoredObject]) -> dict[str, list[StoredObject]]:
+    """What was not erased, the records of a file together in the order of their lines, anything else by itself."""
+    found: dict[str, list[tuple[int, StoredObject]]] = {}
+    for number, one in enumerate(objects):
+        line = LINE.fullmatch(one.name)
+        if not one.descriptor.tombstone:
+            place = line[1] if line else f"{one.name} alone {number}"
+            found.setdefault(place, []).append((int(line[2]) if line else 0, one))
+    return {place: [one for _, one in sorted(ones, key=lambda pair: pair[0])] for place, ones in found.items()}
+
+
+def is_whole(records: Sequence[tuple[StoredObject, bytes]]) -> bool:
+    """Whether records are all lines of their file, from the first on and each with its end."""
+    following = 1
+    for one, original in records:
+        line = LINE.fullmatch(one.name)
+        if line is None or int(line[2]) != following or not original.endswith(b"\n"):
+            return False
+        following += original.count(b"\n")
+    return True
+
+
+def whole_of(place: str) -> str | None:
+    """What a record of this place was taken in together with: the folder of an export, or the file that it was a line
+    of; none if it came alone."""
+    line = LINE.fullmatch(place)
+    file = line[1] if line else place
+    folder, slash, _ = file.rpartition("/")
+    return folder + slash if slash else file if line else None
 
 
 def file_name(place: str, object_id: ObjectId, taken: set[str]) -> str:

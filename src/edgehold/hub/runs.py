@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from edgehold.codecs.events import SCHEMA, join_tables
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.jws import verify_detached
 from edgehold.crypto.signatures import verify
@@ -23,6 +24,7 @@ from edgehold.errors import (
     UnknownObject,
 )
 from edgehold.hub.catalog import open_leaf
+from edgehold.hub.originals import whole_of
 from edgehold.hub.store import Store, StoredObject
 from edgehold.hub.tables import tables_directory
 from edgehold.hub.watch import SeenTask
@@ -57,9 +59,11 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
         source = bench.library(seen.program.source)
         if source is None:
             raise ProgramDiffers(f"the source of program {configuration.program.hex()} could not be had")
-        dataset = find_dataset(bench.store, seen.program.schema, seen.program.kinds)
-        check_dataset(bench.store, state, account, dataset, panel.issuer if panel.grade is Grade.SIGNED else None)
-        with tables_directory(bench.store.table(dataset.id)) as tables:
+        datasets = find_together(bench.store, find_dataset(bench.store, seen.program.schema, seen.program.kinds))
+        issuer = panel.issuer if panel.grade is Grade.SIGNED else None
+        for dataset in datasets:
+            check_dataset(bench.store, state, account, dataset, issuer)
+        with tables_directory(join_tables([bench.store.table(one.id) for one in datasets])) as tables:
             outcome = run_program(bench.sandbox, source, seen.program, tables)
     except StorageFailed:  # nothing ran: the same again when there is room
         raise
@@ -78,6 +82,16 @@ def find_dataset(store: Store, schema: str, kinds: Collection[Kind]) -> StoredOb
     if not found:
         raise UnknownObject(f"this hub holds no dataset of schema {schema} and kind {', '.join(sorted(kinds))}")
     return max(found, key=lambda one: (one.descriptor.last_year or 0, one.received, one.id))
+
+
+def find_together(store: Store, dataset: StoredObject) -> list[StoredObject]:
+    """A dataset with those of its schema that came with it, as the files of one export or the records of one file do:
+    a program sees them all. They are known by their names, which say the folder or the file and line."""
+    whole = whole_of(dataset.name)
+    if whole is None or dataset.descriptor.schema != SCHEMA:
+        return [dataset]
+    held = (one for one in store.objects() if not one.descriptor.tombstone)
+    return [one for one in held if one.descriptor.schema == SCHEMA and whole_of(one.name) == whole]
 
 
 def check_dataset(

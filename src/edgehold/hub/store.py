@@ -62,8 +62,8 @@ CHUNK = 1 << 18
 """Encoded bytes of one chunk."""
 LEAST_LEAVES = 8
 BUSY_MILLISECONDS = 2000
-LEAST_VERSION = 1 << 14
-"""Bytes of an original from which it is asked whether it is the next version of another."""
+LEAST_VERSION, MOST_VERSION = 1 << 14, 3 << 22
+"""Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory."""
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
 MOST_VERSIONS = 8
@@ -644,8 +644,8 @@ class Store:
     def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
         codec, encoded = encode_smallest(original, codecs_for(kind, profile))
-        before = self._version_before(name, kind) if len(original) >= LEAST_VERSION else None
-        if before is not None:
+        before = self._version_before(name, kind) if LEAST_VERSION <= len(original) <= MOST_VERSION else None
+        if before is not None and before[0].received <= MOST_VERSION:
             found, depth = before
             try:
                 known = self.get_original(found.id)

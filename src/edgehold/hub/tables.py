@@ -23,7 +23,7 @@ from edgehold.codecs.segments import Outline, check_outline, cut
 from edgehold.crypto.aead import open_chunk, seal_chunk
 from edgehold.crypto.padding import pad, unpad
 from edgehold.durable import require_files, storage_failures
-from edgehold.hub.intake.fhir import read_original
+from edgehold.hub.intake.fhir import events_of
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import ObjectId
 from edgehold.wire.ids import Digest
@@ -55,7 +55,7 @@ class Rows:
 
 def derive_tables(original: bytes) -> dict[str, bytes]:
     """The files of the events table of an original in FHIR."""
-    return encode_table(read_original(original, "stored object").events())
+    return encode_table(events_of(original, "stored object"))
 
 
 def close_table(key: Digest, object_id: ObjectId, files: Mapping[str, bytes]) -> tuple[bytes, list[bytes]]:

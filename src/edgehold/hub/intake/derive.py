@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from edgehold.codecs.packs import GZIP, is_pack
 from edgehold.codecs.tables.annotations import derive_annotations
 from edgehold.codecs.tables.apple import derive_apple
 from edgehold.codecs.tables.arrays import derive_array
@@ -18,6 +19,7 @@ from edgehold.codecs.tables.minutes import derive_minutes
 from edgehold.codecs.tables.signals import derive_signals, read_header
 from edgehold.codecs.tables.variants import MAGIC, derive_variants
 from edgehold.errors import IntakeError, Malformed, NoTable
+from edgehold.hub.intake.packs import unpacked
 from edgehold.wire.codec import convert
 from edgehold.wire.data import Kind
 
@@ -29,7 +31,12 @@ def derive_table(
     original: bytes, *, kind: Kind, name: str, header: bytes | None = None, columns: Columns | None = None
 ) -> Derived | None:
     """The table of an original that is no FHIR; none if its kind has none. `header` is that of a signal's record,
-    `columns` what the owner says of a table in lines. Raises `IntakeError`."""
+    `columns` what the owner says of a table in lines. What is packed with gzip is read as if it were not, what is in a
+    ZIP file has no table. Raises `IntakeError`."""
+    if is_pack(original):
+        if not original.startswith(GZIP):
+            return None
+        original = unpacked(original, name)
     if columns is not None:
         return derive_laboratory(original, columns)
     match kind:

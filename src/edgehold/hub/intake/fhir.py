@@ -21,8 +21,11 @@ import msgspec
 import zstandard
 
 from edgehold.codecs.events import Event, derive_events
+from edgehold.codecs.packs import GZIP
+from edgehold.codecs.recognise import is_fhir_text
 from edgehold.durable import storage_failures
 from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons
+from edgehold.hub.intake import packs
 from edgehold.hub.intake.json_text import MAX_DEPTH, find_excess, read_json
 
 _BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
@@ -56,6 +59,9 @@ RESOURCE_TYPES = frozenset(_RESOURCE_TYPES.split())
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 SAMPLE = 1 << 16
+PATIENT = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})(?:/_history/.*)?")
+"""A reference to a person, with the person's id."""
+TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]+)"')
 BIRTH = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 
 
@@ -64,6 +70,8 @@ class Limits:
     """How much of one document a hub takes in."""
 
     document_bytes: int = 1 << 24
+    joined_bytes: int = 1 << 22
+    """Of single resources in lines that are one record; what follows is another record."""
     depth: int = MAX_DEPTH
     resources: int = 100_000
     empty_lines: int = 100_000
@@ -101,13 +109,14 @@ def is_fhir(path: Path) -> bool:
     """Whether a file, plain or as zstd, begins like a FHIR bundle or a FHIR resource in JSON."""
     with _open(path, DEFAULT_LIMITS) as file:
         sample = file.read(SAMPLE)
-    return sample.lstrip().startswith(b"{") and b'"resourceType"' in sample
+    return is_fhir_text(sample)
 
 
 def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:
     """The records of a FHIR file, JSON or NDJSON, plain or as zstd, in their order.
 
-    A line that holds a bundle is a record. Lines of single resources that follow each other are one record. Raises
+    A line that holds a bundle is a record. Lines of single resources that follow each other are one record, or several if
+    they are many. Raises
     `IntakeError`s on the way: let what was read have an effect only after the last record.
     """
     with _open(path, limits) as file:
@@ -120,6 +129,19 @@ def read_original(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) 
     if len(records) != 1:
         raise NotFhir(f"{place}: /: {len(records)} records where one was expected")
     return records[0]
+
+
+def read_packed(packed: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:
+    """The records of a FHIR file that is packed with gzip, in their order; raises `IntakeError`s on the way."""
+    content = packs.unpacked(packed, place)
+    yield from _split(io.BufferedReader(io.BytesIO(content)), place, limits)
+
+
+def events_of(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> list[Event]:
+    """The events of an original that was stored: of one record, or of all that are packed in it."""
+    if not original.startswith(GZIP):
+        return read_original(original, place, limits).events()
+    return [event for record in read_packed(original, place, limits) for event in record.events()]
 
 
 def _split(file: io.BufferedReader, name: str, limits: Limits) -> Iterator[Record]:
@@ -143,31 +165,32 @@ def _split_lines(line: bytes, file: io.BufferedReader, name: str, limits: Limits
                 raise IntakeLimit(f"{name} line {number}: /: more than {limits.empty_lines} empty lines")
         else:
             record = parse_document(line.rstrip(b"\r\n"), f"{name} line {number}", limits)
-            if record.pointers != [""]:
-                yield from _join(singles)
-                singles, size = [], 0
-                yield record
-            else:
+            is_single = record.pointers == [""]
+            is_full = size + len(line) > limits.joined_bytes or len(singles) >= limits.resources
+            if singles and (is_full or not is_single):
+                yield _joined(singles)
+                size = 0
+            if is_single:
                 singles.append((line, record))
                 size += len(line)
-                if size > limits.document_bytes or len(singles) > limits.resources:
-                    raise IntakeLimit(
-                        f"{record.place}: /: single resources of more than {limits.document_bytes} bytes "
-                        f"or more than {limits.resources}"
-                    )
+            else:
+                yield record
+            del record  # whoever took it may be done with it before the next is read
         line = _read_line(file, limits, name)
-    yield from _join(singles)
-
-
-def _join(singles: list[tuple[bytes, Record]]) -> Iterator[Record]:
-    """Single resources as one record, its bytes those of their lines."""
     if singles:
-        yield Record(
-            place=singles[0][1].place,
-            original=b"".join(line for line, _ in singles),
-            resources=[record.resources[0] for _, record in singles],
-            pointers=[f"/line {number}" for number in range(len(singles))],
-        )
+        yield _joined(singles)
+
+
+def _joined(singles: list[tuple[bytes, Record]]) -> Record:
+    """Single resources as one record, its bytes those of their lines; the list is empty afterwards."""
+    record = Record(
+        place=singles[0][1].place,
+        original=b"".join(line for line, _ in singles),
+        resources=[record.resources[0] for _, record in singles],
+        pointers=[f"/line {number}" for number in range(len(singles))],
+    )
+    singles.clear()
+    return record
 
 
 def parse_document(document: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Record:
@@ -234,6 +257,37 @@ def check_one_person(persons: set[str], record: Record) -> None:
             persons.add(str(resource.get("id", "")))
             if len(persons) > 1:
                 raise SeveralPersons(f"{record.place}: {pointer}: a second person; a hub keeps one person's data")
+
+
+def check_one_subject(persons: set[str], record: Record) -> None:
+    """As `check_one_person`, and whoever a resource says that it is about counts too: in a Bulk Data export the person
+    stands in a file of its own. Raises `SeveralPersons`."""
+    check_one_person(persons, record)
+    for resource, pointer in zip(record.resources, record.pointers, strict=True):
+        for name in ("subject", "patient"):
+            about = resource.get(name)
+            reference = about.get("reference") if type(about) is dict else None
+            match = PATIENT.fullmatch(reference) if type(reference) is str else None
+            if match is not None:
+                persons.add(match[1])
+                if len(persons) > 1:
+                    raise SeveralPersons(
+                        f"{record.place}: {pointer}/{name}: a second person; a hub keeps one person's data"
+                    )
+
+
+def bulk_type(path: Path) -> str | None:
+    """The type of the resources in a file that looks like one of a Bulk Data export, which has one resource a line; none
+    if it does not."""
+    if not path.name.endswith((".ndjson", ".ndjson.gz")):
+        return None
+    with _open(path, DEFAULT_LIMITS) as file:
+        sample = file.read(SAMPLE)
+    if sample.startswith(GZIP):
+        sample = packs.beginning(sample)
+    match = TYPE.search(sample) if is_fhir_text(sample) else None
+    name = match[1].decode() if match else "Bundle"
+    return name if name in RESOURCE_TYPES and name != "Bundle" else None
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────

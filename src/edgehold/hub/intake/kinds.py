@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgehold.codecs.dicom import is_dicom
+from edgehold.codecs.packs import GZIP, is_pack
+from edgehold.codecs.recognise import recognise, title_of
 from edgehold.durable import storage_failures
 from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
-from edgehold.hub.intake.fhir import is_fhir
-from edgehold.hub.intake.lines import recognise
+from edgehold.hub.intake.fhir import ZSTD_MAGIC, is_fhir
+from edgehold.hub.intake.packs import SAMPLE as PACKED_SAMPLE
+from edgehold.hub.intake.packs import look_inside
 from edgehold.wire.data import Kind
 
 SAMPLE = 1 << 12
@@ -20,21 +24,42 @@ WFDB_HEADER = re.compile(rb"\s*(?:#.*\s+)*[\w-]+(?:/\d+)?[ \t]+\d+(?:[ \t]+[\d.]
 """The record line of a WFDB header, and how the line of its first signal or segment begins (header(5))."""
 
 
+@dataclass(frozen=True)
+class Format:
+    """What a file is, by how it begins."""
+
+    kind: Kind
+    title: str
+    """For people, for example `VCF in bgzip`."""
+    is_packed: bool = False
+    """It is gzip, bgzip or ZIP."""
+
+
 def kind_of(path: Path) -> Kind:
-    """The kind of a file; `Kind.OTHER` if it is of no format that hubs know.
+    """The kind of a file, see `format_of`."""
+    return format_of(path).kind
+
+
+def format_of(path: Path) -> Format:
+    """What a file is; of `Kind.OTHER` if it is of no format that hubs know.
 
     Raises `UnknownFormat` if it is empty, `IntakeError` if it cannot be read.
     """
     sample = _read(path, SAMPLE)
     if not sample:
         raise UnknownFormat(f"{path.name}: is empty")
+    if is_pack(sample):
+        most = PACKED_SAMPLE if sample.startswith(GZIP) else MOST_BYTES
+        inside = look_inside(_read(path, most))
+        return Format(inside.kind, f"{inside.title} in {inside.pack}", is_packed=True)
     if is_dicom(sample):
-        return Kind.IMAGE
+        return Format(Kind.IMAGE, "DICOM")
     if is_fhir(path):
-        return Kind.EHR
+        return Format(Kind.EHR, "FHIR in zstd" if sample.startswith(ZSTD_MAGIC) else "FHIR")
     if _is_header(path, sample) or _has_header(path):
-        return Kind.SIGNAL
-    return recognise(sample) or Kind.OTHER
+        return Format(Kind.SIGNAL, "WFDB")
+    kind = recognise(sample) or Kind.OTHER
+    return Format(kind, title_of(kind, sample))
 
 
 def read_whole(path: Path, *, is_text: bool) -> bytes:

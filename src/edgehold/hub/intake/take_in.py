@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
+from edgehold.codecs.packs import GZIP
 from edgehold.codecs.tables.form import Derived, schema_of
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature, IntakeError
 from edgehold.hub.intake.derive import HEADER, derive_table
-from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, check_one_person, read_records
-from edgehold.hub.intake.kinds import kind_of, read_whole
+from edgehold.hub.intake.fhir import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_one_person,
+    check_one_subject,
+    read_packed,
+    read_records,
+)
+from edgehold.hub.intake.kinds import format_of, read_whole
+from edgehold.hub.intake.packs import find_fault
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
@@ -31,6 +40,16 @@ IN_LINES: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.OTHER})
 TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
 
 
+@dataclass(frozen=True)
+class Together:
+    """Files that are taken in as one, such as those of a Bulk Data export: of one person, who is known by any of
+    them."""
+
+    folder: str
+    """What the names of all of them begin with."""
+    persons: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     """What an import did."""
@@ -40,8 +59,10 @@ class Imported:
     """Records that the hub held already; nothing was stored again."""
     rows: Mapping[str, int]
     """Rows of the tables of what was added, by their schema."""
+    format: str = ""
+    """What the file is, for people."""
     notes: tuple[str, ...] = ()
-    """What a table lacks, or why there is none."""
+    """What a table lacks, or why there is none; what is wrong with a packed file that was kept all the same."""
 
     @property
     def bytes_received(self) -> int:
@@ -63,6 +84,7 @@ def import_file(
     limits: Limits = DEFAULT_LIMITS,
     profile: Profile = Profile.SMALL,
     columns: Columns | None = None,
+    together: Together | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
@@ -71,7 +93,7 @@ def import_file(
     brings its record's header along. `columns` says how to read a table in lines.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
-    issuers' keys. Raises `IntakeError`, `BadSignature`, `HubError`.
+    issuers' keys; `together` the files that this one came with. Raises `IntakeError`, `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
@@ -81,7 +103,7 @@ def import_file(
     def keep(original: bytes, place: str, kind: Kind, derived: Derived | None, token: bytes | None = signature) -> None:
         stored, is_new = store.put_object(
             original,
-            name=place,
+            name=before + place,
             kind=kind,
             schema=NO_TABLE if derived is None else derived.schema,
             years=None if derived is None else derived.years,
@@ -103,37 +125,57 @@ def import_file(
             raise BadSignature(f"{place}: there is nobody whose signatures this hub knows")
         verify_detached(signature, original, verify)
 
-    kind = kind_of(path)
+    before = "" if together is None else f"{together.folder}/"
+    check_person = check_one_person if together is None else check_one_subject
+    persons = set[str]() if together is None else together.persons
+
+    def derive_packed(packed: bytes) -> Derived:
+        """The one table of all records that are packed in a file."""
+        events: list[Event] = []
+        for record in read_packed(packed, path.name, limits):
+            check_person(persons, record)
+            events += record.events()
+            del record
+        return Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
+
+    form = format_of(path)
+    kind = form.kind
     if kind not in IN_LINES:
         columns = None
     elif columns is not None:
         kind = Kind.LAB
     with store.transaction():
-        if kind is Kind.EHR:
-            persons = set[str]()
+        if kind is Kind.EHR and not form.is_packed:
             for record in read_records(path, limits):
-                check_one_person(persons, record)
-                check_signature(record.original, record.place)
+                check_person(persons, record)
+                original, place = record.original, record.place
+                check_signature(original, place)
                 events = record.events()
-                derived = Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
-                keep(record.original, record.place, kind, derived)
+                del record  # what was read of it takes ten times its room, and is not needed to store it
+                keep(original, place, kind, Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events)))
         else:
-            original = read_whole(path, is_text=kind in TEXTS)
+            original = read_whole(path, is_text=kind in TEXTS and not form.is_packed)
             check_signature(original, path.name)
-            header = header_beside(path) if kind is Kind.SIGNAL else None
+            header = header_beside(path) if kind is Kind.SIGNAL and not form.is_packed else None
+            fault = find_fault(original, path.name) if form.is_packed else None
             found = None
-            try:
-                found = derive_table(original, kind=kind, name=path.name, header=header, columns=columns)
-            except IntakeError as error:
-                if columns is not None:  # somebody said how it is to be read
-                    raise type(error)(f"{path.name}: {error}") from error
-                notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+            if fault is not None:
+                notes.append(f"kept as it is: {fault.code} {fault}")
+            elif kind is not Kind.EHR:
+                try:
+                    found = derive_table(original, kind=kind, name=path.name, header=header, columns=columns)
+                except IntakeError as error:
+                    if columns is not None:  # somebody said how it is to be read
+                        raise type(error)(f"{path.name}: {error}") from error
+                    notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+            elif original.startswith(GZIP):
+                found = derive_packed(original)
             if found is not None and found.note:
                 notes.append(f"{path.name}: {found.note}")
             keep(original, path.name, kind, found)
             if header is not None:
                 keep(header, path.with_suffix(HEADER).name, kind, None, None)
-    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), notes=tuple(notes))
+    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes))
 
 
 def header_beside(path: Path) -> bytes | None:

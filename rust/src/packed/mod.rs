@@ -1,0 +1,107 @@
+//! Files packed with deflate (gzip, bgzip, ZIP) as their text and what makes the same packed bytes of it again.
+//!
+//! A deflate stream (RFC 1951) is a text and a list of choices: where blocks end, which earlier bytes a match repeats, which codes
+//! a block has. Most writers are zlib or choose as zlib does. So the choices are told as the difference from what zlib would choose
+//! for this text, whichever of its levels comes nearest; of a stream by zlib nothing is left but the level. Whatever
+//! writer it was, the stream comes back bit for bit.
+
+mod blocks;
+mod finder;
+mod teller;
+mod trees;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::mix::{Reader, Writer};
+use crate::{guarded, refused};
+use teller::{inflated, Teller};
+
+/// Texts are shorter than places are counted.
+const MOST: usize = 1 << 31;
+
+/// The streams of a file on their way into bytes, one after another.
+#[pyclass(module = "edgehold._native")]
+pub struct DeflateWriter {
+    teller: Teller,
+    writer: Writer,
+}
+
+#[pymethods]
+impl DeflateWriter {
+    #[new]
+    fn new() -> Self {
+        DeflateWriter {
+            teller: Teller::new(),
+            writer: Writer::new(),
+        }
+    }
+
+    /// Tell the stream that begins at a byte and ends before another; its text, of at most so many bytes, and where it ends. Of a stream that is refused
+    /// nothing was told.
+    fn tell<'py>(
+        &mut self,
+        python: Python<'py>,
+        packed: &[u8],
+        start: usize,
+        end: usize,
+        most: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let (text, end) = python
+            .detach(|| {
+                guarded(|| {
+                    let stream = packed.get(start..end).ok_or("there are no such bytes")?;
+                    let (text, size) = inflated(stream, most.min(MOST))?;
+                    self.teller.tell(&mut self.writer, &stream[..size], &text)?;
+                    Ok((text, start + size))
+                })
+            })
+            .map_err(refused)?;
+        Ok((PyBytes::new(python, &text), end))
+    }
+
+    /// What was told of all streams; the writer is empty afterwards.
+    fn finish<'py>(&mut self, python: Python<'py>) -> Bound<'py, PyBytes> {
+        let writer = std::mem::replace(&mut self.writer, Writer::new());
+        self.teller = Teller::new();
+        PyBytes::new(python, &writer.finish())
+    }
+}
+
+/// The same streams on their way out, in the same order.
+#[pyclass(module = "edgehold._native")]
+pub struct DeflateReader {
+    teller: Teller,
+    reader: Reader,
+}
+
+#[pymethods]
+impl DeflateReader {
+    #[new]
+    fn new(told: &[u8]) -> Self {
+        DeflateReader {
+            teller: Teller::new(),
+            reader: Reader::new(told.to_vec()),
+        }
+    }
+
+    /// The next stream, whose text this is, if it has at most so many bytes.
+    fn hear<'py>(
+        &mut self,
+        python: Python<'py>,
+        text: &[u8],
+        most: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let stream = python
+            .detach(|| {
+                guarded(|| {
+                    if text.len() >= MOST {
+                        return Err("the text is too long".into());
+                    }
+                    self.teller.hear(&mut self.reader, text, most)
+                })
+            })
+            .map_err(refused)?;
+        Ok(PyBytes::new(python, &stream))
+    }
+}

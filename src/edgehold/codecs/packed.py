@@ -1,0 +1,304 @@
+"""gzip, bgzip and ZIP files ↔ sparse bytes: what they hold, by the codec of its kind, and how it was packed.
+
+`docs/formats.md`, deflate/1. The native module unpacks each deflate stream and tells what its writer chose beside what
+zlib would have chosen; bytes that are in no stream (headers, directories) are kept too. So the packed file comes back
+bit for bit, and its content takes the room that it would have taken plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Final
+from zlib import crc32
+
+from edgehold import _native
+from edgehold.codecs.compared import compared
+from edgehold.codecs.general import Codec, shipped_codec
+from edgehold.codecs.packs import (
+    DEFLATED,
+    GZIP,
+    MOST_MEMBERS,
+    MOST_STREAMS,
+    STORED,
+    is_block,
+    is_pack,
+    room_for,
+    stream_start,
+    zip_members,
+)
+from edgehold.codecs.recognise import kind_of_bytes
+from edgehold.crypto.hash import tagged_hash
+from edgehold.errors import CannotDecode, IntakeError
+from edgehold.wire.data import Kind
+from edgehold.wire.ids import Digest
+
+DEFLATE: Final = tagged_hash("codec", b"deflate/1")
+SAMPLE: Final = 1 << 16
+TOGETHER: Final = frozenset({Kind.EHR, Kind.LAB, Kind.WEARABLE, Kind.OTHER})
+"""Kinds of which several parts are encoded as one text, if their names end alike."""
+TRAILER: Final = 8
+"""Bytes behind a stream in a gzip file: checksum and length of its text."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the file whose content is encoded: a deflate stream, or bytes that were stored as they are."""
+
+    gap: bytes
+    """The bytes between the piece before and this one."""
+    is_deflated: bool
+    size: int
+    """Of the packed piece."""
+    content: bytes
+    group: int
+
+
+@dataclass
+class Pieces:
+    """A packed file on its way into pieces."""
+
+    found: list[Piece] = field(default_factory=list)
+    groups: dict[object, int] = field(default_factory=dict)
+    left: int = 0
+    """How many more bytes the content may have."""
+    end: int = 0
+    """Where the last piece ends."""
+    told: _native.DeflateWriter = field(default_factory=_native.DeflateWriter)
+
+    def put(self, data: bytes, start: int, end: int, content: bytes, group: object, *, is_deflated: bool) -> None:
+        """One more piece."""
+        number = self.groups.setdefault(group, len(self.groups))
+        self.found.append(Piece(data[self.end : start], is_deflated, end - start, content, number))
+        self.left -= len(content)
+        self.end = end
+
+
+class PackedCodec:
+    """The codec of packed files. One object serves any number of hubs and threads."""
+
+    name = DEFLATE
+    base: Digest | None = None
+
+    def __init__(
+        self, codecs_for: Callable[[Kind], Sequence[Codec]], codec_named: Callable[[Digest, Digest | None], Codec]
+    ) -> None:
+        self._codecs_for = codecs_for
+        self._codec_named = codec_named
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
+        are none, because nothing in the data is packed, or more than is believed."""
+        if not is_pack(data):
+            raise CannotDecode(f"{len(data)} bytes are not gzip or ZIP")
+        is_gzip = data.startswith(GZIP)
+        pieces = gzip_pieces(data) if is_gzip else zip_pieces(data)
+        if not pieces.found:
+            raise CannotDecode(f"of {len(data)} bytes nothing can be unpacked")
+        contents: list[list[bytes]] = [[] for _ in pieces.groups]
+        for one in pieces.found:
+            contents[one.group].append(one.content)
+        groups = [self._encode_group(b"".join(parts)) for parts in contents]
+        gaps = [*(one.gap for one in pieces.found), data[pieces.end :]]
+        if is_gzip:
+            gaps = folded(gaps, [(one.content, one.size) for one in pieces.found])
+        numbers = [int(is_gzip), len(pieces.found), len(groups)]
+        for one, gap in zip(pieces.found, gaps, strict=False):
+            numbers += [len(gap), int(one.is_deflated) + 2 * one.group, len(one.content)]
+        numbers.append(len(gaps[-1]))
+        outline = shipped_codec(None).encode(written([*numbers]) + b"".join(gaps))
+        told = pieces.told.finish()
+        encoded = written([len(outline), len(told)]) + outline + told
+        for codec, group in groups:
+            encoded += codec.name + written([int(codec.base is not None)]) + (codec.base or b"")
+            encoded += written([len(group)]) + group
+        return compared(self, data, encoded)
+
+    def _encode_group(self, content: bytes) -> tuple[Codec, bytes]:
+        """The smallest encoding of what is packed; a pack in a pack stays as it is."""
+        codecs = () if is_pack(content) else self._codecs_for(kind_to_encode(content))
+        found: list[tuple[Codec, bytes]] = []
+        for codec in codecs or (shipped_codec(None),):
+            try:
+                found.append((codec, codec.encode(content)))
+            except CannotDecode:
+                continue
+        return min(found, key=lambda one: len(one[1]))
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
+        reader = Numbers(encoded)
+        outline_size, told_size = reader.take(), reader.take()
+        outline = Numbers(shipped_codec(None).decode(reader.bytes(outline_size), 2 * limit + (1 << 12)))
+        told = _native.DeflateReader(reader.bytes(told_size))
+        is_gzip, count, groups = outline.take(), outline.take(), outline.take()
+        if count > MOST_MEMBERS or groups > count:
+            raise CannotDecode(f"{count} pieces and {groups} groups are more than there may be")
+        rows = [(outline.take(), outline.take(), outline.take()) for _ in range(count)]
+        last = outline.take()
+        sizes = [0] * groups
+        for _, kind, size in rows:
+            if kind // 2 >= groups:
+                raise CannotDecode(f"there is no group {kind // 2}")
+            sizes[kind // 2] += size
+        if sum(sizes) > room_for(limit):
+            raise CannotDecode(f"the pieces hold {sum(sizes)} bytes, of {limit} at most {room_for(limit)} are believed")
+        contents = [memoryview(self._decode_group(reader, size)) for size in sizes]
+        reader.end()
+        places = [0] * groups
+        parts: list[bytes] = []
+        size = 0
+        before: tuple[bytes, int] | None = None
+        for gap_size, kind, content_size in rows:
+            group = kind // 2
+            content = bytes(contents[group][places[group] : places[group] + content_size])
+            places[group] += content_size
+            gap = outline.bytes(gap_size)
+            size += gap_size
+            try:
+                piece = told.hear(content, limit - min(size, limit)) if kind % 2 else content
+            except ValueError as error:
+                raise CannotDecode(f"a stream of {content_size} bytes is not told: {error}") from error
+            size += len(piece)
+            if size > limit:
+                break
+            if is_gzip:
+                gap = unfolded(gap, before, len(piece))
+                before = content, len(piece)
+            parts += [gap, piece]
+        gap = outline.bytes(last)
+        if size + last > limit:
+            raise CannotDecode(f"the encoding holds more than {limit} bytes")
+        outline.end()
+        return b"".join([*parts, unfolded(gap, before, None) if is_gzip else gap])
+
+    def _decode_group(self, reader: Numbers, size: int) -> bytes:
+        name = Digest(reader.bytes(32))
+        base = Digest(reader.bytes(32)) if reader.take() else None
+        if name == DEFLATE:
+            raise CannotDecode("a pack in a pack")
+        content = self._codec_named(name, base).decode(reader.bytes(reader.take()), size)
+        if len(content) != size:
+            raise CannotDecode(f"a group holds {len(content)} bytes instead of {size}")
+        return content
+
+
+# ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def gzip_pieces(data: bytes) -> Pieces:
+    """The streams of a gzip file, of which everything is one text; what follows the last whole one is in no piece."""
+    pieces = Pieces(left=room_for(len(data)))
+    start = stream_start(data, 0)
+    while start is not None and len(pieces.found) < MOST_STREAMS:
+        try:
+            content, end = pieces.told.tell(data, start, len(data), pieces.left)
+        except ValueError:
+            break
+        pieces.put(data, start, end, content, None, is_deflated=True)
+        start = stream_start(data, end + TRAILER)
+    return pieces
+
+
+def zip_pieces(data: bytes) -> Pieces:
+    """The parts of a ZIP file that can be unpacked; raises `CannotDecode` if it has no directory that can be
+    believed."""
+    pieces = Pieces(left=room_for(len(data)))
+    try:
+        members = zip_members(data, "")
+    except IntakeError as error:
+        raise CannotDecode(f"{len(data)} bytes are not a ZIP file that can be believed: {error}") from error
+    for number, one in enumerate(members):
+        end = one.start + one.packed
+        if one.method == STORED and one.packed == one.size <= pieces.left:
+            content = data[one.start : end]
+        elif one.method == DEFLATED:
+            try:
+                content, end = pieces.told.tell(data, one.start, end, min(one.size, pieces.left))
+            except ValueError:
+                continue
+        else:
+            continue
+        kind = kind_to_encode(content)
+        group = (kind, PurePath(one.name).suffix) if kind in TOGETHER and not is_pack(content) else number
+        pieces.put(data, one.start, end, content, group, is_deflated=one.method == DEFLATED)
+    return pieces
+
+
+def kind_to_encode(content: bytes) -> Kind:
+    """The kind whose codecs suit a content best; markup of any kind is encoded as that of wearables is."""
+    kind = kind_of_bytes(content[:SAMPLE])
+    return Kind.WEARABLE if kind is not Kind.IMAGE and content[:SAMPLE].lstrip().startswith(b"<") else kind
+
+
+# ── gaps ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def folded(gaps: Sequence[bytes], pieces: Sequence[tuple[bytes, int]]) -> list[bytes]:
+    """The bytes between the streams of a gzip file, with zeros for what follows from the streams."""
+    before = [None, *pieces]
+    after = [*(size for _, size in pieces), None]
+    return [unfolded(gap, one, size) for gap, one, size in zip(gaps, before, after, strict=True)]
+
+
+def unfolded(gap: bytes, before: tuple[bytes, int] | None, after: int | None) -> bytes:
+    """Bytes between two streams with what is expected of them, as bits that differ: done twice it is undone.
+
+    Expected are behind a stream its text's checksum and length, and before one, in the header of a bgzip block, the
+    block's size.
+    """
+    expected = bytearray(len(gap))
+    if before is not None and len(gap) >= TRAILER:
+        expected[:TRAILER] = crc32(before[0]).to_bytes(4, "little") + len(before[0]).to_bytes(4, "little")
+    if after is not None and is_block(gap, is_first=before is None):
+        expected[-2:] = ((18 + after + TRAILER - 1) & 0xFFFF).to_bytes(2, "little")
+    return (int.from_bytes(gap, "little") ^ int.from_bytes(expected, "little")).to_bytes(len(gap), "little")
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def written(numbers: Sequence[int]) -> bytes:
+    """Numbers with seven bits a byte, the lowest first; all but the last byte of one have the highest bit set."""
+    found = bytearray()
+    for number in numbers:
+        while number > 0x7F:
+            found.append(number & 0x7F | 0x80)
+            number >>= 7
+        found.append(number)
+    return bytes(found)
+
+
+class Numbers:
+    """Numbers and bytes that follow one another; whatever is not there is refused."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.place = 0
+        """How many bytes were taken."""
+
+    def take(self) -> int:
+        """The next number."""
+        number = shift = 0
+        while shift < 63 and self.place < len(self._data):
+            byte = self._data[self.place]
+            self.place += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number
+            shift += 7
+        raise CannotDecode("a number is missing or too long")
+
+    def bytes(self, size: int) -> bytes:
+        """The next bytes."""
+        found = self._data[self.place : self.place + size]
+        if len(found) != size:
+            raise CannotDecode(f"{size} bytes are missing")
+        self.place += size
+        return found
+
+    def end(self) -> None:
+        """Nothing follows."""
+        if self.place != len(self._data):
+            raise CannotDecode("something follows that nobody wrote")

@@ -1,0 +1,186 @@
+"""Packed files as a hub takes them in: what is inside by how it begins, whether all of it can be unpacked, and the text
+of a packed record.
+
+A packed file is kept whole: it comes back byte for byte, broken or not. So what is wrong with it is said, not refused;
+and no more is unpacked than a file of its size can honestly hold.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from edgehold.codecs.packs import (
+    DEFLATED,
+    GZIP,
+    LEAST_ROOM,
+    MOST_STREAMS,
+    STORED,
+    Member,
+    is_block,
+    is_pack,
+    room_for,
+    zip_members,
+)
+from edgehold.codecs.recognise import kind_of_bytes, title_of
+from edgehold.errors import BrokenPack, IntakeError, NestedPack, PackLimit
+from edgehold.wire.data import Kind
+
+SAMPLE: Final = 1 << 16
+STEP: Final = 1 << 20
+"""Bytes that are unpacked at once."""
+LEAST_STEP: Final = 1 << 12
+"""Of each member of a gzip file at first: there may be many."""
+MOST_LOOKED_INTO: Final = 256
+"""Parts of a ZIP file, the largest first, by which its kind is known."""
+_WITH_HEADER, _RAW = 31, -15
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a packed file holds."""
+
+    pack: str
+    """How it is packed, for people."""
+    kind: Kind
+    title: str
+    """What it holds, for people."""
+
+
+def look_inside(data: bytes) -> Inside:
+    """What the beginning of a packed file tells of its content; of a ZIP file the whole is needed, else the kind is
+    `Kind.OTHER`."""
+    if data.startswith(GZIP):
+        start = beginning(data)
+        kind = Kind.OTHER if is_pack(start) else kind_of_bytes(start)
+        return Inside("bgzip" if is_block(data[:18], is_first=True) else "gzip", kind, title_of(kind, start))
+    try:
+        members = zip_members(data, "")
+    except IntakeError:
+        members = []
+    sizes = Counter[Kind]()
+    titles: dict[Kind, str] = {}
+    for one in sorted(members, key=lambda one: -one.size)[:MOST_LOOKED_INTO]:
+        start = _beginning_of(data, one)
+        kind = kind_of_bytes(start)
+        if kind is not Kind.OTHER:
+            sizes[kind] += one.size
+            titles.setdefault(kind, title_of(kind, start))
+    kind = max(sizes, key=lambda kind: (sizes[kind], kind), default=Kind.OTHER)
+    others = [one.value for one in sorted(sizes) if one is not kind]
+    title = titles.get(kind, title_of(Kind.OTHER, b"")) + (f" with {', '.join(others)}" if others else "")
+    return Inside(f"ZIP of {len(members)} parts", kind, title)
+
+
+def beginning(data: bytes) -> bytes:
+    """How the content of a gzip file begins, as far as it can be unpacked."""
+    return _first_bytes(data[: SAMPLE + (1 << 12)], _WITH_HEADER)
+
+
+def unpacked(data: bytes, place: str) -> bytes:
+    """The content of a gzip file; raises `BrokenPack` or `PackLimit`."""
+    return b"".join(_unpack_gzip(data, place))
+
+
+def find_fault(data: bytes, place: str) -> IntakeError | None:
+    """What is wrong with a packed file: the first thing that keeps anybody from unpacking it once and for all."""
+    try:
+        if data.startswith(GZIP):
+            _check(_unpack_gzip(data, place), place)
+        else:
+            _check_zip(data, place)
+    except IntakeError as error:
+        return error
+    return None
+
+
+# ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _first_bytes(data: bytes, form: int) -> bytes:
+    try:
+        return zlib.decompressobj(form).decompress(data, SAMPLE)
+    except zlib.error:
+        return b""
+
+
+def _beginning_of(data: bytes, member: Member) -> bytes:
+    packed = data[member.start : member.start + min(member.packed, SAMPLE)]
+    if member.method == STORED:
+        return packed
+    return _first_bytes(packed, _RAW) if member.method == DEFLATED else b""
+
+
+def _check(chunks: Iterator[bytes], place: str) -> tuple[int, int]:
+    """The length and checksum of a content, all of which is looked at once; raises `NestedPack` if it is packed
+    itself."""
+    size = checksum = 0
+    for chunk in chunks:
+        if not size and is_pack(chunk):
+            raise NestedPack(f"{place}: holds a packed file itself")
+        size += len(chunk)
+        checksum = zlib.crc32(chunk, checksum)
+    return size, checksum
+
+
+def _unpack_gzip(data: bytes, place: str) -> Iterator[bytes]:
+    left = room_for(len(data))
+    at = members = 0
+    while data.startswith(GZIP, at):
+        members += 1
+        if members > MOST_STREAMS:
+            raise PackLimit(f"{place}: /: more than {MOST_STREAMS} gzip members")
+        start, step = at, LEAST_STEP
+        stream = zlib.decompressobj(_WITH_HEADER)
+        while not stream.eof:
+            packed = data[at : at + step]
+            try:
+                chunk = stream.decompress(packed, STEP)
+            except zlib.error as error:
+                raise BrokenPack(f"{place}: the gzip member at byte {start} is broken: {error}") from error
+            if not packed and not chunk:
+                raise BrokenPack(f"{place}: the gzip member at byte {start} breaks off")
+            at += len(packed) - len(stream.unconsumed_tail) - len(stream.unused_data)
+            step = min(4 * step, STEP)
+            left -= len(chunk)
+            if left < 0:
+                raise PackLimit(f"{place}: /: unpacks to more than {room_for(len(data))} bytes")
+            yield chunk
+    if data[at:].strip(b"\0"):
+        raise BrokenPack(f"{place}: {len(data) - at} bytes follow the last gzip member, at byte {at}")
+
+
+def _check_zip(data: bytes, place: str) -> None:
+    left = room_for(len(data)) + LEAST_ROOM
+    for member in zip_members(data, place):
+        where = f"{place}: /{member.name}"
+        if member.method not in (STORED, DEFLATED):
+            raise BrokenPack(f"{where}: packed by method {member.method}, which hubs do not know")
+        size, checksum = _check(_unpack_member(data, member, where, min(left, member.size)), where)
+        left -= size
+        if size != member.size or checksum != member.checksum:
+            raise BrokenPack(f"{where}: its length or checksum is not the stated one")
+
+
+def _unpack_member(data: bytes, member: Member, place: str, most: int) -> Iterator[bytes]:
+    packed = memoryview(data)[member.start : member.start + member.packed]
+    if member.method == STORED:
+        yield from (bytes(packed[at : at + STEP]) for at in range(0, len(packed), STEP))
+        return
+    stream = zlib.decompressobj(_RAW)
+    rest: bytes | memoryview = packed
+    while not stream.eof:
+        try:
+            chunk = stream.decompress(rest, STEP)
+        except zlib.error as error:
+            raise BrokenPack(f"{place}: is broken: {error}") from error
+        most -= len(chunk)
+        if most < 0:
+            raise BrokenPack(f"{place}: unpacks to more than is stated")
+        yield chunk
+        rest = stream.unconsumed_tail
+        if not rest and not chunk and not stream.eof:
+            raise BrokenPack(f"{place}: breaks off")

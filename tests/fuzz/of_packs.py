@@ -1,0 +1,184 @@
+"""Packed files, and files of any kind that a hub is given: importers and the codecs of what is packed and large."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+from bombs import DICOM, GZIP, MARKUP, PACKED_JSON, ZIP, Bombs
+from mutation import BY_BYTES
+from of_proofs import LARGE
+from of_records import resources, small_image, texts_in_lines
+from target import BY_TOKENS, Reader, Target, require
+
+from edgehold import _native
+from edgehold.codecs.choice import codecs_for, encode_smallest, packed_codec, parts_codec
+from edgehold.codecs.dicom import find_pixels
+from edgehold.codecs.packs import GZIP as GZIP_MAGIC
+from edgehold.codecs.packs import MOST_RATIO, room_for, zip_members
+from edgehold.errors import CannotDecode, IntakeError
+from edgehold.hub.intake.fhir import bulk_type, events_of
+from edgehold.hub.intake.kinds import format_of
+from edgehold.hub.intake.packs import find_fault, look_inside, unpacked
+from edgehold.wire.data import Kind
+
+
+def zipped(*contents: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A ZIP file of these parts."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        for number, content in enumerate(contents):
+            file.writestr(zipfile.ZipInfo(f"{number}.csv"), content, method)
+    return target.getvalue()
+
+
+def deflated(text: bytes, level: int = 6, strategy: int = 0) -> bytes:
+    """A deflate stream."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
+    return packer.compress(text) + packer.flush()
+
+
+def packs() -> list[bytes]:
+    """Small packed files."""
+    texts = texts_in_lines()
+    return [
+        *(gzip.compress(text, mtime=0) for text in texts),
+        gzip.compress(texts[0], mtime=0) + gzip.compress(texts[1], mtime=0),
+        zipped(*texts),
+        zipped(texts[0], texts[0], b"", method=zipfile.ZIP_STORED),
+    ]
+
+
+def pack_to_keep(folder: Path) -> Reader:
+    """Any file that the codec of packed files is given, and the general one after it."""
+    codecs = codecs_for(Kind.OTHER)
+
+    def read(file: bytes) -> None:
+        codec, encoded = encode_smallest(file, codecs)
+        require(codec.decode(encoded, len(file)) == file, "other bytes came back")
+
+    return Reader(read, packs())
+
+
+def sparse_pack(folder: Path) -> Reader:
+    """A packed file as its codec keeps it; a few bytes may stand for many, up to the limit."""
+    codec, most = packed_codec(), 1 << 11
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in packs() if len(one) <= most])
+
+
+def stream(folder: Path) -> Reader:
+    """A deflate stream, as it is told and told again."""
+
+    def read(packed: bytes) -> None:
+        writer = _native.DeflateWriter()
+        text, end = writer.tell(packed, 0, len(packed), room_for(len(packed)))
+        made = _native.DeflateReader(writer.finish()).hear(text, end)
+        require(made == packed[:end], "other bytes came back")
+        require(zlib.decompressobj(-15).decompress(packed, room_for(len(packed))) == text, "another text")
+
+    texts = texts_in_lines()
+    return Reader(
+        read, [deflated(text, level, strategy) for text in texts for level in (0, 1, 6) for strategy in (0, 4)]
+    )
+
+
+def told_stream(folder: Path) -> Reader:
+    """What is told of a stream, beside its text; a few bytes may stand for many, up to the limit."""
+    text, most = texts_in_lines()[0], 1 << 13
+
+    def read(told: bytes) -> None:
+        require(len(_native.DeflateReader(told).hear(text, most)) <= most, "more bytes than were allowed")
+
+    seeds = []
+    for one in (deflated(text), deflated(text, 1), deflated(text, 6, zlib.Z_RLE), deflated(text, 6, zlib.Z_FIXED)):
+        writer = _native.DeflateWriter()
+        writer.tell(one, 0, len(one), len(text))
+        seeds.append(writer.finish())
+    return Reader(read, seeds)
+
+
+def pack_to_take_in(folder: Path) -> Reader:
+    """A packed file that is imported: what it holds, and what is wrong with it."""
+
+    def read(file: bytes) -> None:
+        look_inside(file)
+        fault = find_fault(file, "x")
+        if fault is not None:
+            raise fault
+        if file.startswith(GZIP_MAGIC):
+            content = unpacked(file, "x")
+            require(len(content) <= room_for(len(file)), "more bytes than are believed")
+            require(content == gzip.decompress(file), "another content than other readers see")
+        else:
+            zip_members(file, "x")
+
+    return Reader(read, packs())
+
+
+def packed_records(folder: Path) -> Reader:
+    """Records that are packed with gzip."""
+    return Reader(lambda file: events_of(file, "x"), [gzip.compress(one, mtime=0) for one in resources()])
+
+
+def large_data(folder: Path) -> Reader:
+    """Data in parts as their codec keeps them."""
+    codec, most = parts_codec(Kind.LAB), 1 << 12
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in (*texts_in_lines(), *packs())])
+
+
+def pixels(folder: Path) -> Reader:
+    """A DICOM file whose pixels are looked for."""
+
+    def read(file: bytes) -> None:
+        found = find_pixels(file)
+        if found is None:
+            raise CannotDecode("no pixels")
+        require(found.start > 0 and found.start + found.size <= len(file), "pixels outside of the file")
+
+    return Reader(read, [small_image()])
+
+
+def any_file(folder: Path) -> Reader:
+    """A file of any kind, with a header of a signal beside it that may be its own."""
+    path, header = folder / "x.ndjson", folder / "x.hea"
+    wfdb = b"x 2 360 650000\nx.dat 212 200 11 1024 995 -22131 0 MLII\nx.dat 212 200 11 1024 1011 20052 0 V5\n"
+
+    def read(file: bytes) -> None:
+        path.write_bytes(file)
+        header.write_bytes(file)
+        for one in (path, header):
+            found = format_of(one)
+            require(isinstance(json.dumps([found.kind.value, found.title]), str), "no words for it")
+        bulk_type(path)
+
+    xml = b'<?xml version="1.0"?>\n<!DOCTYPE HealthData [<!ELEMENT HealthData ANY>]>\n<HealthData>\n</HealthData>\n'
+    return Reader(read, [wfdb, xml, small_image(), *packs(), *texts_in_lines(), *resources()[:4]])
+
+
+RATIO = Bombs(lambda: deflated(bytes(1 << 28)), lambda: b"\0\0\0\xff\xff" * (1 << 21), lambda: bytes(1 << 24))
+
+require(MOST_RATIO < 1032, "the best that deflate does")
+
+TARGETS: dict[str, Target] = {
+    "pack to keep": Target(pack_to_keep, (CannotDecode,), BY_BYTES, heavy=GZIP + ZIP),
+    "sparse pack": Target(sparse_pack, (CannotDecode,), BY_BYTES, LARGE),
+    "deflate stream": Target(stream, (ValueError,), BY_BYTES, RATIO),
+    "told deflate stream": Target(told_stream, (ValueError,), BY_BYTES),
+    "pack to take in": Target(pack_to_take_in, (IntakeError,), BY_BYTES, GZIP + ZIP),
+    "packed records": Target(packed_records, (IntakeError,), BY_BYTES, GZIP + PACKED_JSON),
+    "data in parts": Target(large_data, (CannotDecode,), BY_BYTES, LARGE),
+    "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),
+    "any file": Target(any_file, (IntakeError,), BY_TOKENS, heavy=MARKUP + GZIP + ZIP),
+}
