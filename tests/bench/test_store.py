@@ -40,7 +40,7 @@ def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> No
     assert any("new entries" in row.name for row in sparse)
     assert any("one of a code" in row.name for row in sparse)
     assert all(row.ratio is not None and row.ratio < 0.9 for row in sparse)
-    assert sum(row.unit == "MB/s" for row in rows) == 22
+    assert sum(row.unit == "MB/s" for row in rows) == 23
     assert [row.unit for row in rows if "verified and opened" in row.name] == ["GB/s"]
     assert any(row.name.startswith("events of people by code") for row in rows)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgehold.codecs import record
 from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest
-from edgehold.codecs.general import ZSTD, Zstd
+from edgehold.codecs.general import SHIPPED_BASE, ZSTD, Zstd, shipped_codec
 from edgehold.codecs.record import RECORD_BASE, RecordCodec, base_digest, shipped_record_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -70,7 +70,7 @@ def test_real_records_come_back_from_fewer_bytes_than_zstd_has(path: Path) -> No
     codec, encoded = encode_smallest(original, codecs_for(Kind.EHR))
     assert codec.name == record.RECORD
     assert codec_named(codec.name, codec.base).decode(encoded, len(original)) == original
-    assert len(encoded) < 0.9 * len(codecs_for(Kind.EHR)[1].encode(original))
+    assert len(encoded) < 0.9 * len(shipped_codec(SHIPPED_BASE).encode(original))
 
 
 def test_what_the_base_says_already_is_hardly_said_again() -> None:
@@ -115,7 +115,7 @@ def test_altered_bytes_give_no_more_than_the_limit_or_are_refused() -> None:
     documents = json.dumps(json.loads((FHIR / "ips_example_bundle.json").read_bytes())["entry"][:4]).encode()
     encoded = BARE.encode(documents)
     dice = Random(1)
-    for _ in range(300):
+    for _ in range(100):
         altered = bytearray(encoded)
         for _ in range(dice.randrange(1, 4)):
             altered[dice.randrange(len(altered))] ^= 1 << dice.randrange(8)

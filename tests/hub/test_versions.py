@@ -93,9 +93,10 @@ def test_of_several_the_one_of_the_same_name_is_the_version_before(store: Store,
 
 
 def test_a_chain_of_versions_ends(store: Store) -> None:
-    stored = [store.get_object(put(store, version(number))) for number in range(MOST_VERSIONS + 2)]
+    versions = [b"date,value\n" + b"2025-01-01,70.5\n" * (1200 + number) for number in range(MOST_VERSIONS + 2)]
+    stored = [store.put_object(one, name="x.csv", kind=Kind.LAB, randomness=RANDOMNESS)[0] for one in versions]
     assert [one.after is None for one in stored] == [True, *[False] * MOST_VERSIONS, True]
-    assert store.get_original(stored[MOST_VERSIONS].id) == version(MOST_VERSIONS)
+    assert [store.get_original(one.id) for one in stored] == versions
 
 
 def test_what_follows_an_erased_version_outlives_it(store: Store) -> None:

@@ -22,7 +22,7 @@ from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.store import Store
 from edgehold.system import SystemRandomness
 
-LARGE, QUICK = 1 << 25, 1 << 20
+LARGE, QUICK = 1 << 25, 1 << 17
 """Bytes of one file."""
 EACH, QUICK_EACH = 4, 1
 """Files of each kind."""

@@ -98,8 +98,8 @@ def measure_matrix(work: Work, name: str, matrix: Sparse) -> list[Row]:
     title = f"{name}, {rows:,} by {matrix.columns:,}, {entries:,} entries"
     return [
         *(rival_row(title, len(encoded), rival, needs, size, matrix) for rival, (needs, size) in RIVALS.items()),
-        make_row(f"{name}: encoded", "million entries/s", [entries / MILLION / (written - begun)]),
-        make_row(f"{name}: decoded", "million entries/s", [entries / MILLION / (read - written)]),
+        make_row(f"{name}: entries encoded", "M/s", [entries / MILLION / (written - begun)]),
+        make_row(f"{name}: entries decoded", "M/s", [entries / MILLION / (read - written)]),
     ]
 
 

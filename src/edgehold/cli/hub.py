@@ -322,7 +322,7 @@ def import_records(
       edgehold hub import record.json
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
-      edgehold hub import scan.dcm --profile fast
+      edgehold hub import record.json --profile fast
       edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
     if identity is not None:
@@ -430,7 +430,7 @@ def imported_lines(facts: dict[str, Any]) -> list[str]:
     records = f", {facts['records_added']:,} records" if facts["records_added"] > 1 else ""
     holds = ", ".join(counted) if any(facts["tables"].values()) else f"{', '.join(facts['kinds'])}, no events"
     return [
-        f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})",
+        *wrap(f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})", "  "),
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
         *noted(facts),
     ]

@@ -128,12 +128,12 @@ def test_limits_of_lines_and_annotations() -> None:
 
 
 def test_more_calls_than_are_remembered_are_read_all_the_same() -> None:
-    alts = ",".join("ACGT"[place % 4] * (place // 4 + 1) for place in range(900))
+    alts = ",".join("ACGT"[place % 4] * (place // 4 + 1) for place in range(40))
     lines = b"".join(
-        f"1\t{place}\t.\tN\t{alts}\t.\t.\t.\tGT\t{place % 900}/{place % 899}\n".encode() for place in range(1, 1200)
+        f"1\t{place}\t.\tN\t{alts}\t.\t.\t.\tGT\t{place % 41}/{place % 37}\n".encode() for place in range(1, 1200)
     )
     head = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
-    assert schema_of(derive_variants(head + lines).files)["rows"] == 1199 * 900
+    assert schema_of(derive_variants(head + lines).files)["rows"] == 1199 * 40
 
 
 def test_a_header_has_no_header_and_other_kinds_no_table() -> None:
