@@ -159,9 +159,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
     """The tests in an order whose equal parts, one for each process, all begin with their share of what takes long."""
-    files = [list(those) for _, those in groupby(items, key=lambda item: (item.path, is_campaign(item)))]
-    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY and not is_campaign(those[0])]
-    lengthy += [[item] for item in items if is_campaign(item)]
+    files = [list(those) for _, those in groupby(items, key=lambda item: item.path)]
+    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY]
+    lengthy += [[item] for item in items if is_campaign(item) and folder_of(item.path) not in LENGTHY]
     chosen = {id(item) for those in lengthy for item in those}
     others = iter([item for item in items if id(item) not in chosen])
     size = -(-len(items) // hands)

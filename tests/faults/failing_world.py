@@ -579,7 +579,7 @@ BESIDE = ("-wal", "-shm", "-journal", ".lock")
 """What SQLite and our locks put beside a database."""
 
 
-DRAWN = {("object", "slot"), ("slot_keys", "sealed")}
+DRAWN = {("object", "slot"), ("chunk", "place"), ("rows", "place"), ("slot_keys", "sealed")}
 """Columns of numbers that are drawn, and of bytes whose number varies with what is drawn."""
 
 

@@ -60,7 +60,7 @@ def plain() -> Iterator[Fuzzer]:
 
 
 @pytest.mark.parametrize("target", DECODERS)
-@pytest.mark.campaign(test=2_000, long=100_000, shard=10_000)
+@pytest.mark.campaign(test=1_000, long=100_000, shard=10_000)
 def test_no_input_crashes_hangs_or_takes_much_memory(
     fuzzer: Fuzzer, target: str, numbers: range, figures: Figures
 ) -> None:

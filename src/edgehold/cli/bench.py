@@ -47,7 +47,6 @@ def bench(name: str, runs: int, quick: bool, folder: Path | None, data: Path | N
     Examples:
       edgehold bench ledger --quick --runs 1
       edgehold bench sandbox --quick --runs 1 --json
-      edgehold bench store --quick --runs 1
     """
     measure: Callable[[Work], Sequence[Row]] = importlib.import_module(f"edgehold.bench.{name}").measure
     if folder is not None:
