@@ -295,7 +295,7 @@ def test_a_node_says_whether_it_lives_and_is_ready_and_how_it_is(folder: Path) -
     os.kill(halves(home)["cometbft"], signal.SIGSTOP)  # it hangs: alive, and of no use
     try:
         assert ask(home, "/healthz")[0] == 200
-        assert ask(home, "/readyz")[0] == 503
+        wait_for(lambda: ask(home, "/readyz")[0] == 503, "the node to be found hanging")
     finally:
         os.kill(halves(home)["cometbft"], signal.SIGCONT)
 

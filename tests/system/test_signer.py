@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -48,9 +49,20 @@ def signed_elsewhere(tmp_path: Path) -> Iterator[Home]:
     wait_for(lambda: processes_in(tmp_path) == [], "the end of every process")
 
 
+def has_its_key(home: Home) -> bool:
+    """Whether CometBFT, which does not listen before it knows its key, listens."""
+    host, _, port = read_settings(home).rpc.rpartition(":")
+    try:
+        socket.create_connection((host.removeprefix("http://").removeprefix("tcp://"), int(port)), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def signer_of(home: Home, key: Path, state: Path, place: str) -> Iterator[None]:
-    """The signer, with the key, as long as the block runs; begun again when it ends, as a service would be."""
+    """The signer, with the key, as long as the block runs. It tries to reach the node for a second and then rests for
+    ever, so it is begun again until it reached the node."""
     chain = json.loads(home.cometbft_genesis.read_bytes())["chain_id"]
     command = [SIGNER, "-addr", place, "-chain-id", chain, "-priv-key", key, "-priv-state", state]
     is_wanted = Event()
@@ -59,7 +71,8 @@ def signer_of(home: Home, key: Path, state: Path, place: str) -> Iterator[None]:
     def serve() -> None:
         while is_wanted.is_set():
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as signer:
-                while signer.poll() is None and is_wanted.is_set():
+                end = time.monotonic() + 2
+                while is_wanted.is_set() and signer.poll() is None and (has_its_key(home) or time.monotonic() < end):
                     time.sleep(0.05)
                 signer.kill()
 
