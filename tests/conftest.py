@@ -107,7 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.register_profile("edgehold", deadline=None)
+    settings.register_profile("edgehold", deadline=None, max_examples=100 if config.getoption("--long") else 50)
     settings.load_profile("edgehold")
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > ROOM:

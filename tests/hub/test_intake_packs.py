@@ -294,6 +294,19 @@ def test_what_came_together_is_run_over_together(store: Store, tmp_path: Path) -
     assert find_dataset(store, SCHEMA, frozenset(Kind)).id == other.id
 
 
+def test_of_versions_of_one_file_the_newest_is_run_over(store: Store, tmp_path: Path) -> None:
+    together, weights = Together("export"), [weight(number) for number in range(120)]
+    take(store, tmp_path / "Patient.ndjson", PATIENT, together)
+    (old,) = take(store, tmp_path / "Observation.ndjson", b"".join(weights), together).added
+    weights[7] = weights[7].replace(b'"value": 77', b'"value": 99')
+    (new,) = take(store, tmp_path / "Observation.ndjson", b"".join(weights), together).added
+    assert new.after == old.id
+    found = {one.id for one in find_together(store, find_dataset(store, SCHEMA, frozenset(Kind)))}
+    assert new.id in found
+    assert old.id not in found
+    assert len(found) == 2
+
+
 def test_bundles_of_one_file_are_run_over_together(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "two.ndjson"
     path.write_bytes(

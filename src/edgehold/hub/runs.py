@@ -86,12 +86,14 @@ def find_dataset(store: Store, schema: str, kinds: Collection[Kind]) -> StoredOb
 
 def find_together(store: Store, dataset: StoredObject) -> list[StoredObject]:
     """A dataset with those of its schema that came with it, as the files of one export or the records of one file do:
-    a program sees them all. They are known by their names, which say the folder or the file and line."""
+    a program sees them all. They are known by their names, which say the folder or the file and line; of versions of one
+    name only the newest counts."""
     whole = whole_of(dataset.name)
     if whole is None or dataset.descriptor.schema != SCHEMA:
         return [dataset]
-    held = (one for one in store.objects() if not one.descriptor.tombstone)
-    return [one for one in held if one.descriptor.schema == SCHEMA and whole_of(one.name) == whole]
+    held = [one for one in store.objects() if one.descriptor.schema == SCHEMA and whole_of(one.name) == whole]
+    followed = {(one.after, one.name) for one in held}
+    return [one for one in held if (one.id, one.name) not in followed]
 
 
 def check_dataset(
