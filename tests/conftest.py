@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby, islice
@@ -43,9 +41,6 @@ MEASURED = ("fuzz", "sandbox")
 LENGTHY = ("faults", "journeys", "sandbox", "system")
 """Folders whose tests take long each: they and campaigns come first, spread over all processes, so that none is left
 with them."""
-
-ROOM = 8 << 30
-"""Bytes free in memory with which the folders of tests lie there."""
 
 USUALLY, SELDOM = gc.get_threshold(), (50_000, 20, 20)
 """How often the collector looks through everything; what tests leave behind is small beside what they import."""
@@ -109,9 +104,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("edgehold", deadline=None, max_examples=100 if config.getoption("--long") else 50)
     settings.load_profile("edgehold")
-    memory = Path("/dev/shm")
-    if memory.is_dir() and shutil.disk_usage(memory).free > ROOM:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
     config.addinivalue_line(
         "markers", "on_validators: a scenario that is played on a ledger of four also without --long"
