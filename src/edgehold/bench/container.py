@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +17,7 @@ from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.codecs.events import MISSING_TIME
 from edgehold.codecs.segments import values_of
 from edgehold.demo.world import read_cohort
+from edgehold.durable import remove_database
 from edgehold.hub.intake.fhir import is_fhir
 from edgehold.hub.store import CHUNK, Store
 from edgehold.hub.tables import derive_tables
@@ -87,14 +87,8 @@ def fresh_size(work: Work, record: bytes) -> int:
     path = work.folder / "fresh.sqlite"
     with Store.create(path, os.urandom(32), SystemRandomness()) as store:
         found, _ = store.put_object(record, name="fresh", kind=Kind.EHR, randomness=SystemRandomness())
-    remove(path)
+    remove_database(path)
     return found.kept
-
-
-def remove(path: Path) -> None:
-    """Remove a store that was measured."""
-    for end in ("", "-wal", "-shm"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def measure_opening(work: Work) -> Row:

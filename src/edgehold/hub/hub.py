@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -267,11 +268,17 @@ class Hub:
         `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
+        take = partial(
+            import_file,
+            self.store,
+            path,
+            profile=profile,
+            columns=columns,
+            together=together,
+            randomness=self._outside.randomness,
+        )
         if not beside.exists():
-            randomness = self._outside.randomness
-            return import_file(
-                self.store, path, profile=profile, columns=columns, together=together, randomness=randomness
-            )
+            return take()
         state, _ = self._look()
 
         def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
@@ -279,17 +286,7 @@ class Hub:
 
         with storage_failures(beside):
             token = beside.read_bytes()
-        randomness = self._outside.randomness
-        return import_file(
-            self.store,
-            path,
-            signature=token,
-            verify=verify_by_ledger,
-            profile=profile,
-            columns=columns,
-            together=together,
-            randomness=randomness,
-        )
+        return take(signature=token, verify=verify_by_ledger)
 
     def import_together(self, paths: Sequence[Path], profile: Profile = Profile.SMALL) -> list[Imported]:
         """Take in the files of one Bulk Data export, all of them or, if one is refused, none: they are of one person,

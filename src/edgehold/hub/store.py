@@ -282,7 +282,7 @@ class Store:
     def objects(self) -> list[StoredObject]:
         """What the hub keeps, tombstones included, in the order of their places; raises `AlteredBlob` for the first
         that does not open."""
-        return [self.get_object(object_id) for object_id in self._ids()]
+        return [self.get_object(object_id) for object_id in self.ids()]
 
     def get_object(self, object_id: ObjectId) -> StoredObject:
         """One object; raises `UnknownObject`, or `AlteredBlob` if what is said about it was altered."""
@@ -348,7 +348,7 @@ class Store:
         original."""
         kept, _ = self._open_table(object_id)
         if kept is None:
-            return self._derive_table(object_id)
+            return self._derive_table(object_id, self.get_original(object_id))
         slot = self._row(object_id).slot
         groups = [self._get_group(kept, object_id, slot, number) for number in range(kept.outline.groups)]
         return join(kept.outline, [group for group, _ in groups])
@@ -362,7 +362,7 @@ class Store:
         kept, read = self._open_table(object_id)
         if kept is None:
             with self.transaction():
-                self._put_table(object_id, self._derive_table(object_id), randomness)
+                self._put_table(object_id, self._derive_table(object_id, self.get_original(object_id)), randomness)
             kept, read = self._open_table(object_id)
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
@@ -387,7 +387,7 @@ class Store:
     def destroy(self, object_id: ObjectId, randomness: Randomness) -> None:
         """As `erase`, but the write-ahead log still holds what was there until it is emptied."""
         with self.transaction():
-            for other in self._ids():
+            for other in self.ids():
                 if self._open_record(self._row(other))[0].after == object_id:
                     self._encode_alone(other, randomness)
             self.bury(object_id, randomness)
@@ -430,7 +430,7 @@ class Store:
         Of a part n of t, each object whose id falls to it: whoever checks all t has checked every object.
         """
         faults = [f"database: {row[0]}" for row in self._execute("PRAGMA integrity_check") if row[0] != "ok"]
-        faults += [fault for one in self._ids() if is_of_part(one, part) and (fault := self.fault_of(one)) is not None]
+        faults += [fault for one in self.ids() if is_of_part(one, part) and (fault := self.fault_of(one)) is not None]
         if not self.knows_latest():
             faults.append("the list of the latest objects was altered")
         if not faults:
@@ -482,7 +482,7 @@ class Store:
 
     def ids(self) -> list[ObjectId]:
         """Every object, tombstones too, by their places; raises `NotAStore` where the file cannot be read."""
-        return self._ids()
+        return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]
 
     def is_marked(self) -> bool:
         """Whether the store's mark opens with its key."""
@@ -499,7 +499,7 @@ class Store:
             listed = self._latest().objects.values()
         except AlteredBlob:
             return False
-        return {one for objects in listed for one in objects} <= set(self._ids())
+        return {one for objects in listed for one in objects} <= set(self.ids())
 
     def is_readable(self) -> bool:
         """Whether SQLite finds nothing wrong with the file."""
@@ -561,12 +561,13 @@ class Store:
         """Make again what follows from an object's description and original: leaf, identity, and a table if it has one."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        table = None if row.tables is None else self._derive_table(object_id)
-        self._execute("DELETE FROM rows WHERE place BETWEEN ? AND ?", *_places(row.slot))
+        original = self.get_original(object_id)
+        table = None if row.tables is None else self._derive_table(object_id, original)
+        self._remove_content(row.slot, ("rows",))
         self._execute(
             "UPDATE object SET leaf = ?, identity = ?, tables = NULL WHERE id = ?",
             leaf_of(record.descriptor, record.salt, record.commitment),
-            keyed_digest(self._identity_key, self.get_original(object_id)),
+            keyed_digest(self._identity_key, original),
             object_id,
         )
         if table is not None:
@@ -739,8 +740,8 @@ class Store:
         )
         self._put_record(object_id, slot, identity, alone, encoded, signature, tables, randomness)
 
-    def _remove_content(self, slot: int) -> None:
-        for table in ("chunk", "rows"):
+    def _remove_content(self, slot: int, tables: Sequence[str] = ("chunk", "rows")) -> None:
+        for table in tables:
             self._execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", *_places(slot))  # noqa: S608
 
     def _size_of(self, table: str, slot: int) -> int:
@@ -752,14 +753,14 @@ class Store:
         return int(self._execute(f"SELECT count(*) FROM {table} WHERE place BETWEEN ? AND ?", *_places(slot))[0][0])  # noqa: S608
 
     def _put_table(self, object_id: ObjectId, files: Mapping[str, bytes], randomness: Randomness) -> None:
-        _, key = self._open_record(self._row(object_id))
+        row = self._row(object_id)
+        _, key = self._open_record(row)
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
-        slot = self._row(object_id).slot
         kept, groups = close_table(Digest(randomness.draw(32)), object_id, files)
-        self._execute("DELETE FROM rows WHERE place BETWEEN ? AND ?", *_places(slot))
+        self._remove_content(row.slot, ("rows",))
         for number, group in enumerate(groups):
-            self._execute("INSERT INTO rows VALUES(?, ?)", _place(slot, number), group)
+            self._execute("INSERT INTO rows VALUES(?, ?)", _place(row.slot, number), group)
         sealed = _seal_about(key, b"tables", object_id, kept, randomness)
         self._execute("UPDATE object SET tables = ? WHERE id = ?", sealed, object_id)
 
@@ -796,33 +797,32 @@ class Store:
         if row.identity != keyed_digest(self._identity_key, original):
             raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
         kept, _ = self._open_table(object_id)
-        if kept is not None and (files := self.table(object_id)) != self._derive_again(object_id, files):
+        if kept is not None and (files := self.table(object_id)) != self._derive_again(object_id, original, files):
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
 
-    def _derive_table(self, object_id: ObjectId) -> dict[str, bytes]:
+    def _derive_table(self, object_id: ObjectId, original: bytes) -> dict[str, bytes]:
         """The table of an object that has none yet; raises `NoTable`."""
-        derived = self._derive_again(object_id, None)
+        derived = self._derive_again(object_id, original, None)
         if derived is None:
             raise NoTable(f"object {object_id.hex()} has no table")
         return dict(derived)
 
-    def _derive_again(self, object_id: ObjectId, kept: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
+    def _derive_again(
+        self, object_id: ObjectId, original: bytes, kept: Mapping[str, bytes] | None
+    ) -> Mapping[str, bytes] | None:
         """The table that the original of an object gives, as it gave the one that was kept."""
-        one, original = self.get_object(object_id), self.get_original(object_id)
+        one = self.get_object(object_id)
         if one.descriptor.kind is Kind.EHR:
             return derive_tables(original)
         return derive_again(original, kind=one.descriptor.kind, name=one.name, kept=kept, beside=self._originals_named)
 
     def _originals_named(self, name: str) -> Iterator[bytes]:
         """The originals of this name; what is said of another object may be altered."""
-        for object_id in self._ids():
+        for object_id in self.ids():
             with suppress(AlteredBlob):
                 one = self.get_object(object_id)
                 if one.name == name and not one.descriptor.tombstone:
                     yield self.get_original(object_id)
-
-    def _ids(self) -> list[ObjectId]:
-        return [ObjectId(object_id) for (object_id,) in self._execute("SELECT id FROM object ORDER BY slot")]
 
     def _row(self, object_id: ObjectId) -> _Row:
         rows = self._execute("SELECT * FROM object WHERE id = ?", object_id)

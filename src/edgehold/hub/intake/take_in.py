@@ -136,7 +136,7 @@ def import_file(
             check_person(persons, record)
             events += record.events()
             del record
-        return Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
+        return derived_from(events)
 
     form = format_of(path)
     kind = form.kind
@@ -152,7 +152,7 @@ def import_file(
                 check_signature(original, place)
                 events = record.events()
                 del record  # what was read of it takes ten times its room, and is not needed to store it
-                keep(original, place, kind, Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events)))
+                keep(original, place, kind, derived_from(events))
         else:
             original = read_whole(path, is_text=kind in TEXTS and not form.is_packed)
             check_signature(original, path.name)
@@ -182,6 +182,11 @@ def header_beside(path: Path) -> bytes | None:
     """The header of the record that a file of a signal belongs to, if it lies beside it."""
     header = path.with_suffix(HEADER)
     return read_whole(header, is_text=False) if header != path and header.is_file() else None
+
+
+def derived_from(events: Sequence[Event]) -> Derived:
+    """The table of a record's events."""
+    return Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
