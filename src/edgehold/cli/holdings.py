@@ -6,12 +6,23 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from edgehold.cli.network import Names
+from edgehold.cli.network import (
+    Names,
+    state_of,
+    when,
+)
 from edgehold.cli.output import table
 from edgehold.codecs.choice import base_bytes, codec_title
 from edgehold.crypto.jws import signer_of
+from edgehold.demo.keeping import WorldLedger
+from edgehold.errors import (
+    NotCommitted,
+)
+from edgehold.hub.catalog import open_leaf
 from edgehold.hub.hub import Hub
 from edgehold.hub.store import StoredObject
+from edgehold.ledger.state import find_root, get_panel
+from edgehold.wire.ids import Digest
 
 NAME_WIDTH: Final = 20
 
@@ -86,3 +97,52 @@ def _codec(one: dict[str, Any]) -> str:
 def _years(objects: Sequence[dict[str, Any]]) -> str:
     years = [year for one in objects for year in one["years"] if year is not None]
     return f"{min(years)}–{max(years)}" if years else "–"
+
+
+def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
+    """The hub's root on the ledger, and whether all datasets stand under it."""
+    state = state_of(ledger)
+    root = find_root(state, own.account)
+    interval = state.parameters.root_interval
+    return {
+        "root": None if root is None else root.root.hex(),
+        "at": None if root is None else root.at,
+        "next_at": ledger.height() if root is None else (root.at // interval + 1) * interval,
+        "complete": root is not None and all(is_under(own, one, root.root) for one in own.store.objects()),
+    }
+
+
+def is_under(own: Hub, one: StoredObject, root: Digest) -> bool:
+    """Whether a dataset, as it is now, stands under a root."""
+    try:
+        open_leaf(own.store, one.id, root)
+    except NotCommitted:
+        return False
+    return True
+
+
+def root_lines(facts: dict[str, Any], ledger: WorldLedger) -> list[str]:
+    """The root, for people."""
+    if facts["root"] is None:
+        return ["  root      none on the ledger yet (`edgehold hub commit`)"]
+    complete = "all you hold is under it" if facts["complete"] else "what changed since is not under it yet"
+    return [
+        f"  root      {facts['root'][:16]}… at height {facts['at']} ({when(ledger, facts['at'])}): {complete}",
+        f"            the next is due at height {facts['next_at']} ({when(ledger, facts['next_at'])})",
+    ]
+
+
+def show_lines(facts: dict[str, Any], own: Hub, ledger: WorldLedger, names: Names) -> list[str]:
+    """A hub, for people."""
+    sponsor = f", opened by {facts['sponsor']}" if facts["sponsor"] else ", not on the ledger yet"
+    lines = [f"hub in {facts['hub']}", f"  account   {facts['account'][:16]}…{sponsor}"]
+    lines += root_lines(facts["root"], ledger)
+    lines.append(f"  policy    {facts['policy']}{' (the hub of a minor)' if facts['minor'] else ''}")
+    state = state_of(ledger)
+    for panel in own.panels():
+        entry = get_panel(state, panel)
+        scheme, period = entry.descriptor.scheme, entry.descriptor.period
+        lines.append(f"  panel     {panel.hex()[:16]}… {scheme}, period {period}, of {names.title(entry.issuer)}")
+    if not facts["objects"]:
+        return [*lines, "", "  no datasets yet (`edgehold hub import FILE`)"]
+    return [*lines, "", *(f"  {line}" for line in holding_lines(facts["objects"], facts["base_bytes"]))]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from edgehold.cli import moving
-from edgehold.cli.holdings import holding_lines, holdings
+from edgehold.cli.holdings import holdings, root_facts, root_lines, show_lines
+from edgehold.cli.intake import acts_of, imported_facts, imported_lines, size_of
 from edgehold.cli.network import (
     Names,
     add_visitor,
@@ -30,17 +29,25 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import WIDTH, confirm, default_hub, emit, json_option, progress, table, wrap
+from edgehold.cli.output import confirm, default_hub, emit, json_option, progress
+from edgehold.cli.past import (
+    STATES,
+    budget_lines,
+    departure_facts,
+    history_lines,
+    loss_facts,
+    remains_facts,
+    remains_lines,
+    totals,
+    wrapped,
+)
 from edgehold.cli.pictures import draw
 from edgehold.cli.pictures import strip as strip_of
 from edgehold.cli.pictures import timeline as timeline_of
 from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import SCHEMA as EVENTS
-from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
-from edgehold.codecs.tables.images import SCHEMA as IMAGES
 from edgehold.codecs.tables.laboratory import read_columns
-from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
 from edgehold.demo.world import World
@@ -51,24 +58,20 @@ from edgehold.errors import (
     FileUnusable,
     FolderInUse,
     NoHub,
-    NotCommitted,
     NotFound,
     NotInvited,
     UsageError,
 )
 from edgehold.hub.arrow import write_meds
-from edgehold.hub.catalog import open_leaf
-from edgehold.hub.hub import Departure, Hub, Remains, Surroundings, remove_hub
-from edgehold.hub.intake.fhir import bulk_type
-from edgehold.hub.intake.take_in import Imported
+from edgehold.hub.hub import Hub, Surroundings, remove_hub
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import write_originals
 from edgehold.hub.rows import SCHEMAS, Wanted
 from edgehold.hub.sharing import SharedRecord, fetch_record
-from edgehold.hub.store import StoredObject, is_of_part
-from edgehold.ledger.state import find_account, find_panel, find_root, get_panel
-from edgehold.policy.budget import DELTA, PERIODS_A_YEAR, Spent, epsilon_of_rho
+from edgehold.hub.store import is_of_part
+from edgehold.ledger.state import find_account, find_panel, get_panel
+from edgehold.policy.budget import DELTA, PERIODS_A_YEAR
 from edgehold.policy.decide import explain
 from edgehold.policy.policy import policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
@@ -83,28 +86,8 @@ MOST_PARTS = 366
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STATES = {
-    RunState.REFUSED: "refused",
-    RunState.ASKED: "waits for you",
-    RunState.DECLINED: "you said no, or nothing in time",
-    RunState.GRANTED: "granted",
-    RunState.STORED: "waits for its height",
-    RunState.SENT: "sent",
-    RunState.MISSED: "nothing left",
-    RunState.LOST: "the lost hub may have answered; counted as spent",
-}
-"""What became of a task, in the owner's words."""
 SHOWN = 1 << 24
 """Bytes from which on the import of one file shows its progress."""
-
-
-ROWS = {
-    EVENTS: "events",
-    GENOTYPES: "genotypes",
-    SIGNALS: "moments of a signal",
-    IMAGES: "image",
-}
-"""What the rows of a table are."""
 
 
 def hub_option(function: F) -> F:
@@ -357,90 +340,6 @@ def import_records(
     return 3 if failed else 0
 
 
-def acts_of(path: Path) -> list[list[Path]]:
-    """The files of a path as they are taken in: one by one, but for those of a Bulk Data export, which are one act.
-
-    An export is what in one folder lies of NDJSON files with one resource a line, if there are several.
-    """
-    files = files_of(path)
-    if path.is_file():
-        return [files]
-    acts: dict[Path, list[Path]] = {}
-    for file in files:
-        acts.setdefault(file.parent if is_of_export(file) else file, []).append(file)
-    return list(acts.values())
-
-
-def is_of_export(path: Path) -> bool:
-    """Whether a file is of a Bulk Data export; one that cannot be read is none, and is refused when it is its turn."""
-    try:
-        return bulk_type(path) is not None
-    except EdgeholdError:
-        return False
-
-
-def size_of(path: Path) -> int:
-    """The bytes of a file; none if it is gone by now."""
-    return path.stat().st_size if path.is_file() else 0
-
-
-def files_of(path: Path) -> list[Path]:
-    """A file, or those of a folder and of the folders in it, but for hidden ones, links, and signatures, which are found beside
-    what they sign; raises `NotFound` if there is none."""
-    if path.is_file():
-        return [path]
-    found = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and not file.is_symlink()
-        and file.suffix != ".jws"
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    if not found:
-        raise NotFound(f"there is no file {'in ' if path.is_dir() else ''}{path}")
-    return found
-
-
-def imported_facts(path: Path, imported: Imported) -> dict[str, Any]:
-    """What an import did, as JSON values."""
-    return {
-        "file": str(path),
-        "records_added": len(imported.added),
-        "records_known": len(imported.known),
-        "bytes_received": imported.bytes_received,
-        "bytes_kept": imported.bytes_kept,
-        "format": imported.format,
-        "kinds": sorted({one.descriptor.kind.value for one in (*imported.added, *imported.known)}),
-        "events": imported.rows.get(EVENTS, 0),
-        "tables": dict(imported.rows),
-        "notes": list(imported.notes),
-        "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
-        "datasets": [one.id.hex() for one in imported.added],
-    }
-
-
-def imported_lines(facts: dict[str, Any]) -> list[str]:
-    """What an import did, for people."""
-    if not facts["records_added"]:
-        return [f"{facts['file']}: your hub holds this already; nothing was added", *noted(facts)]
-    received, kept = facts["bytes_received"], facts["bytes_kept"]
-    signed = "signed by an issuer of this network" if facts["signed"] else "not signed by anybody"
-    counted = [f"{count:,} {ROWS[schema]}" for schema, count in facts["tables"].items()]
-    records = f", {facts['records_added']:,} records" if facts["records_added"] > 1 else ""
-    holds = ", ".join(counted) if any(facts["tables"].values()) else f"{', '.join(facts['kinds'])}, no events"
-    return [
-        *wrap(f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})", "  "),
-        f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
-        *noted(facts),
-    ]
-
-
-def noted(facts: dict[str, Any]) -> list[str]:
-    """What a table lacks, or why there is none."""
-    return [line for note in facts["notes"] for line in wrap(f"  {note}", "    ")]
-
-
 @hub.command(short_help="Post your root on the ledger.")
 @hub_option
 @json_option
@@ -611,55 +510,6 @@ def rows_of_tables(
     emit(as_json, {"out": str(out), "schema": parts[0].schema, "count": count}, f"{out}: {count:,} rows")
 
 
-def root_facts(own: Hub, ledger: WorldLedger) -> dict[str, Any]:
-    """The hub's root on the ledger, and whether all datasets stand under it."""
-    state = state_of(ledger)
-    root = find_root(state, own.account)
-    interval = state.parameters.root_interval
-    return {
-        "root": None if root is None else root.root.hex(),
-        "at": None if root is None else root.at,
-        "next_at": ledger.height() if root is None else (root.at // interval + 1) * interval,
-        "complete": root is not None and all(is_under(own, one, root.root) for one in own.store.objects()),
-    }
-
-
-def is_under(own: Hub, one: StoredObject, root: Digest) -> bool:
-    """Whether a dataset, as it is now, stands under a root."""
-    try:
-        open_leaf(own.store, one.id, root)
-    except NotCommitted:
-        return False
-    return True
-
-
-def root_lines(facts: dict[str, Any], ledger: WorldLedger) -> list[str]:
-    """The root, for people."""
-    if facts["root"] is None:
-        return ["  root      none on the ledger yet (`edgehold hub commit`)"]
-    complete = "all you hold is under it" if facts["complete"] else "what changed since is not under it yet"
-    return [
-        f"  root      {facts['root'][:16]}… at height {facts['at']} ({when(ledger, facts['at'])}): {complete}",
-        f"            the next is due at height {facts['next_at']} ({when(ledger, facts['next_at'])})",
-    ]
-
-
-def show_lines(facts: dict[str, Any], own: Hub, ledger: WorldLedger, names: Names) -> list[str]:
-    """A hub, for people."""
-    sponsor = f", opened by {facts['sponsor']}" if facts["sponsor"] else ", not on the ledger yet"
-    lines = [f"hub in {facts['hub']}", f"  account   {facts['account'][:16]}…{sponsor}"]
-    lines += root_lines(facts["root"], ledger)
-    lines.append(f"  policy    {facts['policy']}{' (the hub of a minor)' if facts['minor'] else ''}")
-    state = state_of(ledger)
-    for panel in own.panels():
-        entry = get_panel(state, panel)
-        scheme, period = entry.descriptor.scheme, entry.descriptor.period
-        lines.append(f"  panel     {panel.hex()[:16]}… {scheme}, period {period}, of {names.title(entry.issuer)}")
-    if not facts["objects"]:
-        return [*lines, "", "  no datasets yet (`edgehold hub import FILE`)"]
-    return [*lines, "", *(f"  {line}" for line in holding_lines(facts["objects"], facts["base_bytes"]))]
-
-
 @hub.command(short_help="Who may ask, and for what.")
 @click.option("--set", "new", type=click.Path(path_type=Path), help="A policy file (TOML) to use from now on.")
 @click.option("--write", type=click.Path(path_type=Path), help="Write the present policy to a file, to edit it.")
@@ -787,45 +637,6 @@ def history(folder: Path | None, as_json: bool) -> None:
     emit(as_json, {"tasks": tasks, "shares": shares}, says)
 
 
-def departure_facts(one: Departure, sentence: str) -> dict[str, Any]:
-    """One line of the history as JSON values."""
-    return {
-        "task": one.task.hex(),
-        "state": one.state.value,
-        "sentence": sentence or one.sentence,
-        "bytes_left": one.bytes_left,
-        "sent_at": one.sent_at,
-        "rho": str(one.loss),
-        "epsilon": round(epsilon_of_rho(one.loss), 4),
-        "included": one.included,
-        "revoked_at": one.revoked_at,
-        "log": one.log,
-    }
-
-
-def history_lines(tasks: list[dict[str, Any]], shares: list[dict[str, Any]], ledger: WorldLedger) -> list[str]:
-    """The history, for people."""
-    lines: list[str] = []
-    for one in tasks:
-        left = f"{one['bytes_left']:,} bytes left at height {one['sent_at']}" if one["bytes_left"] else "nothing left"
-        cost = f", it cost ε {one['epsilon']:.2f}" if one["epsilon"] else ""
-        lines += [f"{one['task'][:16]}  {STATES[RunState(one['state'])]}; {left}{cost}", *wrapped(one["sentence"])]
-        if one["included"] is not None:
-            lines.append("  The result counts you." if one["included"] else "  The result does not count you.")
-        if one["log"]:
-            lines += wrapped(f"The program gave nothing, a neutral report left: {one['log']}")
-    for one in shares:
-        ends = "withdrawn" if one["withdrawn_at"] is not None else f"until {when(ledger, one['until'])}"
-        lines.append(f"share {one['share'][:16]}  with {one['recipient']}, {ends}, fetched {len(one['fetches'])} times")
-        lines += [f"  {each['bytes_left']:,} bytes left at height {each['height']}" for each in one["fetches"]]
-    return lines or ["nothing was asked and nothing left"]
-
-
-def wrapped(sentence: str) -> list[str]:
-    """A sentence in lines that fit."""
-    return textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
-
-
 @hub.command(short_help="How much privacy loss you still allow.")
 @hub_option
 @json_option
@@ -858,45 +669,6 @@ def budget(folder: Path | None, as_json: bool) -> None:
             },
         }
     emit(as_json, facts, budget_lines(facts))
-
-
-def totals(spent: list[Spent], label: Callable[[Spent], str]) -> dict[str, Fraction]:
-    """ρ that was spent, by what a label tells apart."""
-    found: dict[str, Fraction] = {}
-    for one in spent:
-        found[label(one)] = found.get(label(one), Fraction(0)) + one.loss
-    return dict(sorted(found.items()))
-
-
-def loss_facts(spent: Fraction, limit: Fraction) -> dict[str, Any]:
-    """What was spent of a limit, exactly in ρ, and in ε for display."""
-    left = max(Fraction(0), limit - spent)
-    return {
-        "rho_spent": str(spent),
-        "rho_limit": str(limit),
-        "rho_left": str(left),
-        "epsilon_spent": round(epsilon_of_rho(spent), 4),
-        "epsilon_limit": round(epsilon_of_rho(limit), 4),
-        "epsilon_left": round(epsilon_of_rho(left), 4),
-    }
-
-
-def budget_lines(facts: dict[str, Any]) -> list[str]:
-    """The budget, for people; ε does not add up, ρ does."""
-    rows = [["this year", "all", *loss_cells(facts["year"])]]
-    for name, title in (("customer", "one customer"), ("services", "one pair"), ("purpose", "one purpose")):
-        rows += [[title, who, *loss_cells(loss)] for who, loss in facts[name].items()]
-    headings = ["limit", "of", "ρ spent", "ρ allowed", "ρ left", "as ε left"]
-    return [
-        *table(rows, headings),
-        "",
-        f"ρ adds up exactly; ε is shown for δ = {DELTA:g} and does not. What is spent stays spent for a year.",
-    ]
-
-
-def loss_cells(loss: dict[str, Any]) -> list[str]:
-    exact = [f"{float(Fraction(loss[name])):.4f}" for name in ("rho_spent", "rho_limit", "rho_left")]
-    return [*exact, f"{loss['epsilon_left']:.2f}"]
 
 
 # ── sharing, and the way back ─────────────────────────────────────────────────────────────────────────────────────
@@ -1137,33 +909,6 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     says = [f"erased {len(erased)} datasets: keys, salts and bytes are destroyed"]
     says += [f"the next root is due {due}; post it with `edgehold hub commit`", *remains_lines(left)]
     emit(as_json, {"erased": [one.hex() for one in erased], "next_root_at": facts["next_at"], **left}, says)
-
-
-def remains_facts(remains: Remains, names: Names) -> dict[str, Any]:
-    """What is left elsewhere of what was erased, as JSON values."""
-    return {
-        "holders": [
-            {
-                "share": one.share.hex(),
-                "recipient": names.title(one.recipient),
-                "height": one.height,
-                "bytes_left": one.bytes_left,
-            }
-            for one in remains.fetched
-        ],
-        "sums": [departure_facts(one, names.in_sentence(one.sentence)) for one in remains.sums],
-    }
-
-
-def remains_lines(left: dict[str, Any]) -> list[str]:
-    """What is left elsewhere, for people."""
-    lines = ["what is not reached:"]
-    for one in left["holders"]:
-        lines.append(f"  {one['recipient']} fetched it at height {one['height']}: ask them to destroy their copy")
-    for one in left["sums"]:
-        what = {True: "a result that is out counts you", None: "a sum may count you"}[one["included"]]
-        lines += [f"  task {one['task'][:16]}: {what}", *wrapped(one["sentence"])]
-    return [*lines, "  archives of your hub that were made before still hold it: destroy them, and make a new one"]
 
 
 @hub.command(short_help="Compute everything again.")
