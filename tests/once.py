@@ -1,10 +1,14 @@
-"""What many tests compute alike is computed once: pure functions of bytes, whose results each have tests of their own."""
+"""What many tests have alike is made once: results of pure functions, which have tests of their own, and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +34,18 @@ def computing_once() -> Iterator[None]:
         patch.setattr(RecordCodec, "decode", _decode)
         patch.setattr("edgehold.issuer.issuer.make_issuer_keys", _make_issuer_keys)
         yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that all processes of a run share: the first fills it, the others wait for the lock."""
+    base = factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            making = shared.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            make(making)
+            making.rename(shared)
+    return shared

@@ -1,7 +1,6 @@
 """The folder that the tests of the commands live in: a small demo, played once, and what happened after it."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -16,6 +15,7 @@ import pytest
 
 from edgehold.cli import run
 from edgehold.crypto.age import read_identities
+from once import made_once
 
 DEMO = "demo --hubs 24 --dir story --seed 1"
 """How the folder is made; also the first example of `edgehold demo --help`."""
@@ -80,13 +80,6 @@ def make_stranger(file: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def inside(folder: Path) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
@@ -98,21 +91,13 @@ def inside(folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `demo-out`, a task that waits for the owner of hub 0001, and a stranger's signed `record.json`.
+    """A folder with `demo-out`, a task that waits for the owner of hub 0001, and a stranger's signed `record.json`."""
 
-    Workers share it: the first makes it, the others wait for the lock.
-    """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "story of the commands"
-    with locked(shared.with_suffix(".lock")):
-        if not shared.exists():
-            making = shared.with_suffix(".making")
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir()
-            with inside(making):
-                make_story()
-            making.rename(shared)
-    return shared
+    def make(folder: Path) -> None:
+        with inside(folder):
+            make_story()
+
+    return made_once(tmp_path_factory, "story of the commands", make)
 
 
 @pytest.fixture

@@ -256,7 +256,7 @@ GZIPS = {
 
 @pytest.mark.parametrize("head", GZIPS)
 def test_any_header_and_whatever_follows_come_back(head: str) -> None:
-    text = TEXTS["json"]
+    text = TEXTS["json"][:12_000]
     member = GZIPS[head] + deflated(text) + struct.pack("<2I", zlib.crc32(text), len(text))
     wrong = GZIPS[head] + deflated(text) + b"12345678"
     for file in (member, member * 3, member + b"rest", member + bytes(9), member[:-3], wrong, member + wrong[:200]):

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from once import made_once
 
 if TYPE_CHECKING:
     from conftest import Figures
@@ -140,16 +142,22 @@ def said(notes: Path) -> str:
     return notes.with_suffix(".said").read_text()[-3000:]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """Made once. The folder is of a demo that was killed early and gone on with: its ledger is shorter by a period."""
-    place = tmp_path_factory.mktemp("killed demo")
+def make_base(place: Path) -> None:
+    """The folder is of a demo that was killed early and gone on with: its ledger is shorter by a period."""
     demo = undisturbed([*DEMO, "--dir", str(place / "whole")], place / "whole.notes")
     early = Kill({"after": "order", "times": 3})
     assert edgehold([*DEMO, "--dir", str(place / "demo")], place / "demo.notes", early) == -signal.SIGKILL
     assert reopen(place / "demo", place / "demo.notes")["violations"] == []
     shutil.copytree(place / "demo", place / "ordered")
     order = undisturbed(["order", *ORDER, "--dir", str(place / "ordered")], place / "order.notes")
+    (place / "undisturbed.json").write_text(json.dumps([asdict(demo), asdict(order)]))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """Made once a run."""
+    place = made_once(tmp_path_factory, "killed demo", make_base)
+    demo, order = (Undisturbed(**counts) for counts in json.loads((place / "undisturbed.json").read_text()))
     return Base(place / "demo", demo, order)
 
 
