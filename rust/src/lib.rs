@@ -78,6 +78,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(samples::numbers_decode, module)?)?;
     module.add_function(wrap_pyfunction!(variants::variants_encode, module)?)?;
     module.add_function(wrap_pyfunction!(variants::variants_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(merkle::digests, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from edgehold import _native
 from edgehold.wire.ids import Digest
 
 if TYPE_CHECKING:
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
 
 @cache
 def _prefix(tag: str) -> _Hash:
-    return sha256(b"edgehold:" + tag.encode("ascii") + b"\x00")
+    return sha256(_first(tag))
+
+
+def _first(tag: str) -> bytes:
+    return b"edgehold:" + tag.encode("ascii") + b"\x00"
 
 
 def tagged_hash(tag: str, data: bytes) -> Digest:
@@ -22,3 +28,8 @@ def tagged_hash(tag: str, data: bytes) -> Digest:
     state = _prefix(tag).copy()
     state.update(data)
     return Digest(state.digest())
+
+
+def tagged_hashes(tag: str, data: Sequence[bytes]) -> list[Digest]:
+    """The tagged hash of each, in their order, for a fraction of what it takes one by one."""
+    return cast(list[Digest], _native.digests(_first(tag), data))

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Protocol
 
 from edgehold import _native
-from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.hash import tagged_hash, tagged_hashes
 from edgehold.errors import BadProof
 from edgehold.wire.ids import Digest
 from edgehold.wire.proof import (
@@ -166,14 +166,24 @@ class MemoryTable:
         return entry[1] if entry else None
 
 
+KEY, VALUE = "state-key", "state-value"
+"""Tags of the digests of which the map is made."""
+
+
 def hash_key(key: bytes) -> Digest:
     """The name under which the map keeps a key."""
-    return tagged_hash("state-key", key)
+    return tagged_hash(KEY, key)
 
 
 def hash_value(value: bytes) -> Digest:
     """What the map keeps of a value."""
-    return tagged_hash("state-value", value)
+    return tagged_hash(VALUE, value)
+
+
+def table_entries(entries: Sequence[tuple[bytes, bytes]]) -> list[TableEntry]:
+    """Keys and their values as the table keeps them, in the same order."""
+    keys, values = [key for key, _ in entries], [value for _, value in entries]
+    return list(zip(tagged_hashes(KEY, keys), tagged_hashes(VALUE, values), keys, values, strict=True))
 
 
 def bucket_of(key_hash: bytes) -> int:
@@ -230,10 +240,9 @@ class MerkleMap:
 
     def stage(self, writes: Mapping[bytes, bytes | None]) -> Staged:
         """Work out what writes (`None` removes) would change; nothing changes yet."""
-        named = sorted((hash_key(key), key, value) for key, value in writes.items())
-        entries = [(name, hash_value(value), key, value) for name, key, value in named if value is not None]
-        removed = [name for name, _, value in named if value is None]
-        touched = frozenset(bucket_of(name) for name, _, _ in named)
+        entries = sorted(table_entries([(key, value) for key, value in writes.items() if value is not None]))
+        removed = sorted(tagged_hashes(KEY, [key for key, value in writes.items() if value is None]))
+        touched = frozenset(map(bucket_of, chain(removed, (name for name, _, _, _ in entries))))
         before = list(self._table.lines(sorted(touched)))
         nodes = self._tree.stage([name + value_hash for name, value_hash, _, _ in entries], removed, before)
         return Staged(writes, entries, removed, nodes, touched, before)

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import apsw
 
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.merkle import hash_key, hash_value
+from edgehold.crypto.merkle import table_entries
 from edgehold.durable import Database, remove_database, sync_folder, write_file
 from edgehold.engine.entries import Entries
 from edgehold.engine.heights import Heights, Passed
@@ -196,7 +196,7 @@ class Restoration:
                     (one.epoch, one.envelope, one.height, one.place, one.receipt) for one in piece.answers
                 )
             case EntriesPiece():
-                self._storage.put((hash_key(key), hash_value(value), key, value) for key, value in piece.entries)
+                self._storage.put(table_entries(piece.entries))
 
     def finish(self) -> Path:
         """Check the whole, and close it for the replica to take over; raises `BadSnapshot`.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import apsw
 
-from edgehold.crypto.merkle import TableEntry, hash_key, hash_value
+from edgehold.crypto.merkle import TableEntry, hash_key, table_entries
 from edgehold.durable import Database, closed_on_failure
 from edgehold.engine.blocks import encode_receipt
 from edgehold.engine.execution import Answered
@@ -57,6 +58,9 @@ WITH RECURSIVE each(epoch) AS (
     UNION ALL SELECT (SELECT max(epoch) FROM answer WHERE epoch < each.epoch) FROM each WHERE epoch IS NOT NULL
 )
 """
+
+AT_ONCE = 512
+"""Rows that are hashed together when all are read."""
 
 _BUCKET_STEP = 1 << (32 - BUCKET_BITS)
 
@@ -128,7 +132,9 @@ class Storage:
     def all_lines(self) -> Iterator[MapEntry]:
         """All lines, ascending, each recomputed from what the table holds."""
         rows = self._db.execute("SELECT key_hash, value_hash, key, value FROM state ORDER BY key_hash")
-        return (_recomputed(*cast(tuple[bytes, bytes, bytes, bytes], row)) for row in rows)
+        found = cast(Iterator[TableEntry], iter(rows))
+        while some := list(islice(found, AT_ONCE)):
+            yield from _recomputed(some)
 
     def count_entries(self) -> int:
         """How many entries the state has."""
@@ -189,7 +195,9 @@ def _bounds(number: int) -> tuple[bytes, bytes]:
     return first.to_bytes(4, "big"), (end - 1).to_bytes(4, "big") + b"\xff" * 29
 
 
-def _recomputed(key_hash: bytes, value_hash: bytes, key: bytes, value: bytes) -> MapEntry:
-    if (key_hash, value_hash) != (hash_key(key), hash_value(value)):
-        raise StateMismatch(f"the entry at {key_hash.hex()} does not hold what its hashes say")
-    return MapEntry(key_hash + value_hash)
+def _recomputed(rows: list[TableEntry]) -> Iterator[MapEntry]:
+    """The lines of rows, of which each is found to be what its key and value make."""
+    for row, made in zip(rows, table_entries([(key, value) for _, _, key, value in rows]), strict=True):
+        if row != made:
+            raise StateMismatch(f"the entry at {row[0].hex()} does not hold what its hashes say")
+        yield MapEntry(row[0] + row[1])
