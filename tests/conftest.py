@@ -26,8 +26,8 @@ from hypothesis import settings
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
 
-UNTRACED = ("faults", "fuzz", "journeys", "mutants", "privacy", "simulation")
-"""Folders whose tests run without the coverage tracer: they take what others cover through hostile hours."""
+UNTRACED = ("demo", "docs", "faults", "fuzz", "journeys", "mutants", "privacy", "scenarios", "simulation")
+"""Folders whose tests run without the coverage tracer: they take what others cover through many or hostile hours."""
 
 MARKED = re.compile(r"\bmark\.(?:campaign|untraced)\b")
 """How a test of another folder says that it runs without the tracer."""
