@@ -18,8 +18,6 @@ from edgehold.hub.journal import RunState
 from edgehold.hub.runs import INTERRUPTED
 from edgehold.wire.ids import Digest
 
-pytestmark = pytest.mark.untraced
-
 STATEMENTS = 500
 """The next death comes within so many; an order takes about 3,000."""
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import pytest
 from scenario_world import FIRST_PANEL, LEADER, ScenarioWorld, bundles, observed, sandbox
 from test_programs import publish
 
@@ -37,8 +36,6 @@ from edgehold.sandbox.host import Answer, Sandbox
 from edgehold.wire.codec import encode
 from edgehold.wire.ids import Digest, TaskId
 from edgehold.wire.program import Capability, RunLimits
-
-pytestmark = pytest.mark.untraced
 
 PAIRS = 2_000
 PAIRS_IN_THE_SANDBOX = 30
