@@ -925,7 +925,7 @@ class InvalidBlock(EngineError):
 
 
 class UnknownRules(EngineError):
-    """The next block follows a version of the rules that this program does not have: it stops before it."""
+    """A block follows a version of the rules that this program does not have: a node stops before it, and nobody reads on."""
 
     number = 415
     remedy = "Install the program that has this version, and start again: nothing is lost."

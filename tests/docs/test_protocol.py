@@ -26,11 +26,11 @@ PAGE = (ROOT / "docs" / "protocol.md").read_text()
 
 
 def tags_in_code() -> set[str]:
-    """The first argument of every call of `tagged_hash`."""
+    """The first argument of every call of `tagged_hash` and of `tagged_hashes`."""
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tagged_hash":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tagged_hash", "tagged_hashes"):
                 assert isinstance(node.args[0], ast.Constant), f"{path}: a tag is not a literal"
                 found.add(node.args[0].value)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +13,14 @@ from edgehold.crypto.names import network_id
 from edgehold.crypto.transactions import sign_transaction
 from edgehold.demo.seeded import SeededRandomness, SteppingClock
 from edgehold.engine.embedded import EmbeddedLedger
-from edgehold.errors import BadHeader, BadProof, HeaderMoved
+from edgehold.errors import BadHeader, BadProof, HeaderMoved, UnknownRules
 from edgehold.ledger.state import find_account, find_panel
 from edgehold.verify.header import hash_header
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.governance import Propose, SetParameters
-from edgehold.wire.header import SignedHeader
-from edgehold.wire.ids import Digest, PanelId
+from edgehold.wire.header import Header, SignedHeader
+from edgehold.wire.ids import Digest, Height, PanelId
+from edgehold.wire.light import ValidatorChange
 from edgehold.wire.proof import MapProof
 
 
@@ -119,3 +120,25 @@ def test_a_header_of_other_validators_is_not_believed(node: Node) -> None:
     with pytest.raises(BadHeader):
         proved_state(node, ProofCache())
     other.close()
+
+
+class Believing:
+    """Whoever believes each header."""
+
+    def verify(self, signed: SignedHeader) -> Header:
+        return signed.header
+
+    def changes(self, heights: Iterable[Height]) -> tuple[ValidatorChange, ...]:
+        return ()
+
+
+def test_a_ledger_of_unknown_rules_is_not_read(node: Node) -> None:
+    signed, value, proof = node.ledger.prove(b"")
+    later = replace(signed, header=replace(signed.header, app_version=2))
+    node.prove = lambda key: (later, value, proof)  # type: ignore[method-assign]
+    cache = ProofCache(headers=Believing())
+    for _ in range(2):
+        with pytest.raises(UnknownRules, match="follows version 2 of the rules; this program has 1"):
+            proved_state(node, cache)
+    node.prove = node.ledger.prove  # type: ignore[method-assign]
+    assert proved_state(node, cache)[0].height == signed.header.height

@@ -166,24 +166,25 @@ class MemoryTable:
         return entry[1] if entry else None
 
 
-KEY, VALUE = "state-key", "state-value"
-"""Tags of the digests of which the map is made."""
-
-
 def hash_key(key: bytes) -> Digest:
     """The name under which the map keeps a key."""
-    return tagged_hash(KEY, key)
+    return tagged_hash("state-key", key)
+
+
+def hash_keys(keys: Sequence[bytes]) -> list[Digest]:
+    """The names of many."""
+    return tagged_hashes("state-key", keys)
 
 
 def hash_value(value: bytes) -> Digest:
     """What the map keeps of a value."""
-    return tagged_hash(VALUE, value)
+    return tagged_hash("state-value", value)
 
 
 def table_entries(entries: Sequence[tuple[bytes, bytes]]) -> list[TableEntry]:
     """Keys and their values as the table keeps them, in the same order."""
     keys, values = [key for key, _ in entries], [value for _, value in entries]
-    return list(zip(tagged_hashes(KEY, keys), tagged_hashes(VALUE, values), keys, values, strict=True))
+    return list(zip(hash_keys(keys), tagged_hashes("state-value", values), keys, values, strict=True))
 
 
 def bucket_of(key_hash: bytes) -> int:
@@ -241,7 +242,7 @@ class MerkleMap:
     def stage(self, writes: Mapping[bytes, bytes | None]) -> Staged:
         """Work out what writes (`None` removes) would change; nothing changes yet."""
         entries = sorted(table_entries([(key, value) for key, value in writes.items() if value is not None]))
-        removed = sorted(tagged_hashes(KEY, [key for key, value in writes.items() if value is None]))
+        removed = sorted(hash_keys([key for key, value in writes.items() if value is None]))
         touched = frozenset(map(bucket_of, chain(removed, (name for name, _, _, _ in entries))))
         before = list(self._table.lines(sorted(touched)))
         nodes = self._tree.stage([name + value_hash for name, value_hash, _, _ in entries], removed, before)

@@ -111,10 +111,14 @@ def open_envelope(tx: bytes, network: NetworkId) -> SignedEnvelope:
 
 def require_known_rules(state: State) -> None:
     """Raises `UnknownRules` if the block of this state follows rules that this program does not have."""
-    version = rules_version(state.rules, state.height)
+    require_known_version(rules_version(state.rules, state.height), state.height)
+
+
+def require_known_version(version: int, height: int) -> None:
+    """Raises `UnknownRules` if the block of this height follows a version of the rules that this program does not have."""
     if version not in KNOWN_RULES:
         known = ", ".join(str(one) for one in sorted(KNOWN_RULES))
-        raise UnknownRules(f"block {state.height} follows version {version} of the rules; this program has {known}")
+        raise UnknownRules(f"block {height} follows version {version} of the rules; this program has {known}")
 
 
 def signer_of(state: State, envelope: Envelope) -> PublicKey:

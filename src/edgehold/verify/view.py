@@ -13,6 +13,7 @@ from threading import Lock
 from edgehold.errors import BadProof, HeaderMoved
 from edgehold.ledger.genesis import found_network
 from edgehold.ledger.state import State
+from edgehold.ledger.transition import require_known_version
 from edgehold.ports import Headers, Ledger
 from edgehold.verify.header import hash_header, order_validators, verify_header
 from edgehold.verify.inclusion import verify_answer
@@ -57,7 +58,8 @@ class ProofCache:
 def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
     """The last signed state, and the hash of the header that signs it.
 
-    1. The header is the ledger's, as `cache.headers` knows (`BadHeader`).
+    1. The header is the ledger's, as `cache.headers` knows (`BadHeader`), and of rules that this program has
+       (`UnknownRules`): what others have written may mean something else.
     2. Each entry read is proved present or absent under its application hash (`BadProof`).
     3. All of them against that one header; if the state goes on meanwhile, `HeaderMoved`.
     """
@@ -65,6 +67,7 @@ def proved_state(ledger: Ledger, cache: ProofCache) -> tuple[State, Digest]:
     with cache.changing:
         if cache.hash is None or signed != cache.header:
             header = (cache.headers or FoundingHeaders(ledger.genesis)).verify(signed)
+            require_known_version(header.app_version, header.height)
             cache.header, cache.hash, cache.entries = signed, hash_header(header), {}
         digest, entries = cache.hash, cache.entries
 
