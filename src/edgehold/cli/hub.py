@@ -297,10 +297,11 @@ def import_records(
     tables of laboratories and wearables (CSV), an Apple Health export.xml or export.zip, genotypes as text (VCF, 23andMe,
     AncestryDNA), signals (WFDB), images (DICOM), and anything else; plain, or packed with gzip, bgzip or ZIP.
 
-    Every file is kept byte for byte, unless you say --lossy: then QUAL, GQ, PL, GL and DP of VCF and gVCF files become the lower
-    bounds of fixed steps (20 of 24), which takes less room. Such a file never comes back as it was, is kept unpacked, and is
-    shown as lossy wherever it is shown; one that is signed is refused. From those of a known kind a table is made, which programs read and `hub table` prints;
-    if none can be made, it is said why. --columns is for tables in lines whose header is not understood.
+    Every file is kept byte for byte, unless you say --lossy: then QUAL, GQ, PL, GL and DP of VCF and gVCF become the
+    lower bounds of fixed steps (20 for 24), which takes less room. Such a file never comes back as it was, is kept
+    unpacked, and is called lossy wherever it is shown; one that is signed is refused. From files of a known kind a table
+    is made, which programs read and `hub table` prints; if none can be made, it is said why. --columns is for tables in
+    lines whose header is not understood.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, those of one Bulk Data export together, and the same file again adds nothing. Exit code 3 if some

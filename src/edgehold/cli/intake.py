@@ -118,7 +118,9 @@ def lost_lines(facts: dict[str, Any] | None) -> list[str]:
     if facts is None:
         return []
     fields = [f"{name} {count:,} of {facts['of'][name]:,}" for name, count in facts["replaced"].items()]
-    words = f"  lost for good, as you asked: exact numbers of {', '.join(fields)} ({facts['by']}: lower bounds of steps)"
+    words = (
+        f"  lost for good, as you asked: exact numbers of {', '.join(fields)} ({facts['by']}: lower bounds of steps)"
+    )
     return wrap(words, "    ")
 
 

@@ -11,7 +11,16 @@ from enum import StrEnum
 from functools import cache
 from typing import Final, assert_never
 
-from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, Holding, shipped_codec
+from edgehold.codecs.general import (
+    DICTIONARIES,
+    FAST_LEVEL,
+    SHIPPED_BASE,
+    ZSTD,
+    Codec,
+    Following,
+    Holding,
+    shipped_codec,
+)
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec
 from edgehold.codecs.parts import PARTS, PartsCodec

@@ -196,9 +196,9 @@ def join(outline: Outline, groups: Sequence[bytes]) -> dict[str, bytes]:
     files = columns | dict(outline.others)
     if any(outline.words):
         strings, total = strings_in(outline, enumerate(groups))
-        if len(strings) != total or any(place >= total for place in strings):
+        if len(strings) != total or max(strings, default=-1) >= total:
             raise Malformed(f"a table of {total} strings has {len(strings)} in its outline and groups")
-        files[STRINGS] = msgspec.json.encode([strings[place] for place in range(total)])
+        files[STRINGS] = msgspec.json.encode(list(map(strings.__getitem__, range(total))))
     return files
 
 

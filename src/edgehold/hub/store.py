@@ -26,7 +26,15 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from edgehold.codecs.choice import Profile, bases_of, codec_after, codec_named, codecs_after, codecs_for, encode_smallest
+from edgehold.codecs.choice import (
+    Profile,
+    bases_of,
+    codec_after,
+    codec_named,
+    codecs_after,
+    codecs_for,
+    encode_smallest,
+)
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
 from edgehold.codecs.segments import STRINGS, Where, find_groups, join, select, strings_in

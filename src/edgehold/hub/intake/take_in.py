@@ -190,7 +190,9 @@ def import_file(
             keep(original, name, kind, found)
             if header is not None:
                 keep(header, path.with_suffix(HEADER).name, kind, None, None)
-    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes), lost=lost)
+    return Imported(
+        added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes), lost=lost
+    )
 
 
 def lose_qualities(original: bytes, name: str) -> Stepped | None:
