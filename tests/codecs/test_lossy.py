@@ -67,7 +67,10 @@ def test_a_likelihood_goes_with_the_quality_it_is_a_tenth_of(number: str, expect
         (line(".", "GT:DP:MIN_DP", "0/0:24:."), line(".", "GT:DP:MIN_DP", "0/0:20:.")),
         (line("9", "GT:AD:DP", "0/1:7,17:24"), line("2", "GT:AD:DP", "0/1:7,17:24")),  # AD tells the depth
         (line("30", "GT:GL:GQX", "0/1:-2.4,0,-9"), line("30", "GT:GL:GQX", "0/1:-2,0,-9")),
-        (line("30", "DP:GQ", "24:24\t7:.\t24"), line("30", "DP:GQ", "20:20\t6:.\t20")),  # of several persons too
+        (
+            line("24", "DP:GQ", "7:.") + line("30", "DP:GQ", "24"),
+            line("20", "DP:GQ", "6:.") + line("30", "DP:GQ", "20"),
+        ),
         (line("30", "GT:GQ", "0/1:24")[:-1] + b"\r\n", line("30", "GT:GQ", "0/1:20")[:-1] + b"\r\n"),
         (line("24", "", "")[:-2] + b"\n", line("20", "", "")[:-2] + b"\n"),  # nobody's genotype
     ],
@@ -88,6 +91,8 @@ def test_only_qualities_change_and_the_header_says_so(before: bytes, after: byte
         HEAD + NAMES,
         HEAD + NAMES + b"1\t7\t.\tA\tG\t24\n",
         HEAD + NAMES + line("1e9", "GT:GQ:PL:DP:GP", "0/1:-3:.,0x9,+1:9999999999:24,24,24"),
+        HEAD + NAMES + line("24", "GQ", "24\t24"),  # of several persons
+        HEAD + NAMES + line("20", "GQ", "24," * 1000),
         HEAD + NAMES + line("20", "GT:GQ:PL:DP", "0/1:99:20,0,200:100"),
     ],
 )

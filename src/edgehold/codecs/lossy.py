@@ -11,14 +11,14 @@ Depths go in steps since spVCF rounds them (Lin et al. 2020), here in finer ones
 
 from __future__ import annotations
 
+import io
 import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 QUALITIES: Final = "qualities/1"
 
@@ -46,11 +46,14 @@ BY_ALLELE: Final = b"AD"
 NUMBER: Final = re.compile(rb"\d{1,9}(?:\.\d{0,30})?")
 LOGARITHM: Final = re.compile(rb"-?(\d{1,8})(?:\.(\d)?\d{0,30})?")
 NAMES: Final = b"#CHROM\t"
-FIXED: Final = 8
-"""Fields before FORMAT."""
 QUAL: Final = 5
-MOST_KNOWN: Final = 1 << 16
-"""Cells and values that are remembered with what becomes of them."""
+FIXED: Final = 8
+SAMPLE: Final = 9
+"""Places of the quality, of FORMAT behind the fields that every variant has, and of the one sample."""
+LONGEST: Final = 1 << 11
+"""Bytes of a sample's values with their keys; longer ones stay as they are."""
+MOST_KNOWN: Final = 1 << 14
+"""So many of them are remembered with what becomes of them."""
 
 Step = Callable[[bytes], bytes]
 
@@ -70,38 +73,51 @@ def step_qualities(text: bytes) -> Stepped | None:
     """A VCF text with its qualities in steps; none if all of them are at the lower bounds of their steps already.
 
     Nothing else changes, but that a line of the header says so. Numbers that are spelled otherwise than VCF writes them,
-    and lines that are no variants, stay as they are. Of a text that was put in steps nothing changes any more.
+    and lines that are no variants of one person or of none, stay as they are. Of a text that was put in steps nothing
+    changes any more.
     """
     lost, seen = Counter[str](), Counter[str]()
-    lines = text.split(b"\n")
-    header = next((number for number, line in enumerate(lines) if line.startswith(NAMES)), len(lines))
-    for number in range(header + 1, len(lines)):
-        fields = lines[number].split(b"\t")
-        if len(fields) < FIXED:
+    known: dict[tuple[bytes, bytes], _Cell] = {}
+    lines = io.BytesIO(text)
+    found = bytearray()
+    end_of_header = None
+    for line in lines:
+        if end_of_header is None:
+            if line.startswith(NAMES):
+                end_of_header = len(found)
+            found += line
             continue
-        cells = [(QUAL, b"QUAL")]
-        cells += [(place, fields[FIXED]) for place in range(FIXED + 1, len(fields))]
-        for place, keys in cells:
-            cell, changed, counted = _stepped_cell(keys, fields[place])
-            for key in counted:
-                seen[key] += counted[key]
-            if changed:
-                lost.update(changed)
-                fields[place] = cell
-        lines[number] = b"\t".join(fields)
-    if not lost:
+        fields = line.split(b"\t", SAMPLE + 1)
+        if FIXED <= len(fields) <= SAMPLE + 1:
+            for place, keys in ((QUAL, b"QUAL"), (SAMPLE, fields[FIXED] if len(fields) > SAMPLE else b"")):
+                if keys and len(keys) + len(fields[place]) <= LONGEST:
+                    cell = known.get((keys, fields[place])) or _stepped_cell(keys, fields[place])
+                    if len(known) < MOST_KNOWN:
+                        known[keys, fields[place]] = cell
+                    seen.update(cell.of)
+                    lost.update(cell.lost)
+                    fields[place] = cell.stepped
+            line = b"\t".join(fields)
+        found += line
+    if not lost or end_of_header is None:
         return None
-    said = b"##edgehold.lossy=" + QUALITIES.encode() + (b"\r" if lines[header].endswith(b"\r") else b"")
-    if said not in lines[:header]:
-        lines.insert(header, said)
-    return Stepped(text=b"\n".join(lines), lost=dict(sorted(lost.items())), of=dict(sorted(seen.items())))
+    said = b"##edgehold.lossy=" + QUALITIES.encode() + b"\n"
+    if said not in found[:end_of_header]:
+        found[end_of_header:end_of_header] = said
+    return Stepped(text=bytes(found), lost=dict(sorted(lost.items())), of=dict(sorted(seen.items())))
 
 
-@lru_cache(MOST_KNOWN)
-def _stepped_cell(keys: bytes, cell: bytes) -> tuple[bytes, Mapping[str, int], Mapping[str, int]]:
-    """The values of one sample, or QUAL, in steps; how many numbers of each key changed, and how many there were."""
+class _Cell(NamedTuple):
+    """What becomes of QUAL, or of the values of one sample."""
+
+    stepped: bytes
+    lost: Mapping[str, int]
+    of: Mapping[str, int]
+
+
+def _stepped_cell(keys: bytes, cell: bytes) -> _Cell:
     lost, seen = Counter[str](), Counter[str]()
-    bare = cell.rstrip(b"\r")
+    bare = cell.rstrip(b"\r\n")
     values = bare.split(b":")
     names = keys.split(b":")
     for place, key in enumerate(names[: len(values)]):
@@ -109,11 +125,10 @@ def _stepped_cell(keys: bytes, cell: bytes) -> tuple[bytes, Mapping[str, int], M
         if step is not None:
             numbers = values[place].split(b",")
             stepped = list(map(step, numbers))
-            name = key.decode()
-            seen[name] += sum(number != b"." for number in numbers)
-            lost[name] += sum(map(bytes.__ne__, numbers, stepped))
+            seen[key.decode()] += sum(number != b"." for number in numbers)
+            lost[key.decode()] += sum(map(bytes.__ne__, numbers, stepped))
             values[place] = b",".join(stepped)
-    return b":".join(values) + cell[len(bare) :], {key: count for key, count in lost.items() if count}, seen
+    return _Cell(b":".join(values) + cell[len(bare) :], {name: count for name, count in lost.items() if count}, seen)
 
 
 def _step_of(key: bytes, *, has_alleles: bool) -> Step | None:
@@ -127,26 +142,26 @@ def _step_of(key: bytes, *, has_alleles: bool) -> Step | None:
     return None
 
 
-@lru_cache(MOST_KNOWN)
 def step_phred(number: bytes) -> bytes:
     """The lower bound of a quality's step."""
     return _stepped(number, QUALITY_STEPS)
 
 
-@lru_cache(MOST_KNOWN)
 def step_depth(number: bytes) -> bytes:
     """The lower bound of a depth's step."""
     return _stepped(number, DEPTH_STEPS)
 
 
-@lru_cache(MOST_KNOWN)
 def step_logarithm(number: bytes) -> bytes:
     """The bound, nearer to zero, of a log10 likelihood's step: a tenth of the quality's, with as few decimals as it
     needs."""
     match = LOGARITHM.fullmatch(number)
-    if match is None or not (number.startswith(b"-") or int(match[1]) == int(match[2] or 0) == 0):
+    if match is None:
         return number
-    whole, tenth = divmod(_floor(10 * int(match[1]) + int(match[2] or 0), QUALITY_STEPS), 10)
+    tenths = 10 * int(match[1]) + int(match[2] or 0)
+    if tenths and not number.startswith(b"-"):
+        return number
+    whole, tenth = divmod(_floor(tenths, QUALITY_STEPS), 10)
     if whole == tenth == 0:
         return b"0"
     return b"-%d.%d" % (whole, tenth) if tenth else b"-%d" % whole

@@ -130,8 +130,8 @@ def cut(files: Mapping[str, bytes]) -> tuple[Outline, list[bytes]]:
         others=tuple(sorted(others.items())),
         words=tuple(map(len, words)),
     )
-    pieces = (b"".join(piece(name, start) for name in names) for start in starts)
-    return outline, [columns + own for columns, own in zip(pieces, words, strict=True)]
+    groups = [b"".join(piece(name, start) for name in names) for start in starts]
+    return outline, [rows_of + own for rows_of, own in zip(groups, words, strict=True)]
 
 
 def string_columns(others: Mapping[str, bytes]) -> list[str]:
@@ -226,9 +226,10 @@ def strings_in(outline: Outline, groups: Iterable[tuple[int, bytes]]) -> tuple[d
 
 def _decoded(data: bytes, kind: type[list[Any]]) -> list[Any]:
     try:
-        return msgspec.json.decode(data, type=kind)
+        found: list[Any] = msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"not the strings of a table: {error}") from error
+    return found
 
 
 def find_groups(outline: Outline, where: Where) -> list[int]:
