@@ -474,7 +474,8 @@ def variants_to_lose_of(folder: Path) -> Reader:
         require(found.text.count(b"\t") == data.count(b"\t"), "a field is lost")
         require(found.text.count(b"\n") <= data.count(b"\n") + 1, "a line is lost or made")
 
-    return Reader(read, [one for one in variants() if step_qualities(one) is not None])
+    named = [b"#CHROM\tPOS\n" + one for one in variants()]
+    return Reader(read, [one for one in named if step_qualities(one) is not None])
 
 
 def sparse_genotypes(folder: Path) -> Reader:
