@@ -316,7 +316,7 @@ def import_records(
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
       edgehold hub import record.json --profile fast
-      edgehold hub import genome.vcf.gz --lossy qualities
+      edgehold hub import genome.vcf --lossy qualities
       edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
     if identity is not None:
