@@ -100,6 +100,16 @@ def test_where_nothing_would_be_lost_nothing_is_touched(text: bytes) -> None:
     assert step_qualities(text) is None
 
 
+def test_the_header_keeps_its_line_ends() -> None:
+    text = (HEAD + NAMES + line("24", "GQ", "24")).replace(b"\n", b"\r\n")
+    found = step_qualities(text)
+    assert found is not None
+    assert found.text.count(b"\r\n") == found.text.count(b"\n") == 4
+    again = step_qualities(found.text.replace(b"20\r", b"21\r"))
+    assert again is not None
+    assert again.text == found.text, "it is said once"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_of_real_files_all_else_stays(name: str) -> None:
     text = FILES[name]

@@ -80,11 +80,12 @@ def step_qualities(text: bytes) -> Stepped | None:
     known: dict[tuple[bytes, bytes], _Cell] = {}
     lines = io.BytesIO(text)
     found = bytearray()
-    end_of_header = None
+    end_of_header, said = None, b"##edgehold.lossy=" + QUALITIES.encode()
     for line in lines:
         if end_of_header is None:
             if line.startswith(NAMES):
                 end_of_header = len(found)
+                said += b"\r\n" if line.endswith(b"\r\n") else b"\n"
             found += line
             continue
         fields = line.split(b"\t", SAMPLE + 1)
@@ -101,7 +102,6 @@ def step_qualities(text: bytes) -> Stepped | None:
         found += line
     if not lost or end_of_header is None:
         return None
-    said = b"##edgehold.lossy=" + QUALITIES.encode() + b"\n"
     if said not in found[:end_of_header]:
         found[end_of_header:end_of_header] = said
     return Stepped(text=bytes(found), lost=dict(sorted(lost.items())), of=dict(sorted(seen.items())))
