@@ -1075,6 +1075,13 @@ class NestedPack(IntakeError):
     remedy = "Unpack the outer file and import what comes out; what a hub keeps of it, it keeps as it is."
 
 
+class SignedExactly(IntakeError):
+    """A signed file that was to be kept without some of it; a signature stands for every byte."""
+
+    number = 483
+    remedy = "Import it without --lossy; or, if its signature is of no use to you, without the file NAME.jws beside it."
+
+
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from edgehold.bench import store as bench
+from edgehold.bench.container import genotypes_of, is_genotype, measure_gene
 from edgehold.bench.measure import Work
 from edgehold.codecs.record import lines_codec
 from edgehold.errors import Unavailable
+from edgehold.hub.store import Store
+from edgehold.system import SystemRandomness
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data"
@@ -56,3 +59,17 @@ def test_an_encoding_that_gives_back_something_else_is_no_figure(monkeypatch: py
     monkeypatch.setattr(type(lines_codec()), "decode", lambda self, encoded, limit: b"something else")
     with pytest.raises(Unavailable, match="does not give back"):
         bench.checked(b"code,value\n1,2\n", Kind.LAB)
+
+
+def test_a_gene_is_read_without_the_rest(tmp_path: Path) -> None:
+    work = work_in(tmp_path, DATA / "lines")
+    paths = genotypes_of(work)
+    assert [path.name for path in paths] == ["array.txt", "small.vcf"]
+    (tmp_path / "empty").touch()
+    assert not is_genotype(tmp_path / "empty")
+    (tmp_path / "sites.vcf").write_bytes(b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+    with Store.create(tmp_path / "store.sqlite", bytes(32), SystemRandomness()) as store:
+        rows = [row for path in paths for row in measure_gene(work, store, path)]
+        assert measure_gene(work, store, tmp_path / "sites.vcf") == []
+    assert len(rows) == 4
+    assert all(row.ratio is not None and 0 < row.ratio < 1 for row in rows[::2])

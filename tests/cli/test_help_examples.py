@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from cli_story import DEMO, ONE, Edgehold
 
 from edgehold.cli import edgehold as whole
 from edgehold.cli.output import WIDTH
+
+GENOME = Path(__file__).parents[1] / "data" / "variants" / "hg00268.g.vcf"
 
 REFUSED = {
     "issuer panel close OPENPANEL": 5,  # nobody enrolled: a panel of none hides nobody
@@ -97,6 +100,7 @@ def test_every_example_runs_and_says_the_same_as_json(name: str, here: Path, edg
     if before:
         assert edgehold(*before.split()).code == 0
     if name == "hub import":
+        shutil.copy(GENOME, "genome.vcf")
         assert edgehold("hub", "init", "--network", "demo-out").code == 0
     for example in found:
         words = filled(example, edgehold)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from cli_story import Edgehold
 
+from edgehold.codecs.choice import base_bytes
+from edgehold.codecs.record import RECORD_BASE
+
 DATA = Path(__file__).parent.parent / "data"
 
 
@@ -121,3 +124,33 @@ def test_a_refused_file_of_an_export_keeps_its_others_out(here: Path, edgehold: 
     assert {one["code"] for one in found.json["failed"]} == {"EH455", "EH450"}
     assert "Observation.ndjson" in str(found.json["failed"]) or "Patient.ndjson" in str(found.json["failed"])
     assert [Path(one["file"]).name for one in found.json["imported"]] == ["note.txt"]
+
+
+def test_what_is_lossy_is_called_so_wherever_it_is_shown(here: Path, edgehold: Edgehold) -> None:
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    files = [str(DATA / "variants" / name) for name in ("hg00268.g.vcf", "platinum.vcf")]
+    found = edgehold("hub", "import", *files, "--lossy", "qualities", "--json").json["imported"]
+    assert found[0]["lossy"]["replaced"].keys() == {"DP", "GQ", "MIN_DP", "PL", "QUAL"}
+    assert found[1]["lossy"] is None
+    objects = edgehold("hub", "show", "--json").json["objects"]
+    assert {one["name"]: one["lossy"] for one in objects} == {"hg00268.g.vcf": "qualities/1", "platinum.vcf": None}
+    said = edgehold("hub", "show").out
+    assert "variants/1, lossy qualities/1" in said
+    assert "cannot come back" in said
+    back = edgehold("hub", "export", "--original", "--out", "back")
+    assert back.code == 3
+    assert "not the file that was imported" in back.out
+    assert edgehold("hub", "erase", "--all", "--yes").code == 0
+    said = edgehold("hub", "import", files[0], "--lossy", "qualities").out
+    assert "lost for good, as you asked" in said
+    assert "GQ 85 of 150" in said
+    assert edgehold("hub", "import", files[0], "--lossy", "everything").code == 2
+
+
+def test_bases_of_what_is_packed_are_counted(here: Path, edgehold: Edgehold) -> None:
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    Path("record.json.gz").write_bytes(gzip.compress((DATA / "fhir" / "ips_example_bundle.json").read_bytes()))
+    assert edgehold("hub", "import", "record.json.gz").code == 0
+    held = edgehold("hub", "show", "--json").json
+    assert [one["codec"] for one in held["objects"]] == ["deflate/1"]
+    assert held["base_bytes"] == base_bytes(RECORD_BASE)

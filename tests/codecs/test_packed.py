@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from edgehold import _native
 from edgehold.codecs import packed
-from edgehold.codecs.choice import codec_named, codecs_for, encode_smallest, packed_codec
+from edgehold.codecs.choice import bases_of, codec_named, codecs_for, encode_smallest, packed_codec, parts_codec
 from edgehold.codecs.general import shipped_codec
 from edgehold.codecs.packed import DEFLATE, Numbers, folded, unfolded, written
 from edgehold.codecs.packs import LEAST_ROOM, is_block, room_for, stream_start, zip_members
+from edgehold.codecs.record import RECORD_BASE
 from edgehold.errors import BrokenPack, CannotDecode, PackLimit
 from edgehold.wire.data import Kind
 
@@ -514,3 +515,14 @@ def test_numbers_are_read_as_they_were_written(numbers: list[int]) -> None:
     reader = Numbers(written(numbers))
     assert [reader.take() for _ in numbers] == numbers
     reader.end()
+
+
+def test_bases_of_what_is_inside_are_named() -> None:
+    packed_record = gzip.compress(TEXTS["json"])
+    assert bases_of(CODEC, CODEC.encode(packed_record)) == (RECORD_BASE,)
+    assert bases_of(CODEC, CODEC.encode(gzip.compress(TEXTS["vcf"]))) == ()
+    in_parts = parts_codec(Kind.EHR)
+    assert bases_of(in_parts, in_parts.encode(packed_record)) == (RECORD_BASE,)
+    assert bases_of(shipped_codec(None), b"") == ()
+    with pytest.raises(CannotDecode):
+        bases_of(CODEC, CODEC.encode(packed_record)[:-1])

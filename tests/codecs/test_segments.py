@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from array import array
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edgehold.codecs.segments import (
     GROUPS,
     LEAST_GROUP,
     ROW,
+    SOUGHT,
+    STRINGS,
     Column,
     Outline,
     Where,
@@ -22,7 +27,9 @@ from edgehold.codecs.segments import (
     find_groups,
     join,
     select,
+    strings_in,
 )
+from edgehold.codecs.tables.form import STRING
 from edgehold.errors import Malformed
 
 
@@ -106,4 +113,77 @@ def test_an_outline_that_no_table_has_is_refused() -> None:
         (),
     ):
         with pytest.raises(Malformed, match="outline"):
-            check_outline(Outline(rows=1000, group=outline.group, columns=columns, others=()))
+            check_outline(replace(outline, columns=columns))
+    with pytest.raises(Malformed, match="strings of 1 groups"):
+        check_outline(replace(outline, words=(0,)))
+
+
+# ── strings ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+FIRST, ROWS = 3, 4000
+
+
+def named(names: list[str], **others: bytes) -> dict[str, bytes]:
+    """Rows that point to a code that is rare, and each to a name of its own."""
+    strings = sorted({"", "common", "rare", *names})
+    codes = ["rare" if row == FIRST else "common" for row in range(len(names))]
+    columns = {SOUGHT: codes, "name.u32": names}
+    about = [{"file": file, "unit": STRING} for file in columns]
+    return {
+        **{file: array("I", map(strings.index, values)).tobytes() for file, values in columns.items()},
+        STRINGS: json.dumps(strings, separators=(",", ":"), ensure_ascii=False).encode(),
+        "schema.json": json.dumps({"columns": about}).encode(),
+        **others,
+    }
+
+
+NAMES = named([f"rs{row * 7919 % 1009}" + "é" * (row % 3) for row in range(ROWS)])
+
+
+def test_strings_of_one_group_lie_with_it() -> None:
+    outline, groups = cut(NAMES)
+    assert join(outline, groups) == NAMES
+    everything = json.loads(NAMES[STRINGS])
+    alone, total = strings_in(outline, [])
+    assert total == len(everything)
+    assert {"", "common", "rare"} <= set(alone.values())  # rows are looked for by code
+    some, _ = strings_in(outline, [(1, groups[1])])
+    assert len(alone) < len(some) < total
+    assert all(everything[place] == string for place, string in some.items())
+    found = select(outline, [(1, groups[1])], ["name.u32"], {})["name.u32"]
+    assert set(array("I", found)) <= set(some)
+    assert outline.size_of(1) == len(groups[1]) > outline.columns_in(1)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        named(["a"]),  # one group
+        NAMES | {"schema.json": b"{"},
+        NAMES | {"schema.json": b"{}"},
+        NAMES | {STRINGS: b'["a"]'},  # fewer than rows point to
+        NAMES | {STRINGS: b" " + NAMES[STRINGS]},  # spelled otherwise
+        NAMES | {STRINGS: b"\xff"},
+    ],
+)
+def test_where_they_cannot_be_told_apart_all_strings_stay(files: dict[str, bytes]) -> None:
+    outline, groups = cut(files)
+    assert not any(outline.words)
+    assert join(outline, groups) == files
+
+
+def test_strings_that_no_table_has_are_refused() -> None:
+    outline, groups = cut(NAMES)
+    others = dict(outline.others)
+    holes = json.loads(others[STRINGS])
+
+    def with_strings(strings: bytes) -> Outline:
+        return replace(outline, others=tuple(sorted((others | {STRINGS: strings}).items())))
+
+    for strings in (b"", b"[0]", b"[-1]", json.dumps([*holes, 1]).encode(), json.dumps([2**32, *holes]).encode()):
+        with pytest.raises(Malformed):
+            join(with_strings(strings), groups)
+    size = outline.columns_in(0)
+    for tail in (b"[]".ljust(outline.words[0]), b"\xff" * outline.words[0], b'["x"]'.ljust(outline.words[0])):
+        with pytest.raises(Malformed, match="strings"):
+            join(outline, [groups[0][:size] + tail, *groups[1:]])

@@ -46,6 +46,7 @@ from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
 from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
+from edgehold.codecs.lossy import step_qualities
 from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
@@ -462,6 +463,21 @@ def genotype_codecs() -> list[GenotypesCodec]:
     return [shipped_genotypes_codec(None), shipped_genotypes_codec(ARRAY_BASE)]
 
 
+def variants_to_lose_of(folder: Path) -> Reader:
+    """Any text whose qualities are put in steps: what came of it stays so, and nobody loses more than numbers."""
+
+    def read(data: bytes) -> None:
+        found = step_qualities(data)
+        if found is None:
+            raise Malformed("nothing would be lost")
+        require(step_qualities(found.text) is None, "what is in steps goes in others")
+        require(found.text.count(b"\t") == data.count(b"\t"), "a field is lost")
+        require(found.text.count(b"\n") <= data.count(b"\n") + 1, "a line is lost or made")
+
+    named = [b"#CHROM\tPOS\n" + one for one in variants()]
+    return Reader(read, [one for one in named if step_qualities(one) is not None])
+
+
 def sparse_genotypes(folder: Path) -> Reader:
     """Genotypes as their codec keeps them, behind a byte that says with which base; a few bytes may stand for many, up to
     the limit."""
@@ -749,6 +765,7 @@ TARGETS: dict[str, Target] = {
     "table of an image": Target(table_of(derive_image, named_image()), (IntakeError,), BY_BYTES, IMAGES),
     "sparse variants": Target(sparse_variants, (CannotDecode,), BY_BYTES),
     "variants to keep": Target(variants_to_keep, (CannotDecode,), BY_TOKENS),
+    "variants to lose of": Target(variants_to_lose_of, (Malformed,), BY_TOKENS, VARIANTS),
     "sparse genotypes": Target(sparse_genotypes, (CannotDecode,), BY_BYTES),
     "genotypes to keep": Target(genotypes_to_keep, (CannotDecode,), BY_TOKENS),
     "sites of a base": Target(sites_of_a_base, (ValueError,), BY_BYTES),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 
 import pytest
 
 from edgehold.codecs.events import decode_table
+from edgehold.codecs.lossy import QUALITIES, Loss
 from edgehold.codecs.recognise import recognise
 from edgehold.codecs.tables.form import schema_of
 from edgehold.codecs.tables.laboratory import Columns
+from edgehold.crypto.jws import sign_detached
+from edgehold.crypto.names import account_id
+from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     AlteredBlob,
@@ -20,6 +25,7 @@ from edgehold.errors import (
     IntakeLimit,
     NoTable,
     NotAStore,
+    SignedExactly,
     UnknownFormat,
 )
 from edgehold.hub.intake import kinds
@@ -27,6 +33,7 @@ from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
 from edgehold.hub.store import Store, StoredObject
+from edgehold.wire.account import Role
 from edgehold.wire.data import Kind, ObjectId
 
 DATA = Path(__file__).parent.parent / "data"
@@ -283,3 +290,63 @@ def test_a_header_of_a_record_is_known_and_so_is_what_lies_beside_it(tmp_path: P
     assert (kinds.kind_of(tmp_path / "r.dat") is Kind.SIGNAL) == HEADERS[text]
     assert kinds.kind_of(tmp_path / "q.dat") is Kind.OTHER
     assert kinds.kind_of(tmp_path / "r.txt.hea") is Kind.OTHER
+
+
+# ── lossy ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+VARIANTS = DATA / "variants" / "hg00268.g.vcf"
+
+
+def test_nothing_is_lost_unless_its_owner_asks(store: Store, tmp_path: Path) -> None:
+    exact = import_file(store, VARIANTS, randomness=DICE)
+    assert exact.lost is None
+    assert exact.added[0].descriptor.lossy is None
+    again = import_file(store, VARIANTS, lossy=Loss.QUALITIES, randomness=DICE)
+    assert (again.added, again.lost) == ((), None), "every byte of it is here already"
+    for name in ("lines/array.txt", "lines/observations.csv", "variants/platinum.vcf"):  # there is nothing to lose
+        (found,) = import_file(store, DATA / name, lossy=Loss.QUALITIES, randomness=DICE).added
+        assert found.descriptor.lossy is None
+        assert store.get_original(found.id) == (DATA / name).read_bytes()
+    assert store.check() == []
+
+
+@pytest.mark.parametrize(("name", "kept_as"), [("a.g.vcf", "a.g.vcf"), ("a.g.vcf.gz", "a.g.vcf"), ("a.vcf", "a.vcf")])
+def test_what_was_lost_is_recorded_and_said(store: Store, tmp_path: Path, name: str, kept_as: str) -> None:
+    exact = VARIANTS.read_bytes()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(exact) if name == "a.g.vcf.gz" or name == "a.vcf" else exact)
+    imported = import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE)
+    (found,) = imported.added
+    assert (found.name, found.descriptor.lossy) == (kept_as, QUALITIES)
+    assert imported.lost is not None
+    assert store.get_original(found.id) == imported.lost.text != exact
+    assert schema_of(store.table(found.id))["schema"] == GENOTYPES
+    assert not import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE).added
+    (written,), _ = write_originals(store, tmp_path / "out")
+    assert (written.path.name, written.lossy) == (kept_as, QUALITIES)
+    (whole,) = import_file(store, path, randomness=DICE).added
+    assert store.get_original(whole.id) == path.read_bytes(), "the exact file can still be taken in"
+    assert store.check() == []
+
+
+def test_a_broken_pack_loses_nothing(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "a.vcf.gz"
+    path.write_bytes(gzip.compress(VARIANTS.read_bytes())[:-3])
+    imported = import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE)
+    assert imported.lost is None
+    assert store.get_original(imported.added[0].id) == path.read_bytes()
+
+
+def test_what_is_signed_is_kept_exactly_or_not_at_all(store: Store) -> None:
+    key = SigningKey(bytes(32))
+    token = sign_detached(VARIANTS.read_bytes(), account_id(Role.ORGANISATION, key.public), key.sign)
+    with pytest.raises(SignedExactly, match=r"hg00268\.g\.vcf"):
+        import_file(
+            store,
+            VARIANTS,
+            signature=token,
+            verify=lambda signer, message, signature: verify(key.public, message, signature),
+            lossy=Loss.QUALITIES,
+            randomness=DICE,
+        )
+    assert store.objects() == []

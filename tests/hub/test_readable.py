@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgehold.codecs.events import MISSING_TIME, Event, decode_table, encode_table
-from edgehold.codecs.tables.form import schema_of
+from edgehold.codecs.tables.form import schema_of, strings_of
 from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.signals import derive_signals
 from edgehold.codecs.tables.variants import derive_variants
@@ -26,6 +26,7 @@ from edgehold.hub import arrow
 from edgehold.hub.arrow import arrow_table, joined, write_meds, write_table
 from edgehold.hub.rows import Wanted, last_moment, read_part, readable, stretch, written
 from edgehold.hub.store import Store
+from edgehold.hub.tables import Rows
 from edgehold.wire.data import Kind, ObjectId
 
 DATA = Path(__file__).parents[1] / "data"
@@ -68,6 +69,11 @@ def store(tmp_path: Path) -> Store:
 def kept(store: Store, files: dict[str, bytes]) -> ObjectId:
     name = schema_of(files)["schema"]
     return store.put_object(name.encode(), name=name, kind=Kind.OTHER, schema=name, tables=files, randomness=DICE)[0].id
+
+
+def rows_of(files: dict[str, bytes]) -> Rows:
+    """A table as whoever asks is shown it."""
+    return Rows({}, dict(enumerate(strings_of(files))), {"schema.json": files["schema.json"]}, 0)
 
 
 def places(store: Store, files: dict[str, bytes], **wanted: str) -> list[int] | None:
@@ -130,7 +136,7 @@ def test_genotypes_by_region(store: Store, region: str, expected: list[int]) -> 
 )
 def test_what_cannot_be_asked_is_said(files: dict[str, bytes], wanted: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        Wanted(**wanted).where(files)
+        Wanted(**wanted).where(rows_of(files))
 
 
 def test_the_last_moment_of_a_date() -> None:
@@ -165,24 +171,24 @@ def test_rows_are_read_as_people_read_them() -> None:
 
 
 def test_a_strip_is_a_part_of_a_signal(store: Store) -> None:
-    strip = read_part(store, kept(store, SIGNAL), lambda others: stretch(others, 0.35, 0.2), DICE)
+    strip = read_part(store, kept(store, SIGNAL), lambda table: stretch(table, 0.35, 0.2), DICE)
     assert strip is not None
     assert [row["seconds"] for row in readable(strip)] == [0.3, 0.4, 0.5]
     assert next(readable(strip)) == list(readable(SIGNAL))[3]
     for at, length in ((1.0, 1.0), (5.0, 1.0)):
         with pytest.raises(NothingToShow, match=r"lasts 1\.0 seconds"):
-            stretch(SIGNAL, at, length)
+            stretch(rows_of(SIGNAL), at, length)
     with pytest.raises(NothingToShow, match="no signal"):
-        stretch(EVENTS, 0, 1)
+        stretch(rows_of(EVENTS), 0, 1)
 
 
 def test_ten_seconds_of_a_signal_and_a_region_are_read_without_the_rest(store: Store) -> None:
     """At most a twentieth of the bytes of the table."""
     signal = dict(derive_signals(bytes(range(250)) * 8000, "r.dat", b"r 2 360\nr.dat 212\nr.dat 212\n").files)
-    genotypes = vcf_of(f"1 {place} . A G . . . GT 0/{place % 2}" for place in range(1, 60_001))
+    genotypes = vcf_of(f"1 {place} rs{7919 * place} A G . . . GT 0/{place % 2}" for place in range(1, 60_001))
     for files, where in (
-        (signal, stretch(signal, 300, 10)),
-        (genotypes, Wanted(region="chr1:20000-20200").where(genotypes)),
+        (signal, stretch(rows_of(signal), 300, 10)),
+        (genotypes, Wanted(region="chr1:20000-20200").where(rows_of(genotypes))),
     ):
         assert where is not None
         one = kept(store, files)

@@ -64,7 +64,8 @@ def test_a_year_of_one_code_is_read_without_the_others(store: Store, stored: Obj
     values = values_of("value.f64", rows.columns["value.f64"])
     assert list(zip(times, values, strict=True)) == wanted
     assert len(wanted) > 40
-    assert json.loads(rows.others["strings.json"]) == strings
+    assert {place: strings[place] for place in rows.strings} == rows.strings
+    assert CODES[0] in rows.strings.values()
     whole = store.get_object(stored)
     assert rows.read < 0.15 * (whole.kept + whole.cached)
 

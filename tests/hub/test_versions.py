@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from test_store import IPS, KEY, RANDOMNESS, execute, put, take_in
 
+from edgehold.codecs.choice import Profile, codec_title, codecs_after
 from edgehold.errors import AlteredBlob, ErasedObject
 from edgehold.hub.store import LEAST_VERSION, MOST_VERSIONS, Store
 from edgehold.wire.data import Kind
@@ -113,6 +114,24 @@ def test_what_follows_an_erased_version_outlives_it(store: Store) -> None:
     assert store.table(alone.id) == tables
     assert store.check() == []
     assert store.put_object(version(1), name="x", kind=Kind.EHR, randomness=RANDOMNESS)[1] is False
+
+
+@pytest.mark.parametrize(("profile", "codec"), [(Profile.FAST, "zstd/1"), (Profile.SMALL, "record/1")])
+def test_what_follows_an_erased_version_is_kept_as_its_owner_asked(store: Store, profile: Profile, codec: str) -> None:
+    ids = [
+        store.put_object(version(number), name="x", kind=Kind.EHR, profile=profile, randomness=RANDOMNESS)[0].id
+        for number in range(2)
+    ]
+    assert store.get_object(ids[1]).after == ids[0]
+    store.erase(ids[0], RANDOMNESS)
+    alone = store.get_object(ids[1])
+    assert codec_title(alone.descriptor.codec) == codec
+    assert alone.bases == (alone.descriptor.base,)
+
+
+def test_each_codec_is_tried_once_for_a_version() -> None:
+    assert [codec_title(one.name) for one in codecs_after(Kind.EHR, version(0), Profile.FAST)] == ["zstd/1"]
+    assert [codec_title(one.name) for one in codecs_after(Kind.EHR, version(0))] == ["record/1", "zstd/1"]
 
 
 def test_no_byte_of_an_erased_version_is_left_in_what_follows(store: Store) -> None:

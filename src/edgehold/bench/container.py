@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,9 +17,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from edgehold.bench.measure import Row, Work, interleave, make_row
 from edgehold.codecs.events import MISSING_TIME
 from edgehold.codecs.segments import values_of
+from edgehold.codecs.tables.form import schema_of
+from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
 from edgehold.demo.world import read_cohort
 from edgehold.durable import remove_database
+from edgehold.errors import EdgeholdError
 from edgehold.hub.intake.fhir import is_fhir
+from edgehold.hub.intake.kinds import format_of
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.store import CHUNK, Store
 from edgehold.hub.tables import derive_tables
 from edgehold.system import SystemRandomness
@@ -27,6 +33,8 @@ from edgehold.wire.data import Kind
 NEW_ENTRIES: Final = 30
 """What a new version has more than the one before."""
 YEAR: Final = 31_557_600
+GENE: Final = 50_000
+"""Bases."""
 ALONE: Final = "the same record, stored by itself"
 OBJECT: Final = "all bytes that are stored of the object"
 BARE: Final = "AES-256-GCM of the same bytes in memory"
@@ -37,6 +45,7 @@ def measure_container(work: Work) -> list[Row]:
     work.say("the container")
     with Store.create(work.folder / "container.sqlite", os.urandom(32), SystemRandomness()) as store:
         rows = [row for name, record in records_of(work) for row in measure_record(work, store, name, record)]
+        rows += [row for path in genotypes_of(work) for row in measure_gene(work, store, path)]
     return [*rows, measure_opening(work)]
 
 
@@ -79,6 +88,53 @@ def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[R
         make_row(f"{name}: {NEW_ENTRIES} new entries", "B", [next_.kept], ALONE, [fresh_size(work, after)]),
         make_row(f"{name}, {years} years: one of a code, read", "B", [read.read], OBJECT, [held.kept + held.cached]),
         make_row(f"{name}: one year of a code", "ms", found),
+    ]
+
+
+def genotypes_of(work: Work) -> list[Path]:
+    """The files of genotypes in the folder `--data`."""
+    paths = [] if work.data is None else sorted(work.data.rglob("*"))
+    return [path for path in paths if path.is_file() and is_genotype(path)]
+
+
+def is_genotype(path: Path) -> bool:
+    """Whether a file holds genotypes; one that cannot be read does not."""
+    try:
+        return format_of(path).kind is Kind.GENOTYPE
+    except EdgeholdError:
+        return False
+
+
+def measure_gene(work: Work, store: Store, path: Path) -> list[Row]:
+    """As many bases as a gene has, around the one in the middle of the table, without the rest of it."""
+    work.say(f"the container: {path.name}")
+    randomness = SystemRandomness()
+    (held,) = import_file(store, path, randomness=randomness).added
+    if held.descriptor.schema != GENOTYPES:
+        return []  # sites without a person
+    files = store.table(held.id)
+    positions, chromosomes = values_of("position.u32", files["position.u32"]), files["chromosome.u8"]
+    middle = len(positions) // 2
+    chromosome, start = chromosomes[middle], max(0, positions[middle] - GENE // 2)
+    where = {
+        "chromosome.u8": (chromosome, chromosome),
+        "position.u32": (0, start + GENE),
+        "end.u32": (start, 2**32 - 1),
+    }
+    columns = [column["file"] for column in schema_of(files)["columns"]]
+    read = store.read_rows(held.id, columns, where, randomness)
+
+    def milliseconds() -> float:
+        begun = time.perf_counter()
+        store.read_rows(held.id, columns, where, randomness)
+        return 1000 * (time.perf_counter() - begun)
+
+    found = interleave(work.runs, {"one": milliseconds})["one"]
+    held = store.get_object(held.id)
+    name = f"{path.name}, {len(positions):,} rows: {len(read.columns['dosage.u8'])} of a gene"
+    return [
+        make_row(f"{name}, read", "B", [read.read], OBJECT, [held.kept + held.cached]),
+        make_row(name, "ms", found),
     ]
 
 

@@ -31,7 +31,7 @@ def holdings(own: Hub, names: Names) -> dict[str, Any]:
     """Everything a hub keeps, as JSON values. `base_bytes` are those of public bases, the same for everybody;
     `total_bytes` all that the store takes on the disk, its index and free room too."""
     objects = own.store.objects()
-    bases = {one.descriptor.base for one in objects if one.descriptor.base is not None}
+    bases = {base for one in objects for base in one.bases}
     return {
         "objects": [object_facts(own, names, one) for one in objects],
         "base_bytes": sum(base_bytes(base) for base in bases),
@@ -57,6 +57,7 @@ def object_facts(own: Hub, names: Names, one: StoredObject) -> dict[str, Any]:
         "derived_bytes": one.cached,
         "follows": None if one.after is None else one.after.hex(),
         "codec": None if about.tombstone else codec_title(about.codec),
+        "lossy": about.lossy,
         "source": None if signature is None else names.title(signer_of(signature)),
         "erased": about.tombstone,
     }
@@ -84,14 +85,18 @@ def holding_lines(objects: Sequence[dict[str, Any]], base: int) -> list[str]:
             before = sum(one["original_bytes"] for one in those)
             after = sum(one["stored_bytes"] + one["overhead_bytes"] for one in those)
             lines.append(f"{len(those)} of kind {kind}, {_years(those)}: {before:,} bytes before, {after:,} after")
+    if any(one["lossy"] for one in held):
+        lines.append("lossy: kept in steps and not exactly; the file that was imported cannot come back")
     if base:
         lines.append(f"with public bases of {base:,} bytes, the same for everybody")
     return lines
 
 
 def _codec(one: dict[str, Any]) -> str:
-    """The codec, and of a version the one it is the difference from."""
-    return f"{one['codec']} after {one['follows'][:8]}" if one["follows"] else one["codec"] or ""
+    """The codec, what was lost before, and of a version the one it is the difference from."""
+    lossy = f", lossy {one['lossy']}" if one["lossy"] else ""
+    follows = f" after {one['follows'][:8]}" if one["follows"] else ""
+    return f"{one['codec'] or ''}{follows}{lossy}"
 
 
 def _years(objects: Sequence[dict[str, Any]]) -> str:

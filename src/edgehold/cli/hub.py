@@ -47,6 +47,7 @@ from edgehold.cli.pictures import timeline as timeline_of
 from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.lossy import Loss
 from edgehold.codecs.tables.laboratory import read_columns
 from edgehold.demo.keeping import WorldLedger, proofs_of
 from edgehold.demo.parties import Direct, load_key
@@ -66,7 +67,7 @@ from edgehold.hub.arrow import write_meds
 from edgehold.hub.hub import Hub, Surroundings, remove_hub
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
-from edgehold.hub.originals import write_originals
+from edgehold.hub.originals import Written, write_originals
 from edgehold.hub.rows import SCHEMAS, Wanted
 from edgehold.hub.sharing import SharedRecord, fetch_record
 from edgehold.hub.store import is_of_part
@@ -272,6 +273,11 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
     show_default=True,
     help="Keep it in the fewest bytes, or so that it is read at once.",
 )
+@click.option(
+    "--lossy",
+    type=click.Choice([one.value for one in Loss]),
+    help="Keep qualities, likelihoods and depths of VCF in steps: exact ones are lost for good.",
+)
 @click.option("--columns", type=click.Path(path_type=Path), help="A file (TOML) that names the columns of a table.")
 @click.option("--identity", type=click.Path(path_type=Path), help="PATH is a hub's archive: open it with this age key.")
 @click.option("--network", type=click.Path(path_type=Path), help="With --identity: where the hub's network lies here.")
@@ -280,6 +286,7 @@ def ask_account(place: Path, sponsor: AccountId, code: Invitation) -> tuple[Acco
 def import_records(
     paths: tuple[Path, ...],
     profile: str,
+    lossy: str | None,
     columns: Path | None,
     identity: Path | None,
     network: Path | None,
@@ -290,8 +297,11 @@ def import_records(
     tables of laboratories and wearables (CSV), an Apple Health export.xml or export.zip, genotypes as text (VCF, 23andMe,
     AncestryDNA), signals (WFDB), images (DICOM), and anything else; plain, or packed with gzip, bgzip or ZIP.
 
-    Every file is kept byte for byte. From those of a known kind a table is made, which programs read and `hub table` prints;
-    if none can be made, it is said why. --columns is for tables in lines whose header is not understood.
+    Every file is kept byte for byte, unless you say --lossy: then QUAL, GQ, PL, GL and DP of VCF and gVCF become the
+    lower bounds of fixed steps (20 for 24), which takes less room. Such a file never comes back as it was, is kept
+    unpacked, and is called lossy wherever it is shown; one that is signed is refused. From files of a known kind a table
+    is made, which programs read and `hub table` prints; if none can be made, it is said why. --columns is for tables in
+    lines whose header is not understood.
 
     A signature NAME.jws beside a file is checked against the ledger; a changed byte is refused. Each file is taken in
     whole or not at all, those of one Bulk Data export together, and the same file again adds nothing. Exit code 3 if some
@@ -306,6 +316,7 @@ def import_records(
       edgehold hub import record.json --hub demo-out/hubs/0001 --json
       edgehold hub import demo-out/certificates
       edgehold hub import record.json --profile fast
+      edgehold hub import genome.vcf --lossy qualities
       edgehold hub import hub.age --identity key.txt --network demo-out --hub moved
     """
     if identity is not None:
@@ -316,7 +327,7 @@ def import_records(
     if network is not None:
         raise UsageError("--network goes with --identity: it says where the network of an imported hub lies")
     said = None if columns is None else read_columns(read_text(columns))
-    kept = Profile(profile)
+    kept, lost = Profile(profile), None if lossy is None else Loss(lossy)
     acts = [act for path in paths for act in acts_of(path)]
     total = sum(size_of(path) for act in acts for path in act)
     done: list[dict[str, Any]] = []
@@ -325,7 +336,9 @@ def import_records(
         for act in acts:
             try:
                 found = (
-                    own.import_together(act, kept) if len(act) > 1 else [own.import_file(act[0], kept, columns=said)]
+                    own.import_together(act, kept)
+                    if len(act) > 1
+                    else [own.import_file(act[0], kept, columns=said, lossy=lost)]
                 )
                 done += [imported_facts(path, one) for path, one in zip(act, found, strict=True)]
             except EdgeholdError as error:
@@ -786,7 +799,7 @@ def revoke(task: str, yes: bool, folder: Path | None, as_json: bool) -> None:
 @click.option("--to", "target", type=click.Path(path_type=Path), help="Your whole hub as one new file, sealed.")
 @click.option("--recipient", "named", multiple=True, metavar="AGE1...", help="With --to: seal it to this key too.")
 @click.option("--recipients-file", type=click.Path(path_type=Path), help="With --to: and to those of a file.")
-@click.option("--original", is_flag=True, help="Each file as it was imported, byte for byte.")
+@click.option("--original", is_flag=True, help="Each file as it was kept: as it was imported, unless --lossy.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --original: an empty or a new folder.")
 @click.option("--meds", type=click.Path(path_type=Path), metavar="FOLDER", help="All events, as MEDS tools read them.")
 @click.option("--subject", type=click.IntRange(1, 2**63 - 1), default=1, help="With --meds: your number in it [1].")
@@ -813,7 +826,7 @@ def export(
     make a new one.
 
     Originals are not encrypted. A record that was a line of an NDJSON file is a file of its own. Exit code 3 if something
-    was altered and is missing.
+    was altered and is missing, or is not as it was imported, since you had it kept with --lossy.
 
     \b
     Examples:
@@ -842,12 +855,20 @@ def export(
         raise altered[0]
     facts = {
         "out": str(out),
-        "written": [{"dataset": one.id.hex(), "file": one.path.name, "bytes": one.size} for one in written],
+        "written": [
+            {"dataset": one.id.hex(), "file": one.path.name, "bytes": one.size, "lossy": one.lossy} for one in written
+        ],
         "failed": [{"code": error.code, "message": str(error)} for error in altered],
     }
-    says = [f"{one.path}: {one.size:,} bytes" for one in written] or ["your hub holds no records"]
+    says = [written_line(one) for one in written] or ["your hub holds no records"]
     emit(as_json, facts, says + [f"missing: {error.code} {error}" for error in altered])
-    return 3 if altered else 0
+    return 3 if altered or any(one.lossy for one in written) else 0
+
+
+def written_line(one: Written) -> str:
+    """A file that was written out, for people."""
+    lossy = "" if one.lossy is None else f", not the file that was imported: its qualities are in steps ({one.lossy})"
+    return f"{one.path}: {one.size:,} bytes{lossy}"
 
 
 def export_meds(meds: Path, subject: int, folder: Path | None, as_json: bool) -> None:

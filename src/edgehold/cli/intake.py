@@ -7,6 +7,7 @@ from typing import Any
 
 from edgehold.cli.output import wrap
 from edgehold.codecs.events import SCHEMA as EVENTS
+from edgehold.codecs.lossy import QUALITIES, Stepped
 from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
 from edgehold.codecs.tables.images import SCHEMA as IMAGES
 from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
@@ -84,6 +85,7 @@ def imported_facts(path: Path, imported: Imported) -> dict[str, Any]:
         "events": imported.rows.get(EVENTS, 0),
         "tables": dict(imported.rows),
         "notes": list(imported.notes),
+        "lossy": None if imported.lost is None else lost_facts(imported.lost),
         "signed": all(one.descriptor.signature is not None for one in (*imported.added, *imported.known)),
         "datasets": [one.id.hex() for one in imported.added],
     }
@@ -101,8 +103,25 @@ def imported_lines(facts: dict[str, Any]) -> list[str]:
     return [
         *wrap(f"{facts['file']}: {holds}, {signed} ({facts['format']}{records})", "  "),
         f"  {received:,} bytes received, {kept:,} kept (sealed, 1 : {received / kept:.1f})",
+        *lost_lines(facts["lossy"]),
         *noted(facts),
     ]
+
+
+def lost_facts(lost: Stepped) -> dict[str, Any]:
+    """What a file lost before it was kept, as JSON values: of each field how many numbers were replaced, and of how many."""
+    return {"by": QUALITIES, "replaced": dict(lost.lost), "of": {name: lost.of[name] for name in lost.lost}}
+
+
+def lost_lines(facts: dict[str, Any] | None) -> list[str]:
+    """The same for people."""
+    if facts is None:
+        return []
+    fields = [f"{name} {count:,} of {facts['of'][name]:,}" for name, count in facts["replaced"].items()]
+    words = (
+        f"  lost for good, as you asked: exact numbers of {', '.join(fields)} ({facts['by']}: lower bounds of steps)"
+    )
+    return wrap(words, "    ")
 
 
 def noted(facts: dict[str, Any]) -> list[str]:

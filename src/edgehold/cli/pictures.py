@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgehold.codecs.events import MISSING_TIME
 from edgehold.codecs.events import SCHEMA as EVENTS
-from edgehold.codecs.tables.form import column_of, schema_of, strings_of, year_of
+from edgehold.codecs.tables.form import column_of, schema_of, year_of
 from edgehold.demo.charts import SCHEMA
 from edgehold.durable import write_file
 from edgehold.errors import NothingToShow, NotInstalled
@@ -62,7 +62,7 @@ def timeline(store: Store) -> dict[str, Any]:
         )
         if about.schema == EVENTS:
             read = store.read_rows(one.id, ["time.i64", "code.u32"], {}, SystemRandomness())
-            for year, count in events_by_year({**read.columns, **read.others}).items():
+            for year, count in events_by_year(read.columns, read.strings).items():
                 events[about.kind.value, year] += count
     if not datasets:
         raise NothingToShow("no dataset says of which years it is")
@@ -70,11 +70,10 @@ def timeline(store: Store) -> dict[str, Any]:
     return timeline_chart(sorted(datasets, key=lambda one: (one["kind"], one["first"], one["name"])), counted)
 
 
-def events_by_year(files: Mapping[str, bytes]) -> Counter[int]:
+def events_by_year(columns: Mapping[str, bytes], strings: Mapping[int, str]) -> Counter[int]:
     """How many events of a table lie in each year, birth apart."""
-    strings = strings_of(files)
-    birth = strings.index("MEDS_BIRTH") if "MEDS_BIRTH" in strings else -1
-    times, codes = column_of(files, "time.i64"), column_of(files, "code.u32")
+    birth = next((place for place, string in strings.items() if string == "MEDS_BIRTH"), -1)
+    times, codes = column_of(columns, "time.i64"), column_of(columns, "code.u32")
     days = Counter(
         time // 86400 for time, code in zip(times, codes, strict=True) if time != MISSING_TIME and code != birth
     )
@@ -160,7 +159,7 @@ def timeline_chart(datasets: Sequence[Mapping[str, Any]], events: Sequence[Mappi
 
 def strip(store: Store, object_id: ObjectId, at: float, length: float) -> dict[str, Any]:
     """Some seconds of a signal, of which only these are read; raises `NothingToShow`."""
-    part = read_part(store, object_id, lambda others: stretch(others, at, length), SystemRandomness())
+    part = read_part(store, object_id, lambda table: stretch(table, at, length), SystemRandomness())
     assert part is not None  # noqa: S101  # a stretch of rows is always some
     return strip_chart(part)
 

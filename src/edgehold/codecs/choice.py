@@ -11,7 +11,16 @@ from enum import StrEnum
 from functools import cache
 from typing import Final, assert_never
 
-from edgehold.codecs.general import DICTIONARIES, FAST_LEVEL, SHIPPED_BASE, ZSTD, Codec, Following, shipped_codec
+from edgehold.codecs.general import (
+    DICTIONARIES,
+    FAST_LEVEL,
+    SHIPPED_BASE,
+    ZSTD,
+    Codec,
+    Following,
+    Holding,
+    shipped_codec,
+)
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec
 from edgehold.codecs.parts import PARTS, PartsCodec
@@ -90,7 +99,8 @@ def plain_codecs(kind: Kind) -> Sequence[Codec]:
 
 def codecs_after(kind: Kind, before: bytes, profile: Profile = Profile.SMALL) -> Sequence[Codec]:
     """Of these codecs the ones that can tell a version as the difference from the one before."""
-    return [codec.after(before) for codec in codecs_for(kind, profile) if isinstance(codec, Following)]
+    following = (codec.after(before) for codec in codecs_for(kind, profile) if isinstance(codec, Following))
+    return list({(codec.name, codec.base): codec for codec in following}.values())
 
 
 def codec_after(codec: Codec, before: bytes) -> Codec:
@@ -147,6 +157,15 @@ def packed_codec() -> PackedCodec:
 def parts_codec(kind: Kind) -> PartsCodec:
     """The codec of what is too large to be encoded at once, each part by a codec for this kind."""
     return PartsCodec(codec_named, encode_smallest, codecs_for(kind))
+
+
+def bases_of(codec: Codec, encoded: bytes) -> tuple[Digest, ...]:
+    """The public bases that whoever decodes needs, also those of encodings inside, in the order of their names."""
+    found = set[Digest]() if codec.base is None else {codec.base}
+    if isinstance(codec, Holding):
+        for name, base, inner in codec.inside(encoded):
+            found.update(bases_of(codec_named(name, base), inner))
+    return tuple(sorted(found))
 
 
 def codec_title(name: Digest) -> str:

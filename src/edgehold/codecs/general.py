@@ -6,6 +6,7 @@ synthetic records, is named by its digest and is part of the package; what is st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -48,6 +49,15 @@ class Codec(Protocol):
 
 
 @runtime_checkable
+class Holding(Codec, Protocol):
+    """A codec whose encoding holds others."""
+
+    def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
+        """Of each encoding inside: the name of its codec, that of its base, and itself; raises `CannotDecode`."""
+        ...
+
+
+@runtime_checkable
 class Following(Codec, Protocol):
     """A codec that can know one version of the data when it encodes the next."""
 
@@ -73,7 +83,6 @@ class Zstd:
     def after(self, before: bytes) -> Zstd:
         """The codec for a version that follows this one, which takes the place of the dictionary."""
         following = Zstd()
-        following.base = self.base
         following._dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         window = min(MAX_WINDOW_LOG, max(2 * len(before), 1 << 16).bit_length())
         following._parameters = zstandard.ZstdCompressionParameters.from_level(

@@ -7,7 +7,7 @@ bit for bit, and its content takes the room that it would have taken plain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Final
@@ -173,15 +173,27 @@ class PackedCodec:
         outline.end()
         return b"".join([*parts, unfolded(gap, before, None) if is_gzip else gap])
 
+    def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
+        """Of each group: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
+        reader = Numbers(encoded)
+        reader.bytes(reader.take() + reader.take())
+        while not reader.is_at_end:
+            yield _read_group(reader)
+
     def _decode_group(self, reader: Numbers, size: int) -> bytes:
-        name = Digest(reader.bytes(32))
-        base = Digest(reader.bytes(32)) if reader.take() else None
+        name, base, encoding = _read_group(reader)
         if name == DEFLATE:
             raise CannotDecode("a pack in a pack")
-        content = self._codec_named(name, base).decode(reader.bytes(reader.take()), size)
+        content = self._codec_named(name, base).decode(encoding, size)
         if len(content) != size:
             raise CannotDecode(f"a group holds {len(content)} bytes instead of {size}")
         return content
+
+
+def _read_group(reader: Numbers) -> tuple[Digest, Digest | None, bytes]:
+    name = Digest(reader.bytes(32))
+    base = Digest(reader.bytes(32)) if reader.take() else None
+    return name, base, reader.bytes(reader.take())
 
 
 # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -298,7 +310,12 @@ class Numbers:
         self.place += size
         return found
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing follows."""
+        return self.place == len(self._data)
+
     def end(self) -> None:
-        """Nothing follows."""
-        if self.place != len(self._data):
+        """Refuse what follows."""
+        if not self.is_at_end:
             raise CannotDecode("something follows that nobody wrote")

@@ -56,6 +56,15 @@ class PartsCodec:
             head = codec.name + (b"\0" if codec.base is None else b"\x01" + codec.base)
             yield head + written([len(part), len(encoded)]) + encoded
 
+    def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
+        """Of each part: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
+        reader = Numbers(encoded)
+        while not reader.is_at_end:
+            name = Digest(reader.bytes(32))
+            base = Digest(reader.bytes(32)) if reader.take() else None
+            reader.take()
+            yield name, base, reader.bytes(reader.take())
+
     def decoded_parts(self, pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
         """The parts again, from an encoding in pieces of any size; no more than one part and its encoding are in memory
         with what the pieces hold. Raises `CannotDecode` on the way."""

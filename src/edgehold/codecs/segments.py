@@ -5,18 +5,24 @@ hold (`time.i64`), and a few others (`strings.json`). It is cut into groups of s
 another, and an *outline*: what is no column, and of each column of whole numbers the least and the largest of each
 group, by which a reader finds the groups it needs.
 
+Strings that rows of one group alone point to, such as the names of variants, lie with that group, behind its columns. The
+outline keeps the others, and those that rows are looked for by.
+
     outline = cut(files) → (outline, groups) → join(outline, groups) = files
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
+from edgehold.codecs.tables.form import STRING
 from edgehold.errors import Malformed
 
 Format = Literal["B", "b", "H", "h", "I", "i", "q", "d"]
@@ -34,6 +40,10 @@ FORMATS: Final[Mapping[str, Format]] = {
 """What a column holds, by the end of its name, as `struct` writes it; little-endian."""
 ROW: Final = "row"
 """Stands for the number of a row, from 0, in a condition."""
+STRINGS: Final = "strings.json"
+SCHEMA: Final = "schema.json"
+SOUGHT: Final = "code.u32"
+"""The column by whose strings rows are looked for."""
 LEAST_GROUP, MOST_GROUP, GROUPS = 1 << 13, 1 << 18, 64
 """Bytes of a group, and how many there are of a table whose groups are neither the least nor the largest."""
 
@@ -49,6 +59,17 @@ class Column(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     most: tuple[int, ...]
 
 
+class _About(Struct, frozen=True):
+    """What a schema says of a column, as far as it matters here."""
+
+    file: str
+    unit: str = ""
+
+
+class _Schema(Struct, frozen=True):
+    columns: tuple[_About, ...] = ()
+
+
 class Outline(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A table without its rows."""
 
@@ -57,6 +78,9 @@ class Outline(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Rows of each group but the last."""
     columns: tuple[Column, ...]
     others: tuple[tuple[str, bytes], ...]
+    """What is no column. In the list of strings a number stands for so many that lie with groups."""
+    words: tuple[Annotated[int, Meta(ge=0)], ...]
+    """Bytes of the strings that lie with each group."""
 
     @property
     def groups(self) -> int:
@@ -69,6 +93,10 @@ class Outline(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     def size_of(self, number: int) -> int:
         """How many bytes one group has."""
+        return self.columns_in(number) + self.words[number]
+
+    def columns_in(self, number: int) -> int:
+        """How many of these are columns."""
         return self.rows_in(number) * sum(width_of(column.name) for column in self.columns)
 
 
@@ -90,13 +118,59 @@ def cut(files: Mapping[str, bytes]) -> tuple[Outline, list[bytes]]:
     for name in names:
         pieces = [values_of(name, piece(name, start)) for start in starts] if format_of(name) != "d" else []
         columns.append(Column(name, tuple(map(min, pieces)), tuple(map(max, pieces))))
+    others = {name: data for name, data in files.items() if name not in names}
+    pointing = [name for name in string_columns(others) if name in names]
+    used = [set(chain(*(values_of(name, piece(name, start)) for name in pointing))) for start in starts]
+    sought = set(values_of(SOUGHT, files[SOUGHT])) if SOUGHT in pointing else set[int]()
+    others, words = part_strings(others, used, sought)
     outline = Outline(
         rows=rows,
         group=group,
         columns=tuple(columns),
-        others=tuple(sorted((name, data) for name, data in files.items() if name not in names)),
+        others=tuple(sorted(others.items())),
+        words=tuple(map(len, words)),
     )
-    return outline, [b"".join(piece(name, start) for name in names) for start in starts]
+    groups = [b"".join(piece(name, start) for name in names) for start in starts]
+    return outline, [rows_of + own for rows_of, own in zip(groups, words, strict=True)]
+
+
+def string_columns(others: Mapping[str, bytes]) -> list[str]:
+    """The columns whose numbers are places in the list of strings, as the schema says; none if there is no schema."""
+    try:
+        schema = msgspec.json.decode(others.get(SCHEMA, b"{}"), type=_Schema)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    return [about.file for about in schema.columns if about.unit == STRING and format_of(about.file) == "I"]
+
+
+def part_strings(
+    others: Mapping[str, bytes], used: Sequence[set[int]], sought: set[int]
+) -> tuple[dict[str, bytes], list[bytes]]:
+    """What is no column without the strings that lie with groups, and these as lists by group.
+
+    `used` are the places that rows of each group point to, `sought` those whose strings stay. All stay if there is one
+    group, or if the list is not spelled as we do.
+    """
+    whole, nothing = dict(others), [b""] * len(used)
+    listed = others.get(STRINGS, b"")
+    try:
+        strings = msgspec.json.decode(listed, type=list[str])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return whole, nothing
+    groups_of = Counter(chain(*used))
+    own = {place for place, count in groups_of.items() if count == 1} - sought
+    if len(used) < 2 or max(own, default=-1) >= len(strings) or msgspec.json.encode(strings) != listed:
+        return whole, nothing
+    kept: list[str | int] = []
+    for place, string in enumerate(strings):
+        if place not in own:
+            kept.append(string)
+        elif kept and isinstance(kept[-1], int):
+            kept[-1] += 1
+        else:
+            kept.append(1)
+    words = [msgspec.json.encode([strings[place] for place in sorted(own & places)]) for places in used]
+    return whole | {STRINGS: msgspec.json.encode(kept)}, [b"" if one == b"[]" else one for one in words]
 
 
 def check_outline(outline: Outline) -> Outline:
@@ -104,6 +178,8 @@ def check_outline(outline: Outline) -> Outline:
     names = [column.name for column in outline.columns]
     if any(format_of(name) is None for name in names) or names != sorted(set(names)) or (outline.rows and not names):
         raise Malformed("the outline of a table names what is no column, or one column twice")
+    if len(outline.words) != outline.groups:
+        raise Malformed(f"the outline of a table has strings of {len(outline.words)} groups for {outline.groups}")
     for column in outline.columns:
         zones = 0 if format_of(column.name) == "d" else outline.groups
         if not len(column.least) == len(column.most) == zones:
@@ -117,7 +193,43 @@ def join(outline: Outline, groups: Sequence[bytes]) -> dict[str, bytes]:
         raise Malformed(f"a table of {outline.groups} groups was given {len(groups)}")
     parts = [dict(columns_of(outline, number, group)) for number, group in enumerate(groups)]
     columns = {column.name: b"".join(part[column.name] for part in parts) for column in outline.columns}
-    return columns | dict(outline.others)
+    files = columns | dict(outline.others)
+    if any(outline.words):
+        strings, total = strings_in(outline, enumerate(groups))
+        if len(strings) != total or max(strings, default=-1) >= total:
+            raise Malformed(f"a table of {total} strings has {len(strings)} in its outline and groups")
+        files[STRINGS] = msgspec.json.encode(list(map(strings.__getitem__, range(total))))
+    return files
+
+
+def strings_in(outline: Outline, groups: Iterable[tuple[int, bytes]]) -> tuple[dict[int, str], int]:
+    """The strings of the outline and of some groups (by number), by their places in the list of all, and how many all
+    are; raises `Malformed`."""
+    others = dict(outline.others)
+    found: dict[int, str] = {}
+    total = 0
+    for one in _decoded(others.get(STRINGS, b"[]"), list[str | Annotated[int, Meta(ge=1, le=2**32)]]):
+        if isinstance(one, str):
+            found[total] = one
+        total += 1 if isinstance(one, str) else one
+    kept, pointing = set(found), string_columns(others)
+    for number, group in groups:
+        if outline.words[number]:
+            columns = dict(columns_of(outline, number, group))
+            used = set(chain(*(values_of(name, columns[name]) for name in pointing if name in columns)))
+            own, words = sorted(used - kept), _decoded(group[outline.columns_in(number) :], list[str])
+            if len(own) != len(words):
+                raise Malformed(f"group {number} of a table has {len(words)} strings for {len(own)} places")
+            found.update(zip(own, words, strict=True))
+    return found, total
+
+
+def _decoded(data: bytes, kind: type[list[Any]]) -> list[Any]:
+    try:
+        found: list[Any] = msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(f"not the strings of a table: {error}") from error
+    return found
 
 
 def find_groups(outline: Outline, where: Where) -> list[int]:

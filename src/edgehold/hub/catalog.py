@@ -18,11 +18,9 @@ from msgspec import Meta, Struct
 
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path, tree_root
-from edgehold.errors import BadProof, Malformed, NotCommitted
+from edgehold.errors import Malformed, NotCommitted
 from edgehold.hub.store import LEAST_LEAVES, Store
 from edgehold.ports import Randomness
-from edgehold.verify.opening import record_commitment, signature_digest
-from edgehold.verify.opening import verify_opening as verify_leaf
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import LeafOpening, ObjectId, Salt
 from edgehold.wire.ids import Digest
@@ -79,20 +77,6 @@ def open_leaf(store: Store, object_id: ObjectId, root: Digest) -> LeafOpening:
         path=Path(tuple(tree_path(posting.leaves, found.slot))),
         root_salt=posting.salt,
     )
-
-
-def verify_opening(root: Digest, opening: LeafOpening, original: bytes, signature: bytes | None = None) -> None:
-    """Check that a hub's root holds this original; raises `BadProof`.
-
-    1. The leaf was not erased and leads to the root (`verify.opening`).
-    2. It commits to the original.
-    3. It names the issuer's signature that is shown, if one is.
-    """
-    verify_leaf(root, opening)
-    if opening.commitment != record_commitment(original):
-        raise BadProof("the leaf commits to another original")
-    if signature is not None and opening.descriptor.signature != signature_digest(signature):
-        raise BadProof("the descriptor does not name this signature")
 
 
 def check_catalog(store: Store) -> list[str]:

@@ -20,6 +20,7 @@ from msgspec.structs import replace as changed
 from edgehold.aggregation.batch import find_leaf, list_root, open_leaves, prove_absence
 from edgehold.aggregation.report import make_report, report_digest
 from edgehold.codecs.choice import Profile
+from edgehold.codecs.lossy import Loss
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path
@@ -261,11 +262,12 @@ class Hub:
         *,
         columns: Columns | None = None,
         together: Together | None = None,
+        lossy: Loss | None = None,
     ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        `columns` says how to read a table in lines. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
-        `UnknownAccount`; then nothing was stored.
+        `columns` says how to read a table in lines, `lossy` what the owner would rather lose. The same bytes again add
+        nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
         take = partial(
@@ -275,6 +277,7 @@ class Hub:
             profile=profile,
             columns=columns,
             together=together,
+            lossy=lossy,
             randomness=self._outside.randomness,
         )
         if not beside.exists():

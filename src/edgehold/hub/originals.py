@@ -23,6 +23,8 @@ class Written:
     id: ObjectId
     path: Path
     size: int
+    lossy: str | None = None
+    """What it lost before it was kept; none if it is as it was imported."""
 
 
 def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[AlteredBlob]]:
@@ -42,7 +44,9 @@ def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[Alt
     def write(name: str, originals: Sequence[tuple[StoredObject, bytes]]) -> None:
         write_file(folder / name, b"".join(original for _, original in originals))
         taken.add(name)
-        written.extend(Written(one.id, folder / name, len(original)) for one, original in originals)
+        written.extend(
+            Written(one.id, folder / name, len(original), one.descriptor.lossy) for one, original in originals
+        )
 
     for place, records in of_one_file(store.objects()).items():
         found: list[tuple[StoredObject, bytes]] = []

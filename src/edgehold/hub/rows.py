@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +14,8 @@ import msgspec
 
 from edgehold.codecs.events import MISSING_TIME, parse_time
 from edgehold.codecs.events import SCHEMA as EVENTS
-from edgehold.codecs.segments import ROW, Where, width_of
-from edgehold.codecs.tables.form import column_of, schema_of, strings_of
+from edgehold.codecs.segments import ROW, SOUGHT, STRINGS, Where, values_of, width_of
+from edgehold.codecs.tables.form import STRING, column_of, schema_of, strings_of
 from edgehold.codecs.tables.genotypes import CHROMOSOMES
 from edgehold.codecs.tables.genotypes import MISSING as MISSING_CALL
 from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
@@ -22,6 +23,7 @@ from edgehold.codecs.tables.images import SCHEMA as IMAGES
 from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
 from edgehold.errors import NothingToShow, UsageError
 from edgehold.hub.store import Store
+from edgehold.hub.tables import Rows
 from edgehold.ports import Randomness
 from edgehold.wire.data import ObjectId
 
@@ -49,10 +51,10 @@ class Wanted:
     region: str | None = None
     """`chr7:1000-2000`, or a chromosome alone."""
 
-    def where(self, others: Files) -> Where | None:
-        """As bounds of the columns of a table with these strings and schema; none if no row of it can fit. Raises
-        `UsageError`."""
-        schema = schema_of(others)
+    def where(self, table: Rows) -> Where | None:
+        """As bounds of the columns of a table, of which schema and strings are looked at; none if no row of it can fit.
+        Raises `UsageError`."""
+        schema = schema_of(table.others)
         bounds: dict[str, tuple[int, int]] = {}
         columns = {column["name"] for column in schema["columns"]}
         for option, column, value in (
@@ -63,11 +65,10 @@ class Wanted:
             if value is not None and column not in columns:
                 raise UsageError(f"{option} asks for a column {column}, which {schema['schema']} has not")
         if self.code is not None:
-            strings = strings_of(others)
-            if self.code not in strings:
+            place = next((place for place, string in table.strings.items() if string == self.code), None)
+            if place is None:
                 return None
-            place = strings.index(self.code)
-            bounds["code.u32"] = (place, place)
+            bounds[SOUGHT] = (place, place)
         if self.since is not None or self.until is not None:
             bounds["time.i64"] = (first_moment(self.since), last_moment(self.until))
         if self.region is not None:
@@ -122,33 +123,40 @@ def region_bounds(region: str, others: Mapping[str, str]) -> Where:
 
 
 def read_part(
-    store: Store, object_id: ObjectId, ask: Callable[[Files], Where | None], randomness: Randomness
+    store: Store, object_id: ObjectId, ask: Callable[[Rows], Where | None], randomness: Randomness
 ) -> dict[str, bytes] | None:
-    """The files of an object's table with those rows alone that `ask` wants, which is shown the strings and the schema; its
-    strings stay as they were. Only the row groups that hold them are read. None if no row can fit.
+    """The files of an object's table with those rows alone that `ask` wants, which is shown the table without any row; its
+    strings are those of the rows. Only the row groups that hold them are read. None if no row can fit.
 
     `schema.json` says which was the first row, where `ask` wants a stretch of them.
     """
-    others = store.read_rows(object_id, [], NOTHING, randomness).others
-    where = ask(others)
+    without_rows = store.read_rows(object_id, [], NOTHING, randomness)
+    where = ask(without_rows)
     if where is None:
         return None
-    schema = schema_of(others)
-    columns = [column["file"] for column in schema["columns"]]
-    found = store.read_rows(object_id, columns, where, randomness)
-    return part_of(schema, found.columns, found.others, where)
+    schema = schema_of(without_rows.others)
+    found = store.read_rows(object_id, [column["file"] for column in schema["columns"]], where, randomness)
+    return part_of(schema, found, where)
 
 
-def part_of(schema: Mapping[str, Any], columns: Files, others: Files, where: Where) -> dict[str, bytes]:
+def part_of(schema: Mapping[str, Any], found: Rows, where: Where) -> dict[str, bytes]:
     """The files of a table of the rows that were read."""
+    files = {**found.others, **found.columns}
+    pointing = [column["file"] for column in schema["columns"] if column["unit"] == STRING]
+    if pointing:
+        used = sorted({0}.union(*(values_of(file, found.columns[file]) for file in pointing)))
+        final = {place: number for number, place in enumerate(used)}
+        for file in pointing:
+            files[file] = array("I", map(final.__getitem__, values_of(file, found.columns[file]))).tobytes()
+        files[STRINGS] = _encode([found.strings[place] for place in used])
     file = schema["columns"][0]["file"]
-    rows = len(columns[file]) // width_of(file)
+    rows = len(files[file]) // width_of(file)
     first = {"first_row": where[ROW][0]} if ROW in where else {}
-    return {**others, **columns, "schema.json": _encode({**schema, "rows": rows, **first})}
+    return {**files, "schema.json": _encode({**schema, "rows": rows, **first})}
 
 
-def _encode(schema: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode(schema)
+def _encode(value: Mapping[str, Any] | Sequence[str]) -> bytes:
+    return msgspec.json.encode(value)
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,7 +182,7 @@ def readable(files: Files) -> Iterator[dict[str, Any]]:
 def _reading(about: Mapping[str, str], strings: Sequence[str], others: Mapping[str, str]) -> Callable[[Any], Any]:
     """How the numbers of a column are read."""
     name, end = about["name"], about["file"].rpartition(".")[2]
-    if about["unit"] == "index into strings.json":
+    if about["unit"] == STRING:
         return strings.__getitem__
     if name == "time":
         return written
@@ -224,9 +232,9 @@ def physical(files: Files, channel: Mapping[str, Any]) -> tuple[memoryview[int],
     )
 
 
-def stretch(others: Files, at: float, length: float) -> Where:
+def stretch(table: Rows, at: float, length: float) -> Where:
     """The rows of a signal from a second on; raises `NothingToShow`."""
-    schema = schema_of(others)
+    schema = schema_of(table.others)
     if schema["schema"] != SIGNALS:
         raise NothingToShow(f"a dataset of {schema['schema']} is no signal")
     first = math.floor(at * schema["rate"])

@@ -26,10 +26,18 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from edgehold.codecs.choice import Profile, codec_after, codec_named, codecs_after, codecs_for, encode_smallest
+from edgehold.codecs.choice import (
+    Profile,
+    bases_of,
+    codec_after,
+    codec_named,
+    codecs_after,
+    codecs_for,
+    encode_smallest,
+)
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
-from edgehold.codecs.segments import Where, find_groups, join, select
+from edgehold.codecs.segments import STRINGS, Where, find_groups, join, select, strings_in
 from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.padding import pad, padme, unpad
@@ -44,6 +52,7 @@ from edgehold.errors import (
     Malformed,
     NoTable,
     NotAStore,
+    SignedExactly,
     StorageFailed,
     StoreBusy,
     UnknownObject,
@@ -57,7 +66,7 @@ from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import Digest
 
-VERSION = b"edgehold.store/2"
+VERSION = b"edgehold.store/3"
 CHUNK = 1 << 18
 """Encoded bytes of one chunk."""
 LEAST_LEAVES = 8
@@ -101,6 +110,10 @@ class ObjectRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """The version that the encoding is the difference from."""
     depth: int = 0
     """How many versions that one reaches back."""
+    bases: tuple[Digest, ...]
+    """The public bases that whoever decodes it needs."""
+    profile: Profile
+    """What the owner would rather have of it."""
 
 
 class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -134,6 +147,8 @@ class StoredObject:
     """Bytes of its derived tables, which can be made again."""
     after: ObjectId | None
     """The version that it is stored as the difference from."""
+    bases: tuple[Digest, ...]
+    """The public bases that whoever decodes it needs, the same for everybody."""
 
 
 class Store:
@@ -234,13 +249,18 @@ class Store:
         signature: bytes | None = None,
         policy: Digest | None = None,
         profile: Profile = Profile.SMALL,
+        lossy: str | None = None,
         randomness: Randomness,
     ) -> tuple[StoredObject, bool]:
         """Keep an original; says whether it was added. The same bytes again add nothing, except a signature that is
         new.
 
-        `tables` are what programs see of it, kept so that they need not be derived again; `years` its first and last.
+        `tables` are what programs see of it, kept so that they need not be derived again; `years` its first and last;
+        `lossy` names what it lost on its way here, if it is not the file that its owner had. Raises `SignedExactly` if
+        that one was signed.
         """
+        if lossy is not None and signature is not None:
+            raise SignedExactly(f"{name}: what lost something is not what was signed")
         identity = keyed_digest(self._identity_key, original)
         with self.transaction():
             known = self._execute("SELECT id FROM object WHERE identity = ?", identity)
@@ -262,6 +282,7 @@ class Store:
                 policy=policy,
                 previous=None if made.after is None else made.after.leaf,
                 signature=None if signature is None else signature_digest(signature),
+                lossy=lossy,
             )
             record = ObjectRecord(
                 name=name,
@@ -272,6 +293,8 @@ class Store:
                 encoded=len(made.encoded),
                 after=None if made.after is None else made.after.id,
                 depth=made.depth,
+                bases=bases_of(made.codec, made.encoded),
+                profile=profile,
             )
             slot = self._free_slot(randomness)
             self._put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
@@ -305,6 +328,13 @@ class Store:
             + len(row.signature or b""),
             cached=self._size_of("rows", row.slot) + len(row.tables or b""),
             after=record.after,
+            bases=record.bases,
+        )
+
+    def holds(self, original: bytes) -> bool:
+        """Whether these very bytes are an original that is here."""
+        return bool(
+            self._execute("SELECT 1 FROM object WHERE identity = ?", keyed_digest(self._identity_key, original))
         )
 
     def size(self) -> int:
@@ -367,14 +397,14 @@ class Store:
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
         slot = self._row(object_id).slot
-        groups = [self._get_group(kept, object_id, slot, number) for number in numbers]
-        found = select(
-            kept.outline,
-            [(number, group) for number, (group, _) in zip(numbers, groups, strict=True)],
-            columns,
-            where,
+        opened = [(number, *self._get_group(kept, object_id, slot, number)) for number in numbers]
+        groups = [(number, group) for number, group, _ in opened]
+        return Rows(
+            columns=select(kept.outline, groups, columns, where),
+            strings=strings_in(kept.outline, groups)[0],
+            others={name: data for name, data in kept.outline.others if name != STRINGS},
+            read=read + sum(size for _, _, size in opened),
         )
-        return Rows(found, dict(kept.outline.others), read + sum(size for _, size in groups))
 
     def erase(self, object_id: ObjectId, randomness: Randomness) -> None:
         """Destroy key, salt and bytes of an object; a tombstone with a new salt takes its place. Raises
@@ -409,6 +439,8 @@ class Store:
             commitment=NO_COMMITMENT,
             received=0,
             encoded=0,
+            bases=(),
+            profile=Profile.SMALL,
         )
         self._remove_content(self._row(object_id).slot)
         self._execute(
@@ -729,7 +761,7 @@ class Store:
         randomness: Randomness,
     ) -> None:
         """Encode an original by itself and seal it with everything that belongs to it, under a new key."""
-        codec, encoded = encode_smallest(original, codecs_for(record.descriptor.kind))
+        codec, encoded = encode_smallest(original, codecs_for(record.descriptor.kind, record.profile))
         alone = msgspec.structs.replace(
             record,
             descriptor=msgspec.structs.replace(record.descriptor, codec=codec.name, base=codec.base, previous=None),
@@ -737,6 +769,7 @@ class Store:
             encoded=len(encoded),
             after=None,
             depth=0,
+            bases=bases_of(codec, encoded),
         )
         self._put_record(object_id, slot, identity, alone, encoded, signature, tables, randomness)
 

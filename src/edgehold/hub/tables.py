@@ -47,8 +47,10 @@ class Rows:
 
     columns: dict[str, bytes]
     """The values of each column that was asked for."""
+    strings: dict[int, str]
+    """The strings that rows of the groups that were read can point to, by their places in the list of all."""
     others: dict[str, bytes]
-    """What is no column: the strings that columns point into, the schema."""
+    """What is neither column nor string: the schema."""
     read: int
     """Sealed bytes that were read for it."""
 

@@ -59,6 +59,8 @@ class DatasetDescriptor(Struct, frozen=True, array_like=True, forbid_unknown_fie
     """Digest of the issuer's signature over the original."""
     tombstone: bool = False
     """The dataset was erased; nothing else here means anything."""
+    lossy: Short | None = None
+    """What the original lost before it was committed to, because its owner asked, for example `qualities/1`."""
 
 
 class LeafOpening(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
+from edgehold.codecs.lossy import QUALITIES, Loss, Stepped, step_qualities
 from edgehold.codecs.packs import GZIP
 from edgehold.codecs.tables.form import Derived, schema_of
 from edgehold.codecs.tables.laboratory import Columns
+from edgehold.codecs.tables.variants import MAGIC
 from edgehold.crypto.jws import verify_detached
 from edgehold.errors import BadSignature, IntakeError
 from edgehold.hub.intake.derive import HEADER, derive_table
@@ -26,7 +28,7 @@ from edgehold.hub.intake.fhir import (
     read_records,
 )
 from edgehold.hub.intake.kinds import format_of, read_whole
-from edgehold.hub.intake.packs import find_fault
+from edgehold.hub.intake.packs import find_fault, unpacked
 from edgehold.hub.store import Store, StoredObject
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
@@ -35,6 +37,8 @@ from edgehold.wire.ids import AccountId, Signature
 NO_TABLE: Final = ""
 """The schema of what programs do not read."""
 
+UNPACKED: Final = frozenset({".gz", ".bgz", ".gzip"})
+"""Ends of names that a file loses with its packing."""
 IN_LINES: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.OTHER})
 """Kinds whose columns an owner can name."""
 TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
@@ -63,6 +67,8 @@ class Imported:
     """What the file is, for people."""
     notes: tuple[str, ...] = ()
     """What a table lacks, or why there is none; what is wrong with a packed file that was kept all the same."""
+    lost: Stepped | None = None
+    """What the file lost before it was kept, because its owner asked; none if every byte was kept."""
 
     @property
     def bytes_received(self) -> int:
@@ -85,15 +91,18 @@ def import_file(
     profile: Profile = Profile.SMALL,
     columns: Columns | None = None,
     together: Together | None = None,
+    lossy: Loss | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
 
     A file that is no FHIR is kept also if no table can be made of it: it is its owner's all the same. A file of a signal
-    brings its record's header along. `columns` says how to read a table in lines.
+    brings its record's header along. `columns` says how to read a table in lines. What `lossy` names is lost of files that
+    have it, and kept unpacked; a file that is here already, every byte of it, stays so.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
-    issuers' keys; `together` the files that this one came with. Raises `IntakeError`, `BadSignature`, `HubError`.
+    issuers' keys; `together` the files that this one came with. Raises `IntakeError` (`SignedExactly` if a signed file would
+    lose something), `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
@@ -110,6 +119,7 @@ def import_file(
             tables=None if derived is None else derived.files,
             signature=token,
             profile=profile,
+            lossy=None if lost is None else QUALITIES,
             randomness=randomness,
         )
         (added if is_new else known).append(stored)
@@ -125,6 +135,7 @@ def import_file(
             raise BadSignature(f"{place}: there is nobody whose signatures this hub knows")
         verify_detached(signature, original, verify)
 
+    lost: Stepped | None = None
     before = "" if together is None else f"{together.folder}/"
     check_person = check_one_person if together is None else check_one_subject
     persons = set[str]() if together is None else together.persons
@@ -158,7 +169,11 @@ def import_file(
             check_signature(original, path.name)
             header = header_beside(path) if kind is Kind.SIGNAL and not form.is_packed else None
             fault = find_fault(original, path.name) if form.is_packed else None
-            found = None
+            found, name = None, path.name
+            if lossy is not None and kind is Kind.GENOTYPE and fault is None and not store.holds(original):
+                lost = lose_qualities(original, path.name)
+            if lost is not None:
+                original, name = lost.text, unpacked_name(path.name)
             if fault is not None:
                 notes.append(f"kept as it is: {fault.code} {fault}")
             elif kind is not Kind.EHR:
@@ -172,10 +187,26 @@ def import_file(
                 found = derive_packed(original)
             if found is not None and found.note:
                 notes.append(f"{path.name}: {found.note}")
-            keep(original, path.name, kind, found)
+            keep(original, name, kind, found)
             if header is not None:
                 keep(header, path.with_suffix(HEADER).name, kind, None, None)
-    return Imported(added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes))
+    return Imported(
+        added=tuple(added), known=tuple(known), rows=dict(rows), format=form.title, notes=tuple(notes), lost=lost
+    )
+
+
+def lose_qualities(original: bytes, name: str) -> Stepped | None:
+    """Variants, packed by gzip or not, with their qualities in steps; none if nothing of them is lost. Raises
+    `PackLimit`."""
+    if original.startswith(GZIP):
+        original = unpacked(original, name)
+    return step_qualities(original) if original.startswith(MAGIC) else None
+
+
+def unpacked_name(name: str) -> str:
+    """What a file is called when it is unpacked."""
+    path = PurePath(name)
+    return path.stem if path.suffix in UNPACKED else name
 
 
 def header_beside(path: Path) -> bytes | None:
