@@ -900,7 +900,7 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     if (dataset is None) == (not everything):
         raise UsageError("name a dataset, or say --all")
     with opened(folder) as (own, ledger, names):
-        one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
+        one = None if dataset is None else find_id(dataset, own.store.ids(), "dataset")
         confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
         erased = own.erase(one)
         facts = root_facts(own, ledger)

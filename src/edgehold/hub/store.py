@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import apsw
@@ -66,11 +67,21 @@ LEAST_VERSION, MOST_VERSION = 1 << 14, 3 << 22
 """Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory."""
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
+MOST_SLOTS = 1 << 63 - PLACES
 MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 LATEST = 8
 """How many objects of each kind are looked at for the version before."""
 NO_COMMITMENT = Digest(bytes(32))
+FACTS = {"hub", "dummies", "latest", "postings"}
+"""What stands beside the objects."""
+
+_COLUMNS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "leaf", "sealed", "data", "value"), (bytes,)),
+    **dict.fromkeys(("identity", "wrapped", "signature", "tables"), (bytes, NoneType)),
+    "slot": (int,),
+}
+"""What a store writes into each column; of a damaged file SQLite reads whatever lies there."""
 
 _SCHEMA = """
 CREATE TABLE fact(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -164,6 +175,7 @@ class Store:
             undo.callback(remove_database, path)  # a store that could not be made whole is not there
             database = Database(path, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS)
             undo.callback(database.close)
+            database.row_trace = _as_written
             store = cls(path, database, hub_key)
             with store.transaction():
                 database.execute(_SCHEMA)
@@ -180,6 +192,7 @@ class Store:
         with _readable(path):
             busy = f"PRAGMA busy_timeout={BUSY_MILLISECONDS};"
             database = Database(path, busy + _PRAGMAS, flags=apsw.SQLITE_OPEN_READWRITE)
+            database.row_trace = _as_written
             store = cls(path, database, hub_key)
             if is_damaged:
                 return store
@@ -377,9 +390,9 @@ class Store:
         return Rows(found, dict(kept.outline.others), read + sum(size for _, size in groups))
 
     def erase(self, object_id: ObjectId, randomness: Randomness) -> None:
-        """Destroy key, salt and bytes of an object; a tombstone with a new salt takes its place. Raises
-        `ErasedObject`."""
-        if self._open_record(self._row(object_id))[1] is None:
+        """Destroy key, salt and bytes of an object, damaged or not; a tombstone with a new salt takes its place. Raises
+        `UnknownObject`, `ErasedObject`."""
+        if self._row(object_id).wrapped is None:
             raise ErasedObject(f"object {object_id.hex()} was erased before")
         self.destroy(object_id, randomness)
         self.empty_log()
@@ -388,8 +401,9 @@ class Store:
         """As `erase`, but the write-ahead log still holds what was there until it is emptied."""
         with self.transaction():
             for other in self.ids():
-                if self._open_record(self._row(other))[0].after == object_id:
-                    self._encode_alone(other, randomness)
+                with suppress(AlteredBlob, CannotDecode):  # one that cannot be read needs what is erased no more
+                    if self._open_record(self._row(other))[0].after == object_id:
+                        self._encode_alone(other, randomness)
             self.bury(object_id, randomness)
 
     def bury(self, object_id: ObjectId, randomness: Randomness) -> None:
@@ -433,6 +447,8 @@ class Store:
         faults += [fault for one in self.ids() if is_of_part(one, part) and (fault := self.fault_of(one)) is not None]
         if not self.knows_latest():
             faults.append("the list of the latest objects was altered")
+        names = [name for (name,) in self._execute("SELECT name FROM fact")]
+        faults += [f"there is a fact {name!r}, which no store has" for name in names if name not in FACTS]
         if not faults:
             faults += [f"{what} {place} belongs to no object" for _, what, place in self._strays()]
         return faults
@@ -502,17 +518,18 @@ class Store:
         return {one for objects in listed for one in objects} <= set(self.ids())
 
     def is_readable(self) -> bool:
-        """Whether SQLite finds nothing wrong with the file."""
+        """Whether SQLite finds nothing wrong with the file, and every object has a name and a place."""
         try:
+            self._execute("SELECT id, slot FROM object")
             return self._execute("PRAGMA integrity_check") == [("ok",)]
-        except NotAStore:
+        except (NotAStore, AlteredBlob):
             return False
 
     def readable_ids(self) -> set[ObjectId]:
         """The objects that a damaged file still names, from whichever end they can be read."""
         found: set[ObjectId] = set()
         for order in ("", " DESC"):
-            with suppress(NotAStore), _readable(self.path):
+            with suppress(NotAStore, AlteredBlob), _readable(self.path):
                 for (object_id,) in self._database.execute(f"SELECT id FROM object ORDER BY id{order}"):  # noqa: S608
                     found.add(ObjectId(object_id))
         return found
@@ -711,8 +728,11 @@ class Store:
         and with it the salt."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        original, signature = self.get_original(object_id), self.get_signature(object_id)
-        tables = None if row.tables is None else self.table(object_id)
+        original, signature, tables = self.get_original(object_id), None, None
+        with suppress(AlteredBlob):  # what was altered of the rest does not keep the original from going on
+            signature = self.get_signature(object_id)
+        with suppress(AlteredBlob):
+            tables = None if row.tables is None else self.table(object_id)
         assert row.identity is not None  # noqa: S101
         self._remove_content(row.slot)
         self._put_alone(object_id, row.slot, row.identity, record, original, signature, tables, randomness)
@@ -893,10 +913,13 @@ class Store:
         return set(range(len(self.get_fact("dummies")) // 32)) - taken
 
     def leaves(self) -> list[Digest]:
-        """The leaves under the hub's root by their places: those of objects, and random ones that only fill."""
+        """The leaves under the hub's root by their places: those of objects, and random ones that only fill. Raises
+        `AlteredBlob` for a place that is none."""
         dummies = self.get_fact("dummies")
         leaves = [Digest(dummies[start : start + 32]) for start in range(0, len(dummies), 32)]
         for slot, leaf in self._execute("SELECT slot, leaf FROM object"):
+            if slot >= len(leaves):
+                raise AlteredBlob(f"place {slot} is none of the {len(leaves)} leaves")
             leaves[slot] = Digest(leaf)
         return leaves
 
@@ -963,6 +986,14 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
         return open_sealed(derive_key(key, "about"), what + object_id, sealed)
     except CannotOpen as error:
         raise AlteredBlob(f"the {what.decode()} of object {object_id.hex()} was altered") from error
+
+
+def _as_written(cursor: apsw.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row, if its values are such as stores write; raises `AlteredBlob`."""
+    for (name, *_), value in zip(cursor.description, row, strict=True):
+        if not isinstance(value, _COLUMNS.get(name, object)) or (name == "slot" and not 0 <= value < MOST_SLOTS):
+            raise AlteredBlob(f"a {name} was altered: no store writes it so")
+    return row
 
 
 @contextmanager
