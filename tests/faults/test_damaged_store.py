@@ -7,9 +7,7 @@ A log that is damaged is to SQLite one that a power cut left: the store is then 
 
 from __future__ import annotations
 
-import gzip
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from archives import FRIEND, all_of
-from hub_world import bundle
+from kinds_of_files import small_files, versions
 from survival import memory_folder, write_files
 
 from edgehold.crypto.age import AgeIdentity
@@ -39,7 +37,6 @@ from edgehold.wire.data import Kind, ObjectId
 if TYPE_CHECKING:
     from conftest import Figures
 
-DATA = Path(__file__).parents[1] / "data"
 DICE = SeededRandomness(6, "damaged stores")
 LOG = f"{STORE_FILE}-wal"
 
@@ -87,31 +84,6 @@ class Lived:
     """What an archive has to give."""
 
 
-def records(folder: Path) -> Iterator[Path]:
-    """Small files of every kind; the last two are versions of one record."""
-    lines, samples = DATA / "lines", DATA / "samples"
-    array, minutes = ((lines / name).read_bytes()[:1500] for name in ("array.txt", "minutes.csv"))
-    header = (samples / "100.hea").read_bytes().replace(b"650000", b"500")
-    table = (lines / "observations.csv").read_bytes()[:2500]
-    for name, content in (
-        ("record.json", bundle("ada")),
-        ("array.txt", array[: array.rindex(b"\n") + 1]),
-        ("minutes.csv", minutes[: minutes.rindex(b"\n") + 1]),
-        ("export.xml", (lines / "export.xml").read_bytes()),
-        ("small.vcf", (lines / "small.vcf").read_bytes()[:4000].rpartition(b"\n")[0] + b"\n"),
-        ("100.hea", header),
-        ("100.dat", (samples / "100.dat").read_bytes()[:1500]),
-        ("100.atr", (samples / "100.atr").read_bytes()[:300] + b"\0\0"),
-        ("MR_small.dcm", (samples / "MR_small.dcm").read_bytes()),
-        ("packed.vcf.gz", gzip.compress((lines / "small.vcf").read_bytes()[:3000], mtime=0)),
-        ("letter.pdf", b"%PDF-1.4 " + Random(1).randbytes(700)),
-        ("noted.csv", table[: table.rindex(b"\n") + 1]),
-        ("noted.csv", table[: table.rindex(b"\n") + 1] + b"2020-01-01,x,y\n"),
-    ):
-        (folder / name).write_bytes(content)
-        yield folder / name
-
-
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     """The hub's life: records of every kind, a newer version, a signature, an erased one, postings, an archive."""
@@ -121,9 +93,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     journal.set_fact("policy", encode(Policy()))
     with pytest.MonkeyPatch.context() as patch, Store.create(folder / STORE_FILE, keys.storage_key, DICE) as store:
         patch.setattr(stores, "LEAST_VERSION", 1000)
-        for path in records(files):
-            import_file(store, path, randomness=DICE)
-        store.put_object(bundle("ada"), name="", kind=Kind.EHR, signature=b"a clinic's" * 30, randomness=DICE)
+        records = small_files()
+        for name, content in [*records.items(), *(("noted.csv", version) for version in versions(1000))]:
+            (files / name).write_bytes(content)
+            import_file(store, files / name, randomness=DICE)
+        store.put_object(records["record.json"], name="", kind=Kind.EHR, signature=b"a clinic's" * 30, randomness=DICE)
         catalog_root(store, DICE)
         erased = next(one.id for one in store.objects() if one.name == "letter.pdf")
         journal.note_erased([erased])

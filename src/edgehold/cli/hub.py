@@ -930,7 +930,7 @@ def check(subset: str | None, folder: Path | None, as_json: bool) -> None:
         faults = own.check(part)
         if faults:
             raise AlteredBlob("; ".join(faults))
-        count = sum(is_of_part(one.id, part) for one in own.store.objects())
+        count = sum(is_of_part(one, part) for one in own.store.ids())
         facts = root_facts(own, ledger)
         of = f", part {part[0]} of {part[1]}" if subset else ""
         says = [f"{count} datasets{of}: every byte is the one that was stored", *root_lines(facts, ledger)]

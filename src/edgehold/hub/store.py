@@ -332,7 +332,10 @@ class Store:
         record, chunks = self._open_chunks(object_id)
         codec = codec_named(record.descriptor.codec, record.descriptor.base)
         if record.after is not None:
-            codec = codec_after(codec, self.get_original(record.after))
+            try:
+                codec = codec_after(codec, self.get_original(record.after))
+            except (ErasedObject, UnknownObject) as error:
+                raise AlteredBlob(f"object {object_id.hex()}: the version before it is gone") from error
         original = codec.decode(b"".join(chunks), record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
