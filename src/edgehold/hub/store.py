@@ -448,6 +448,8 @@ class Store:
         """
         faults = [f"database: {row[0]}" for row in self._execute("PRAGMA integrity_check") if row[0] != "ok"]
         faults += [fault for one in self.ids() if is_of_part(one, part) and (fault := self.fault_of(one)) is not None]
+        if not self._has_tables():
+            faults.append("the tables are not those of a store")
         if not self.knows_latest():
             faults.append("the list of the latest objects was altered")
         names = [name for (name,) in self._execute("SELECT name FROM fact")]
@@ -521,12 +523,18 @@ class Store:
         return {one for objects in listed for one in objects} <= set(self.ids())
 
     def is_readable(self) -> bool:
-        """Whether SQLite finds nothing wrong with the file, and every object has a name and a place."""
+        """Whether SQLite finds nothing wrong with the file, its tables are a store's, and every object has a name and a
+        place."""
         try:
             self._execute("SELECT id, slot FROM object")
-            return self._execute("PRAGMA integrity_check") == [("ok",)]
+            return self._execute("PRAGMA integrity_check") == [("ok",)] and self._has_tables()
         except (NotAStore, AlteredBlob):
             return False
+
+    def _has_tables(self) -> bool:
+        """Whether the tables are those that every store has."""
+        made = {statement.strip() for statement in _SCHEMA.split(";") if statement.strip()}
+        return made <= {sql for (sql,) in self._execute("SELECT sql FROM sqlite_schema")}
 
     def readable_ids(self) -> set[ObjectId]:
         """The objects that a damaged file still names, from whichever end they can be read."""
@@ -848,7 +856,8 @@ class Store:
                     yield self.get_original(object_id)
 
     def _row(self, object_id: ObjectId) -> _Row:
-        rows = self._execute("SELECT * FROM object WHERE id = ?", object_id)
+        columns = "id, slot, leaf, identity, wrapped, sealed, signature, tables"
+        rows = self._execute(f"SELECT {columns} FROM object WHERE id = ?", object_id)  # noqa: S608
         if not rows:
             raise UnknownObject(f"there is no object {object_id.hex()}")
         return _Row(*rows[0])
