@@ -16,7 +16,7 @@ def small_files() -> dict[str, bytes]:
     """A file of each kind by its name, a signal's header before the signal."""
     lines, samples = DATA / "lines", DATA / "samples"
     return {
-        "record.json": bundle("ada"),
+        "bundle.json": bundle("ada"),
         "array.txt": beginning(lines / "array.txt", 1500),
         "minutes.csv": beginning(lines / "minutes.csv", 1500),
         "observations.csv": beginning(lines / "observations.csv", 2500),

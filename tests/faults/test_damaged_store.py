@@ -97,7 +97,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
         for name, content in [*records.items(), *(("noted.csv", version) for version in versions(1000))]:
             (files / name).write_bytes(content)
             import_file(store, files / name, randomness=DICE)
-        store.put_object(records["record.json"], name="", kind=Kind.EHR, signature=b"a clinic's" * 30, randomness=DICE)
+        store.put_object(records["bundle.json"], name="", kind=Kind.EHR, signature=b"a clinic's" * 30, randomness=DICE)
         catalog_root(store, DICE)
         erased = next(one.id for one in store.objects() if one.name == "letter.pdf")
         journal.note_erased([erased])
