@@ -383,10 +383,9 @@ def _fill(story: Story, world: ScenarioWorld) -> None:
     place, inbox = hub_place(NEW), world.folder / MAILBOX
     files = small_files()
     header = files.pop("100.hea")
-    for name in sorted(files, key=lambda name: name == "100.dat"):  # annotations come before their header: without a table
-        if name == "100.dat":
-            (inbox / "100.hea").write_bytes(header)
-        (inbox / name).write_bytes(files[name])
+    (inbox / "100.hea").write_bytes(header)
+    for name, content in files.items():
+        (inbox / name).write_bytes(content)
         story.do(world, f"a hub takes {name} in", place, taking_in(name))
     for number, version in enumerate(versions(LEAST_VERSION)):
         (inbox / "noted.csv").write_bytes(version)
@@ -395,8 +394,10 @@ def _fill(story: Story, world: ScenarioWorld) -> None:
     for name, content in small_export().items():
         (inbox / name).write_bytes(content)
     story.do(world, "a hub takes an export in", place, taking_in(*small_export()))
-    story.do(world, "a table is read, derived and kept", place, reading("100.atr"))
-    story.do(world, "a table is read that is kept", place, reading("noted.csv"))
+    for statement in ("UPDATE object SET tables = NULL", "DELETE FROM rows"):
+        hub(world, NEW).store._execute(statement)
+    story.do(world, "a table is read, derived and kept", place, reading("100.dat"))
+    story.do(world, "a table is read that is kept", place, reading("100.dat"))
     story.do(world, "a hub is checked", place, _check)
     story.do(world, "the originals are written out", f"{FOUNDING}/originals", _write_originals, makes=True)
 

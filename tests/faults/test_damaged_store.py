@@ -261,7 +261,7 @@ def mend(folder: Path, lived: Lived, files: dict[str, bytes]) -> None:
     (folder / "hub.age").write_bytes(lived.archive)
     identities: list[AgeIdentity] = [FRIEND]
     repaired = repair_hub(folder / "hub", folder / "hub.age", identities, DICE)
-    assert repaired.beyond == [], "beyond repair"
+    assert repaired.beyond == [], f"beyond repair: {repaired}"
     with Store.open(folder / "hub" / STORE_FILE, lived.key) as store:
         found = read(store)
     assert found.refused == [], "repaired, and still wrong"

@@ -559,6 +559,17 @@ class Store:
         with _readable(self.path), self._database:
             yield
 
+    def wrapped_key(self, object_id: ObjectId) -> bytes | None:
+        """An object's key as it lies there; none if it was erased or cannot be read."""
+        try:
+            return self._row(object_id).wrapped
+        except (AlteredBlob, NotAStore):
+            return None
+
+    def rename(self, object_id: ObjectId, name: ObjectId) -> None:
+        """Give an object back its id."""
+        self._execute("UPDATE object SET id = ? WHERE id = ?", name, object_id)
+
     def mend_content(self, object_id: ObjectId, other: Store) -> None:
         """Put back each chunk and row group that is not as it was, if another store of this hub holds it so; a key seals
         each of them once, so whatever opens is what was there."""
