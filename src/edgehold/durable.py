@@ -113,7 +113,7 @@ class Database(apsw.Connection):
 
 def _cut_short(error: Exception) -> apsw.CorruptError | None:
     """What is to be said of a file that ends in the middle of a page."""
-    if isinstance(error, apsw.IOError) and error.extendedresult == apsw.SQLITE_IOERR_SHORT_READ:
+    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHORT_READ:
         return apsw.CorruptError("the file is cut short")
     return None
 

@@ -80,6 +80,13 @@ def originals_of(store: Store) -> dict[ObjectId, bytes]:
     return {one: store.get_original(one) for one in store.ids() if not store.is_erased(one)}
 
 
+def fill(path: Path) -> None:
+    """Write a file until there is no more room."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 def is_refused(act: Callable[[], object]) -> None:
     """There is no room, and the same files are there as before."""
     with pytest.raises(StorageFull):
@@ -116,9 +123,8 @@ def test_a_full_disk_keeps_what_is_there_and_nothing_by_half(
         assert store.check() == []
         before = {path for path in small_disk.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
         rest = small_disk / "rest"
-        with rest.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(bytes(4096))
+        with pytest.raises(OSError, match="No space"):
+            fill(rest)
         acts: tuple[Callable[[], object], ...] = (
             lambda: export_hub(hub, small_disk / "hub.age", [FRIEND.recipient]),
             lambda: import_hub(tmp_path / "hub.age", small_disk / "elsewhere", [FRIEND], network=None),

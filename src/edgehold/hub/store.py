@@ -79,7 +79,6 @@ FACTS = {"hub", "dummies", "latest", "postings"}
 _COLUMNS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "leaf", "sealed", "data", "value"), (bytes,)),
     **dict.fromkeys(("identity", "wrapped", "signature", "tables"), (bytes, NoneType)),
-    "slot": (int,),
 }
 """What a store writes into each column; of a damaged file SQLite reads whatever lies there."""
 
@@ -1014,7 +1013,8 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
 def _as_written(cursor: apsw.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """A row, if its values are such as stores write; raises `AlteredBlob`."""
     for (name, *_), value in zip(cursor.description, row, strict=True):
-        if not isinstance(value, _COLUMNS.get(name, object)) or (name == "slot" and not 0 <= value < MOST_SLOTS):
+        is_in_place = name != "slot" or (isinstance(value, int) and 0 <= value < MOST_SLOTS)
+        if not is_in_place or not isinstance(value, _COLUMNS.get(name, object)):
             raise AlteredBlob(f"a {name} was altered: no store writes it so")
     return row
 
