@@ -42,11 +42,16 @@ class Database(apsw.Connection):
         try:
             super().__init__(str(self.path), **options)
             with closed_on_failure(self):
-                for statements in first:
-                    super().execute(statements).fetchall()  # of several, those after one with an answer run only here
-                self._synchronise_log()
-        except SqliteFailure as error:  # perhaps nothing was opened that could be asked
-            raise _cut_short(error) or storage_failure(error, self.path) from error
+                try:
+                    for statements in first:
+                        super().execute(
+                            statements
+                        ).fetchall()  # of several, those after one with an answer run only here
+                    self._synchronise_log()
+                except SqliteFailure as error:
+                    raise self._failure(error) from error
+        except SqliteFailure as error:  # nothing was opened that could be asked
+            raise storage_failure(error, self.path) from error
 
     def execute(self, *arguments: Any, **options: Any) -> apsw.Cursor:
         """As SQLite's; a statement that writes has written when this returns."""
