@@ -54,6 +54,9 @@ from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel
 HUB, ASKED, DECLINING, REVOKING, NEW, NEWER, NEWEST, ELSEWHERE = 1, 2, 3, 4, 15, 16, 17, 18
 """A hub that answers by itself, two whose owners are asked, one that takes its yes back, and four that are not there yet."""
 
+TAKES_IN = "a hub takes in "
+"""How operations begin that differ only in the kind of what is taken in."""
+
 TABLES = Path("/dev/shm/edgehold-tables")
 FOUNDING, MAILBOX = "founding", "mailbox"
 TODAY = date(2026, 11, 24)
@@ -386,14 +389,14 @@ def _fill(story: Story, world: ScenarioWorld) -> None:
     (inbox / "100.hea").write_bytes(header)
     for name, content in files.items():
         (inbox / name).write_bytes(content)
-        story.do(world, f"a hub takes {name} in", place, taking_in(name))
+        story.do(world, f"{TAKES_IN}{name}", place, taking_in(name))
     for number, version in enumerate(versions(LEAST_VERSION)):
         (inbox / "noted.csv").write_bytes(version)
-        story.do(world, f"a hub takes {'the next' if number else 'a first'} version in", place, taking_in("noted.csv"))
+        story.do(world, f"{TAKES_IN}{'the next' if number else 'a first'} version", place, taking_in("noted.csv"))
     assert any(one.after for one in hub(world, NEW).store.objects())
     for name, content in small_export().items():
         (inbox / name).write_bytes(content)
-    story.do(world, "a hub takes an export in", place, taking_in(*small_export()))
+    story.do(world, f"{TAKES_IN}an export", place, taking_in(*small_export()))
     for statement in ("UPDATE object SET tables = NULL", "DELETE FROM rows"):
         hub(world, NEW).store._execute(statement)
     story.do(world, "a table is read, derived and kept", place, reading("100.dat"))
@@ -648,7 +651,7 @@ BESIDE = ("-wal", "-shm", "-journal", ".lock")
 """What SQLite and our locks put beside a database."""
 
 
-DRAWN = {("object", "slot"), ("chunk", "place"), ("rows", "place"), ("slot_keys", "sealed")}
+DRAWN = {("object", "slot"), ("object", "tables"), ("chunk", "place"), ("rows", "place"), ("slot_keys", "sealed")}
 """Columns of numbers that are drawn, and of bytes whose number varies with what is drawn."""
 
 
