@@ -29,7 +29,8 @@ SqliteFailure = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnly
 
 
 class Database(apsw.Connection):
-    """A SQLite file, whose failures of disk and system are `StorageFailed`; every other error stays SQLite's.
+    """A SQLite file, whose failures of disk and system are `StorageFailed`; every other error stays SQLite's, that of a file
+    which ends in the middle of a page too.
 
     After a failure inside a transaction nothing of it is there, also where SQLite has rolled back by itself. What an
     earlier process wrote and was killed before it was synchronised is durable before anybody sees it.
@@ -41,11 +42,16 @@ class Database(apsw.Connection):
         try:
             super().__init__(str(self.path), **options)
             with closed_on_failure(self):
-                for statements in first:
-                    super().execute(statements).fetchall()  # of several, those after one with an answer run only here
-                self._synchronise_log()
-        except SqliteFailure as error:
-            raise storage_failure(error, self.path) from error  # perhaps nothing was opened that could be asked
+                try:
+                    for statements in first:
+                        super().execute(
+                            statements
+                        ).fetchall()  # of several, those after one with an answer run only here
+                    self._synchronise_log()
+                except SqliteFailure as error:
+                    raise self._failure(error) from error
+        except SqliteFailure as error:  # nothing was opened that could be asked
+            raise storage_failure(error, self.path) from error
 
     def execute(self, *arguments: Any, **options: Any) -> apsw.Cursor:
         """As SQLite's; a statement that writes has written when this returns."""
@@ -88,8 +94,11 @@ class Database(apsw.Connection):
         except SqliteFailure as failure:
             raise self._failure(failure) from failure
 
-    def _failure(self, error: Exception) -> StorageFailed:
-        """Of a quota or a limit that is reached SQLite says that a write failed, and the system why."""
+    def _failure(self, error: Exception) -> Exception:
+        """Of a quota or a limit that is reached SQLite says that a write failed, and the system why. A file that ends too
+        soon is no failure of the disk."""
+        if (cut := _cut_short(error)) is not None:
+            return cut
         if isinstance(error, apsw.IOError) and self.system_errno in _FULL:
             return StorageFull(f"{self.path.parent.name}/{self.path.name}: {os.strerror(self.system_errno)}")
         return storage_failure(error, self.path)
@@ -105,6 +114,13 @@ class Database(apsw.Connection):
             if self.in_transaction:
                 self.execute("ROLLBACK")
             raise
+
+
+def _cut_short(error: Exception) -> apsw.CorruptError | None:
+    """What is to be said of a file that ends in the middle of a page."""
+    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_SHORT_READ:
+        return apsw.CorruptError("the file is cut short")
+    return None
 
 
 @contextmanager

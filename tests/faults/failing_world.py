@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+from kinds_of_files import small_export, small_files, versions
 from msgspec.structs import replace
 from scenario_world import CUSTOMER, HELPER, LEADER, OPEN, SEED, ScenarioWorld, found_scenario, open_scenario
 from survival import memory_folder
@@ -39,7 +40,9 @@ from edgehold.hub.archive import export_hub, import_hub
 from edgehold.hub.hub import Hub
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KIT_FILE, create_keys, load_keys, read_kit
+from edgehold.hub.originals import write_originals
 from edgehold.hub.repair import repair_hub
+from edgehold.hub.store import LEAST_VERSION
 from edgehold.policy.policy import Mode
 from edgehold.ports import Peer
 from edgehold.wire.codec import decode, encode
@@ -48,8 +51,11 @@ from edgehold.wire.ids import Digest, PanelId, TaskId
 from edgehold.wire.service import Answer, Failure, FromAggregator, Internal, Request
 from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel
 
-HUB, ASKED, DECLINING, REVOKING, NEW, NEWER, NEWEST = 1, 2, 3, 4, 15, 16, 17
-"""A hub that answers by itself, two whose owners are asked, one that takes its yes back, and three that are not there yet."""
+HUB, ASKED, DECLINING, REVOKING, NEW, NEWER, NEWEST, ELSEWHERE = 1, 2, 3, 4, 15, 16, 17, 18
+"""A hub that answers by itself, two whose owners are asked, one that takes its yes back, and four that are not there yet."""
+
+TAKES_IN = "a hub takes in "
+"""How operations begin that differ only in the kind of what is taken in."""
 
 TABLES = Path("/dev/shm/edgehold-tables")
 FOUNDING, MAILBOX = "founding", "mailbox"
@@ -155,6 +161,7 @@ def live(folder: Path) -> list[Operation]:
         _look_back(story, world, task)
         _share(story, world)
         _move(story, world)
+        _fill(story, world)
         _come_to_an_end(story, world)
         _write_for_people(story, world)
         _start_the_others(story, world)
@@ -344,6 +351,7 @@ def _move(story: Story, world: ScenarioWorld) -> None:
     place = hub_place(HUB)
     story.do(world, "a hub is written into an archive", place, _export)
     story.do(world, "a lost hub is restored", hub_place(NEWEST), _restore, makes=True)
+    story.do(world, "an archive becomes a hub elsewhere", hub_place(ELSEWHERE), _import_archive, makes=True)
     hub(world, HUB).store._execute("DELETE FROM chunk")
     story.do(world, "a damaged hub is mended", place, _repair)
 
@@ -360,6 +368,12 @@ def _restore(world: ScenarioWorld) -> None:
         import_hub(archive, world.hub_folder(NEWEST), [kit.identity], network="here\n", kit=kit)
 
 
+def _import_archive(world: ScenarioWorld) -> None:
+    kit = read_kit(world.hub_folder(HUB) / KIT_FILE)
+    with as_a_command():
+        import_hub(world.hub_folder(HUB) / "hub.age", world.hub_folder(ELSEWHERE), [kit.identity], network=None)
+
+
 def _repair(world: ScenarioWorld) -> None:
     kit = read_kit(world.hub_folder(HUB) / KIT_FILE)
     with as_a_command():
@@ -367,9 +381,67 @@ def _repair(world: ScenarioWorld) -> None:
         repair_hub(world.hub_folder(HUB), archive, [kit.identity], world.dice.of("mending"))
 
 
+def _fill(story: Story, world: ScenarioWorld) -> None:
+    """A hub takes in files of every kind; their tables are read, everything is checked and written out again."""
+    place, inbox = hub_place(NEW), world.folder / MAILBOX
+    files = small_files()
+    header = files.pop("100.hea")
+    (inbox / "100.hea").write_bytes(header)
+    for name, content in files.items():
+        (inbox / name).write_bytes(content)
+        story.do(world, f"{TAKES_IN}{name}", place, taking_in(name))
+    for number, version in enumerate(versions(LEAST_VERSION)):
+        (inbox / "noted.csv").write_bytes(version)
+        story.do(world, f"{TAKES_IN}{'the next' if number else 'a first'} version", place, taking_in("noted.csv"))
+    assert any(one.after for one in hub(world, NEW).store.objects())
+    for name, content in small_export().items():
+        (inbox / name).write_bytes(content)
+    story.do(world, f"{TAKES_IN}an export", place, taking_in(*small_export()))
+    for statement in ("UPDATE object SET tables = NULL", "DELETE FROM rows"):
+        hub(world, NEW).store._execute(statement)
+    story.do(world, "a table is read, derived and kept", place, reading("100.dat"))
+    story.do(world, "a table is read that is kept", place, reading("100.dat"))
+    story.do(world, "a hub is checked", place, _check)
+    story.do(world, "the originals are written out", f"{FOUNDING}/originals", _write_originals, makes=True)
+
+
+def taking_in(*names: str) -> Act:
+    """A hub takes files in, several of them as one."""
+
+    def act(world: ScenarioWorld) -> None:
+        own, paths = hub(world, NEW), [world.folder / MAILBOX / name for name in names]
+        if len(paths) > 1:
+            own.import_together(paths)
+        else:
+            own.import_file(paths[0])
+
+    return act
+
+
+def reading(name: str) -> Act:
+    """The rows of a record's table are read."""
+
+    def act(world: ScenarioWorld) -> None:
+        own = hub(world, NEW)
+        found = next(one.id for one in own.store.objects() if one.name == name)
+        own.store.read_rows(found, [], {}, world.dice.of("a table"))
+
+    return act
+
+
+def _check(world: ScenarioWorld) -> None:
+    hub(world, NEW).close()
+    assert hub(world, NEW).check() == []
+
+
+def _write_originals(world: ScenarioWorld) -> None:
+    with as_a_command():
+        write_originals(hub(world, NEW).store, world.folder / FOUNDING / "originals")
+
+
 def _come_to_an_end(story: Story, world: ScenarioWorld) -> None:
-    """Owners erase and leave."""
-    dataset = next(one.id for one in hub(world, NEW).store.objects())
+    """Owners erase and leave; what is erased has a next version."""
+    dataset = next(one.after for one in hub(world, NEW).store.objects() if one.after is not None)
 
     def erase_again(world: ScenarioWorld) -> None:
         with suppress(ErasedObject):
@@ -579,7 +651,7 @@ BESIDE = ("-wal", "-shm", "-journal", ".lock")
 """What SQLite and our locks put beside a database."""
 
 
-DRAWN = {("object", "slot"), ("chunk", "place"), ("rows", "place"), ("slot_keys", "sealed")}
+DRAWN = {("object", "slot"), ("object", "tables"), ("chunk", "place"), ("rows", "place"), ("slot_keys", "sealed")}
 """Columns of numbers that are drawn, and of bytes whose number varies with what is drawn."""
 
 

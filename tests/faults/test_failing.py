@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 from failing import BROKEN, COUNTER, FAILS_ONCE, FULL, LIMITED, NO_FILES, TROUBLES, Trouble, failing_system
-from failing_world import Operation, hub_place, live, organisation
+from failing_world import TAKES_IN, Operation, hub_place, live, organisation
 from scenario_world import FIRST_PANEL, copy_scenario, open_scenario, truth
 from survival import memory_folder
 from trials import Case, Then, Trials
@@ -56,7 +56,8 @@ def trials(undisturbed_before: dict[str, Any]) -> Iterator[Trials]:
 
 
 def spread(trials: Trials, operations: list[Operation]) -> Iterator[Case]:
-    """First and last calls of every operation, and one in the middle of every other."""
+    """First and last calls of every operation, and one in the middle of every other; of those that differ only in the kind
+    of what is taken in, one of these each."""
     for place, operation in enumerate(operations):
         last = trials.undisturbed(operation).count
         tried = [
@@ -65,6 +66,8 @@ def spread(trials: Trials, operations: list[Operation]) -> Iterator[Case]:
             *((BROKEN, last(BROKEN) // 2) for _ in range(place % 2)),
             *((NO_FILES, at) for at in {1, last(NO_FILES)}),
         ]
+        if operation.name.startswith(TAKES_IN):
+            tried = [tried[place % len(tried)]]
         for turn, (trouble, at) in enumerate(tried):
             if 0 < at <= last(trouble):
                 yield Case(operation, trouble, at, tuple(Then)[(place + turn) % 2])

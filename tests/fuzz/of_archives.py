@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import struct
 from pathlib import Path
@@ -11,8 +12,8 @@ from hub_world import World
 from mutation import BY_BYTES
 from target import BY_TOKENS, Reader, Target, require
 
-from edgehold.crypto.age import identity_of, open_stream, read_identities, read_recipients
-from edgehold.errors import ArchiveUnknown, BadIdentity, BadRecipient, Malformed
+from edgehold.crypto.age import identity_of, open_stream, read_identities, read_recipients, seal_stream
+from edgehold.errors import ArchiveDamaged, ArchiveUnknown, BadIdentity, BadRecipient, Malformed, SealedToOthers
 from edgehold.hub.archive import Unpacked, export_hub
 from edgehold.hub.container import (
     Head,
@@ -28,7 +29,7 @@ from edgehold.hub.container import (
 )
 from edgehold.wire.codec import encode
 
-FRIEND = identity_of(bytes(range(32)))
+FRIEND, OTHER = identity_of(bytes(range(32))), identity_of(bytes(32))
 
 
 def members(folder: Path) -> list[tuple[str, bytes]]:
@@ -44,6 +45,23 @@ def members(folder: Path) -> list[tuple[str, bytes]]:
         open_stream(source, unpacker, [FRIEND])
     unpacker.close()
     return found
+
+
+def sealed(folder: Path) -> Reader:
+    """A sealed stream, as whoever brings an archive may have made it: what comes out is what was sealed."""
+    contents = [b"", b"some words" * 30, bytes(70_000)]
+    sealed = []
+    for content in contents:
+        sink = io.BytesIO()
+        seal_stream(io.BytesIO(content), sink, [OTHER.recipient, FRIEND.recipient])
+        sealed.append(sink.getvalue())
+
+    def read(data: bytes) -> None:
+        opened = io.BytesIO()
+        open_stream(io.BytesIO(data), opened, [FRIEND])
+        require(opened.getvalue() in contents, "something comes out that was never sealed")
+
+    return Reader(read, sealed)
 
 
 def container(folder: Path) -> Reader:
@@ -128,7 +146,20 @@ CELLS = Bombs(
     lambda: (b"\3" + bytes(8)) * 2 * MEGA,
 )
 
+_AGE = b"age-encryption.org/v1\n"
+
+STANZAS = Bombs(
+    lambda: _AGE + b"-> X25519 " + b"A" * 15 * MEGA,
+    lambda: _AGE + b"-> X25519 A\n" * MEGA,
+    lambda: _AGE + b"-> X25519" + b" A" * 7 * MEGA + b"\n",
+    lambda: _AGE + b"-> a\n" + (b"A" * 64 + b"\n") * 200_000,
+    lambda: _AGE + (b"-> X25519 " + b"A" * 43 + b"\n" + b"A" * 43 + b"\n") * 20_000 + b"--- " + b"A" * 43 + b"\n",
+    _AGE + b"-> scrypt " + b"A" * 22 + b" 30\n" + b"A" * 43 + b"\n--- " + b"A" * 43 + b"\n",
+    lambda: b"-----BEGIN AGE ENCRYPTED FILE-----\n" + (b"A" * 64 + b"\n") * 200_000,
+)
+
 TARGETS: dict[str, Target] = {
+    "sealed archive": Target(sealed, (ArchiveDamaged, SealedToOthers), BY_BYTES, STANZAS),
     "container": Target(container, (Malformed,), BY_BYTES),
     "archive of a hub": Target(archived, (Malformed, ArchiveUnknown), BY_BYTES),
     "rows of an archive": Target(rows, (Malformed,), BY_BYTES, CELLS),

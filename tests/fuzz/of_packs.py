@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from bombs import DICOM, GZIP, MARKUP, PACKED_JSON, ZIP, Bombs
@@ -21,6 +22,7 @@ from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
 from edgehold.codecs.packs import MOST_RATIO, room_for, zip_members
 from edgehold.errors import CannotDecode, IntakeError
+from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import bulk_type, events_of
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.packs import find_fault, look_inside, unpacked
@@ -161,6 +163,8 @@ def any_file(folder: Path) -> Reader:
         for one in (path, header):
             found = format_of(one)
             require(isinstance(json.dumps([found.kind.value, found.title]), str), "no words for it")
+            with suppress(IntakeError):
+                derive_table(file, kind=found.kind, name=one.name, header=file)
         bulk_type(path)
 
     xml = b'<?xml version="1.0"?>\n<!DOCTYPE HealthData [<!ELEMENT HealthData ANY>]>\n<HealthData>\n</HealthData>\n'

@@ -44,14 +44,14 @@ from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
-from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.general import SHIPPED_BASE, Following, shipped_codec
 from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
 from edgehold.codecs.lossy import step_qualities
 from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import samples_codec
-from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join
+from edgehold.codecs.segments import GROUPS, ROW, Outline, check_outline, cut, find_groups, join, select
 from edgehold.codecs.sparse import Sparse, decode_matrix, encode_matrix
 from edgehold.codecs.tables.annotations import derive_annotations
 from edgehold.codecs.tables.apple import derive_apple
@@ -88,7 +88,7 @@ from edgehold.hub.intake.fhir import (
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.take_in import years_of
-from edgehold.hub.rows import readable
+from edgehold.hub.rows import Wanted, readable
 from edgehold.hub.tables import close_table, open_table
 from edgehold.issuer.issuer import read_patient
 from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
@@ -251,6 +251,21 @@ def lines_to_keep(folder: Path) -> Reader:
         require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
 
     return Reader(read, texts_in_lines())
+
+
+def next_version(folder: Path) -> Reader:
+    """A version as each codec that knows versions tells it after another, behind a byte that says which; a few bytes may
+    stand for many, up to the limit."""
+    codecs: tuple[Following, ...] = (shipped_codec(SHIPPED_BASE), shipped_record_codec(RECORD_BASE), lines_codec())
+    before, most = (resources()[0], resources()[0], texts_in_lines()[0]), 1 << 13
+    following = [codec.after(one) for codec, one in zip(codecs, before, strict=True)]
+
+    def read(sparse: bytes) -> None:
+        codec = following[sum(sparse[:1]) % len(following)]
+        require(len(codec.decode(sparse[1:], most)) <= most, "more bytes than were allowed")
+
+    after = (before[0] + b" ", before[1].replace(b"}", b', "id": "b"}', 1), before[2] + before[2][-90:])
+    return Reader(read, [bytes([which]) + following[which].encode(one) for which, one in enumerate(after)])
 
 
 def small_image() -> bytes:
@@ -554,7 +569,11 @@ def outline(folder: Path) -> Reader:
             raise Malformed("larger than this test likes")
         files = join(found, [bytes(size) for size in sizes])
         require(set(files) >= {column.name for column in found.columns}, "a column is missing")
-        require(find_groups(found, {ROW: (0, 2**63)}) == list(range(found.groups)), "a row is in no group")
+        numbers = find_groups(found, {ROW: (0, 2**63)})
+        require(numbers == list(range(found.groups)), "a row is in no group")
+        groups = [(number, bytes(sizes[number])) for number in numbers]
+        names = [column.name for column in found.columns]
+        require(set(select(found, groups, names, {})) == set(names), "a column is missing among the rows")
 
     return Reader(read, [encode(one) for one in tables])
 
@@ -572,6 +591,21 @@ def table(folder: Path) -> Reader:
         require(encode_table(decode_table(files)) == files, "accepted in another spelling")
 
     return Reader(read, [encode(sorted(encode_table(one).items())) for one in (events, [])])
+
+
+def asked(folder: Path) -> Reader:
+    """What somebody asks of a table: a code, the first and the last moment, a region."""
+    events = encode_table([Event(0, "LOINC//39156-5", 27.5, "", "kg/m2")])
+    genotypes = derive_variants(VCF)
+    require(genotypes is not None, "no table of variants")
+
+    def read(typed: bytes) -> None:
+        words = typed.decode("utf-8", "replace").split("|")
+        code, since, until, region = [*(word or None for word in words), None, None, None, None][:4]
+        Wanted(code=code, since=since, until=until).where(events)
+        Wanted(region=region).where(genotypes.files)
+
+    return Reader(read, [b"LOINC//39156-5|1970|1970-01|chr1:1-20", b"|2000-02-29T10:00:00Z|2001-01-01|X", b"|||MT:5"])
 
 
 # ── policies, programs, purposes ──────────────────────────────────────────────────────────────────────────────────
@@ -717,6 +751,7 @@ TARGETS: dict[str, Target] = {
     "record to keep": Target(record_to_keep, (CannotDecode,), BY_TOKENS),
     "sparse lines": Target(sparse_lines, (CannotDecode,), BY_BYTES),
     "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
+    "next version": Target(next_version, (CannotDecode,), BY_BYTES),
     "sparse samples": Target(sparse_samples, (CannotDecode,), BY_BYTES),
     "samples to keep": Target(samples_to_keep, (CannotDecode,), BY_BYTES),
     "packed samples": Target(packed_samples, (CannotDecode,), BY_BYTES),
@@ -773,6 +808,7 @@ TARGETS: dict[str, Target] = {
     "packed table": Target(packed_table, (CannotDecode, Malformed), BY_BYTES, ZSTD + LARGE),
     "table": Target(table),
     "outline": Target(outline, bombs=CBOR),
+    "asked of a table": Target(asked, (UsageError,), BY_TOKENS),
     "policy": Target(policy, (BadPolicy, FileUnusable), BY_TOKENS, TOML),
     "manifest": Target(manifest, (BadManifest,), BY_TOKENS, TOML),
     "source": Target(source, (ProgramFailed,), BY_TOKENS),

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import shake_256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edgehold.errors import (
     AlteredBlob,
     BadField,
     BadSignature,
+    EdgeholdError,
     ErasedObject,
     HubError,
     NotAStore,
@@ -30,10 +32,11 @@ from edgehold.errors import (
     WrongHubKey,
 )
 from edgehold.hub import store as store_module
+from edgehold.hub.catalog import check_catalog
 from edgehold.hub.intake.fhir import read_original
 from edgehold.hub.intake.take_in import Imported, import_file, years_of
 from edgehold.hub.store import Store
-from edgehold.hub.tables import remove_abandoned, tables_directory
+from edgehold.hub.tables import derive_tables, remove_abandoned, tables_directory
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.data import Kind, ObjectId
 from edgehold.wire.ids import AccountId, Digest, Signature
@@ -260,6 +263,37 @@ def test_whatever_is_altered_the_check_names_the_object(store: Store, column: st
     assert stored.id.hex() in fault
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE object SET slot = 'x'",
+        "UPDATE object SET slot = -1",
+        "UPDATE object SET slot = 1 << 50",
+        "UPDATE object SET slot = 1000",
+        "UPDATE object SET leaf = 'text'",
+        "UPDATE object SET wrapped = 7",
+        "UPDATE object SET sealed = 1 << 60",
+        "UPDATE chunk SET data = 1 << 60",
+        "UPDATE rows SET data = 'text'",
+        "UPDATE fact SET value = 1 << 60 WHERE name = 'dummies'",
+        "UPDATE fact SET value = 'text' WHERE name = 'latest'",
+        "UPDATE fact SET name = 'lasett' WHERE name = 'latest'",
+    ],
+)
+def test_values_that_no_store_writes_are_refused_and_never_used(store: Store, change: str) -> None:
+    one = put(store, IPS.read_bytes())
+    store.read_rows(one, [], {}, RANDOMNESS)
+    execute(store.path, change)
+    for look in (lambda: store.get_original(one), lambda: store.table(one), store.leaves, store.objects):
+        with suppress(EdgeholdError):
+            look()
+    try:
+        faults = store.check() + check_catalog(store)
+    except EdgeholdError:
+        return
+    assert faults
+
+
 def test_a_wrong_table_or_signature_under_the_right_key_is_found(store: Store) -> None:
     put(store, patient(), tables=encode_table([]))
     (fault,) = store.check()
@@ -334,6 +368,50 @@ def test_a_tombstone_keeps_the_place_and_says_nothing(store: Store) -> None:
     assert (tombstone.name, tombstone.received, tombstone.cached) == ("", 0, 0)
     assert tombstone.leaf != stored.leaf
     assert store.check() == []
+
+
+def damage(store: Store, one: ObjectId, column: str) -> None:
+    """Replace what stands in a column of an object."""
+    execute(store.path, f"UPDATE object SET {column} = zeroblob(60) WHERE id = ?", one)
+
+
+def test_what_is_damaged_is_erased_too_and_keeps_nothing_else_from_being_erased(store: Store) -> None:
+    ids = [put(store, patient(name)) for name in "abc"]
+    for one in ids[:2]:
+        damage(store, one, "sealed")
+    for one in (ids[0], ids[2]):
+        store.erase(one, RANDOMNESS)
+        assert store.get_object(one).descriptor.tombstone
+        with pytest.raises(ErasedObject):
+            store.erase(one, RANDOMNESS)
+    damage(store, ids[0], "sealed")
+    with pytest.raises(ErasedObject):
+        store.erase(ids[0], RANDOMNESS)
+
+
+def test_an_erasure_keeps_of_what_follows_all_that_can_be_read(store: Store) -> None:
+    """The table and the signature of the next version are damaged: its original goes on by itself."""
+    before, after = (IPS.read_bytes() + end for end in (b"", b" "))
+    first, second = put(store, before), put(store, after, tables=derive_tables(after), signature=b"signature")
+    assert store.get_object(second).after == first
+    for column in ("tables", "signature"):
+        damage(store, second, column)
+    store.erase(first, RANDOMNESS)
+    assert store.get_original(second) == after
+    assert store.table(second) == derive_tables(after)
+    assert [f"object {second.hex()}" in fault for fault in store.check()] == [True]
+
+
+def test_a_version_without_the_one_before_is_named(store: Store) -> None:
+    first, second = (put(store, IPS.read_bytes() + end) for end in (b"", b" "))
+    third = put(store, patient())
+    execute(store.path, "UPDATE chunk SET data = zeroblob(60) WHERE place >> 24 = ?", store.get_object(second).slot)
+    store.erase(first, RANDOMNESS)
+    with pytest.raises(AlteredBlob, match=second.hex()):
+        store.get_original(second)
+    execute(store.path, "DELETE FROM object WHERE id = ?", first)
+    assert any(second.hex() in fault for fault in store.check())
+    assert store.get_original(third) == patient()
 
 
 def test_what_was_erased_can_be_imported_anew(store: Store) -> None:

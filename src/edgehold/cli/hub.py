@@ -921,7 +921,7 @@ def erase(dataset: str | None, everything: bool, yes: bool, folder: Path | None,
     if (dataset is None) == (not everything):
         raise UsageError("name a dataset, or say --all")
     with opened(folder) as (own, ledger, names):
-        one = None if dataset is None else find_id(dataset, [each.id for each in own.store.objects()], "dataset")
+        one = None if dataset is None else find_id(dataset, own.store.ids(), "dataset")
         confirm(yes, "Erase everything for good?" if one is None else f"Erase dataset {one.hex()[:8]} for good?")
         erased = own.erase(one)
         facts = root_facts(own, ledger)
@@ -951,7 +951,7 @@ def check(subset: str | None, folder: Path | None, as_json: bool) -> None:
         faults = own.check(part)
         if faults:
             raise AlteredBlob("; ".join(faults))
-        count = sum(is_of_part(one.id, part) for one in own.store.objects())
+        count = sum(is_of_part(one, part) for one in own.store.ids())
         facts = root_facts(own, ledger)
         of = f", part {part[0]} of {part[1]}" if subset else ""
         says = [f"{count} datasets{of}: every byte is the one that was stored", *root_lines(facts, ledger)]

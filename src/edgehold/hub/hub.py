@@ -38,6 +38,7 @@ from edgehold.errors import (
     PanelNotOpen,
     StorageFailed,
     TooLate,
+    UnknownObject,
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
@@ -696,15 +697,16 @@ class Hub:
             self._journal.move_run(run.task, RunState.MISSED)
 
     def erase(self, dataset: ObjectId | None = None) -> list[ObjectId]:
-        """Destroy keys and salts of one dataset, or of all, and say which; with the next `commit` its leaf is gone.
+        """Destroy keys and salts of one dataset, or of all, and say which; with the next `commit` its leaf is gone. Also
+        what is damaged is erased.
 
         The words of programs that failed go too: they may repeat what the programs read.
         Raises `UnknownObject`, `ErasedObject`.
         """
-        found = [one.id for one in self.store.objects() if not one.descriptor.tombstone]
-        erased = [dataset] if dataset is not None else found
-        if dataset is not None:
-            self.store.get_object(dataset)
+        ids = self.store.ids()
+        if dataset is not None and dataset not in ids:
+            raise UnknownObject(f"there is no object {dataset.hex()}")
+        erased = [dataset] if dataset is not None else [one for one in ids if not self.store.is_erased(one)]
         self._journal.note_erased(erased)
         try:
             for one in erased:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgehold.durable import write_file
+from edgehold.durable import storage_failures, write_file
 from edgehold.errors import AlteredBlob, FolderInUse
 from edgehold.hub.store import Store, StoredObject
 from edgehold.wire.data import ObjectId
@@ -32,23 +33,58 @@ def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[Alt
 
     Each has the name it came with. A record that was a line of a file is named by both, unless all records of the file
     are there and give the file again. What was altered is not written, and is returned. Raises `FolderInUse`,
-    `StorageFailed`.
+    `StorageFailed`; then nothing was written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderInUse(f"{folder} is not empty")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _empty_folder(folder) as write_one:
+        return _write_into(store, folder, write_one)
+
+
+@contextmanager
+def _empty_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A way to write files into an empty folder; if an error leaves the block, they and the folder are gone again."""
+    is_new = not folder.exists()
+    names: list[str] = []
+
+    def write(name: str, content: bytes) -> None:
+        names.append(name)
+        write_file(folder / name, content)
+
+    with storage_failures(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield write
+    except BaseException:
+        with suppress(OSError):
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            if is_new:
+                folder.rmdir()
+        raise
+
+
+def _write_into(
+    store: Store, folder: Path, write_one: Callable[[str, bytes], None]
+) -> tuple[list[Written], list[AlteredBlob]]:
     written: list[Written] = []
     altered: list[AlteredBlob] = []
     taken: set[str] = set()
 
     def write(name: str, originals: Sequence[tuple[StoredObject, bytes]]) -> None:
-        write_file(folder / name, b"".join(original for _, original in originals))
+        write_one(name, b"".join(original for _, original in originals))
         taken.add(name)
         written.extend(
             Written(one.id, folder / name, len(original), one.descriptor.lossy) for one, original in originals
         )
 
-    for place, records in of_one_file(store.objects()).items():
+    objects: list[StoredObject] = []
+    for object_id in store.ids():
+        try:
+            objects.append(store.get_object(object_id))
+        except AlteredBlob as error:
+            altered.append(error)
+    for place, records in of_one_file(objects).items():
         found: list[tuple[StoredObject, bytes]] = []
         for one in records:
             try:

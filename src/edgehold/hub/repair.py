@@ -118,6 +118,11 @@ class _Mending:
     """What the owner erased, as the journal knows."""
     randomness: Randomness
     found: Repaired = field(default_factory=Repaired)
+    keys: dict[bytes, ObjectId] = field(init=False)
+    """Whose key each is in the archive, wrapped as it is."""
+
+    def __post_init__(self) -> None:
+        self.keys = {key: one for one in self.old.ids() if (key := self.old.wrapped_key(one)) is not None}
 
     # ── a store that SQLite can read ──────────────────────────────────────────────────────────────────────────────
 
@@ -131,6 +136,12 @@ class _Mending:
                 live.set_fact("latest", b"")
                 self.found.restored.append((None, "the damaged list of the latest objects was emptied"))
             there = set(live.ids())
+            for one in list(there):
+                name = self._true_id(one, live)
+                if name is not None and name not in there:
+                    live.rename(one, name)
+                    there.add(name)
+                    self.found.restored.append((name, "has its id again"))
             for one in self.old.ids():
                 if one not in there:
                     self._bring_back(live, one)
@@ -193,11 +204,17 @@ class _Mending:
                 return
         self.found.beyond += [(None, fault) for fault in faults]
 
+    def _true_id(self, one: ObjectId, store: Store) -> ObjectId | None:
+        """The id of an object in the archive with the same key, if it is another: nothing opens under a wrong one."""
+        found = self.keys.get(store.wrapped_key(one) or b"")
+        return None if found == one else found
+
     # ── one that it cannot read ───────────────────────────────────────────────────────────────────────────────────
 
     def make_anew(self, damaged: Store | None) -> None:
         """Bring the archive's store to what can still be read of the damaged one."""
         readable = set() if damaged is None else damaged.readable_ids()
+        readable = {one for one in readable if damaged is None or self._true_id(one, damaged) is None}
         archived = self.old.ids()
         with self.old.transaction():
             for one in [*archived, *sorted(readable.difference(archived))]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import apsw
@@ -75,11 +76,20 @@ LEAST_VERSION, MOST_VERSION = 1 << 14, 3 << 22
 """Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory."""
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
+MOST_SLOTS = 1 << 63 - PLACES
 MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 LATEST = 8
 """How many objects of each kind are looked at for the version before."""
 NO_COMMITMENT = Digest(bytes(32))
+FACTS = {"hub", "dummies", "latest", "postings"}
+"""What stands beside the objects."""
+
+_COLUMNS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "leaf", "sealed", "data", "value"), (bytes,)),
+    **dict.fromkeys(("identity", "wrapped", "signature", "tables"), (bytes, NoneType)),
+}
+"""What a store writes into each column; of a damaged file SQLite reads whatever lies there."""
 
 _SCHEMA = """
 CREATE TABLE fact(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -179,6 +189,7 @@ class Store:
             undo.callback(remove_database, path)  # a store that could not be made whole is not there
             database = Database(path, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;" + _PRAGMAS)
             undo.callback(database.close)
+            database.row_trace = _as_written
             store = cls(path, database, hub_key)
             with store.transaction():
                 database.execute(_SCHEMA)
@@ -195,6 +206,7 @@ class Store:
         with _readable(path):
             busy = f"PRAGMA busy_timeout={BUSY_MILLISECONDS};"
             database = Database(path, busy + _PRAGMAS, flags=apsw.SQLITE_OPEN_READWRITE)
+            database.row_trace = _as_written
             store = cls(path, database, hub_key)
             if is_damaged:
                 return store
@@ -349,7 +361,10 @@ class Store:
         record, chunks = self._open_chunks(object_id)
         codec = codec_named(record.descriptor.codec, record.descriptor.base)
         if record.after is not None:
-            codec = codec_after(codec, self.get_original(record.after))
+            try:
+                codec = codec_after(codec, self.get_original(record.after))
+            except (ErasedObject, UnknownObject) as error:
+                raise AlteredBlob(f"object {object_id.hex()}: the version before it is gone") from error
         original = codec.decode(b"".join(chunks), record.received)
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
@@ -407,9 +422,9 @@ class Store:
         )
 
     def erase(self, object_id: ObjectId, randomness: Randomness) -> None:
-        """Destroy key, salt and bytes of an object; a tombstone with a new salt takes its place. Raises
-        `ErasedObject`."""
-        if self._open_record(self._row(object_id))[1] is None:
+        """Destroy key, salt and bytes of an object, damaged or not; a tombstone with a new salt takes its place. Raises
+        `UnknownObject`, `ErasedObject`."""
+        if self._row(object_id).wrapped is None:
             raise ErasedObject(f"object {object_id.hex()} was erased before")
         self.destroy(object_id, randomness)
         self.empty_log()
@@ -418,8 +433,9 @@ class Store:
         """As `erase`, but the write-ahead log still holds what was there until it is emptied."""
         with self.transaction():
             for other in self.ids():
-                if self._open_record(self._row(other))[0].after == object_id:
-                    self._encode_alone(other, randomness)
+                with suppress(AlteredBlob, CannotDecode):  # one that cannot be read needs what is erased no more
+                    if self._open_record(self._row(other))[0].after == object_id:
+                        self._encode_alone(other, randomness)
             self.bury(object_id, randomness)
 
     def bury(self, object_id: ObjectId, randomness: Randomness) -> None:
@@ -463,8 +479,12 @@ class Store:
         """
         faults = [f"database: {row[0]}" for row in self._execute("PRAGMA integrity_check") if row[0] != "ok"]
         faults += [fault for one in self.ids() if is_of_part(one, part) and (fault := self.fault_of(one)) is not None]
+        if not self._has_tables():
+            faults.append("the tables are not those of a store")
         if not self.knows_latest():
             faults.append("the list of the latest objects was altered")
+        names = [name for (name,) in self._execute("SELECT name FROM fact")]
+        faults += [f"there is a fact {name!r}, which no store has" for name in names if name not in FACTS]
         if not faults:
             faults += [f"{what} {place} belongs to no object" for _, what, place in self._strays()]
         return faults
@@ -534,17 +554,24 @@ class Store:
         return {one for objects in listed for one in objects} <= set(self.ids())
 
     def is_readable(self) -> bool:
-        """Whether SQLite finds nothing wrong with the file."""
+        """Whether SQLite finds nothing wrong with the file, its tables are a store's, and every object has a name and a
+        place."""
         try:
-            return self._execute("PRAGMA integrity_check") == [("ok",)]
-        except NotAStore:
+            self._execute("SELECT id, slot FROM object")
+            return self._execute("PRAGMA integrity_check") == [("ok",)] and self._has_tables()
+        except (NotAStore, AlteredBlob):
             return False
+
+    def _has_tables(self) -> bool:
+        """Whether the tables are those that every store has."""
+        made = {statement.strip() for statement in _SCHEMA.split(";") if statement.strip()}
+        return made <= {sql for (sql,) in self._execute("SELECT sql FROM sqlite_schema")}
 
     def readable_ids(self) -> set[ObjectId]:
         """The objects that a damaged file still names, from whichever end they can be read."""
         found: set[ObjectId] = set()
         for order in ("", " DESC"):
-            with suppress(NotAStore), _readable(self.path):
+            with suppress(NotAStore, AlteredBlob), _readable(self.path):
                 for (object_id,) in self._database.execute(f"SELECT id FROM object ORDER BY id{order}"):  # noqa: S608
                     found.add(ObjectId(object_id))
         return found
@@ -562,6 +589,17 @@ class Store:
         """All that is written inside is undone if an error leaves it, also within a transaction."""
         with _readable(self.path), self._database:
             yield
+
+    def wrapped_key(self, object_id: ObjectId) -> bytes | None:
+        """An object's key as it lies there; none if it was erased or cannot be read."""
+        try:
+            return self._row(object_id).wrapped
+        except (AlteredBlob, NotAStore):
+            return None
+
+    def rename(self, object_id: ObjectId, name: ObjectId) -> None:
+        """Give an object back its id."""
+        self._execute("UPDATE object SET id = ? WHERE id = ?", name, object_id)
 
     def mend_content(self, object_id: ObjectId, other: Store) -> None:
         """Put back each chunk and row group that is not as it was, if another store of this hub holds it so; a key seals
@@ -743,8 +781,11 @@ class Store:
         and with it the salt."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        original, signature = self.get_original(object_id), self.get_signature(object_id)
-        tables = None if row.tables is None else self.table(object_id)
+        original, signature, tables = self.get_original(object_id), None, None
+        with suppress(AlteredBlob):  # what was altered of the rest does not keep the original from going on
+            signature = self.get_signature(object_id)
+        with suppress(AlteredBlob):
+            tables = None if row.tables is None else self.table(object_id)
         assert row.identity is not None  # noqa: S101
         self._remove_content(row.slot)
         self._put_alone(object_id, row.slot, row.identity, record, original, signature, tables, randomness)
@@ -858,7 +899,8 @@ class Store:
                     yield self.get_original(object_id)
 
     def _row(self, object_id: ObjectId) -> _Row:
-        rows = self._execute("SELECT * FROM object WHERE id = ?", object_id)
+        columns = "id, slot, leaf, identity, wrapped, sealed, signature, tables"
+        rows = self._execute(f"SELECT {columns} FROM object WHERE id = ?", object_id)  # noqa: S608
         if not rows:
             raise UnknownObject(f"there is no object {object_id.hex()}")
         return _Row(*rows[0])
@@ -926,10 +968,13 @@ class Store:
         return set(range(len(self.get_fact("dummies")) // 32)) - taken
 
     def leaves(self) -> list[Digest]:
-        """The leaves under the hub's root by their places: those of objects, and random ones that only fill."""
+        """The leaves under the hub's root by their places: those of objects, and random ones that only fill. Raises
+        `AlteredBlob` for a place that is none."""
         dummies = self.get_fact("dummies")
         leaves = [Digest(dummies[start : start + 32]) for start in range(0, len(dummies), 32)]
         for slot, leaf in self._execute("SELECT slot, leaf FROM object"):
+            if slot >= len(leaves):
+                raise AlteredBlob(f"place {slot} is none of the {len(leaves)} leaves")
             leaves[slot] = Digest(leaf)
         return leaves
 
@@ -996,6 +1041,15 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
         return open_sealed(derive_key(key, "about"), what + object_id, sealed)
     except CannotOpen as error:
         raise AlteredBlob(f"the {what.decode()} of object {object_id.hex()} was altered") from error
+
+
+def _as_written(cursor: apsw.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row, if its values are such as stores write; raises `AlteredBlob`."""
+    for (name, *_), value in zip(cursor.description, row, strict=True):
+        is_in_place = name != "slot" or (isinstance(value, int) and 0 <= value < MOST_SLOTS)
+        if not is_in_place or not isinstance(value, _COLUMNS.get(name, object)):
+            raise AlteredBlob(f"a {name} was altered: no store writes it so")
+    return row
 
 
 @contextmanager
