@@ -8,6 +8,7 @@
 mod deviations;
 mod layout;
 mod packing;
+mod pixels;
 mod quick;
 mod sight;
 mod weights;
@@ -17,7 +18,8 @@ use pyo3::types::PyBytes;
 
 use crate::mix::{hash, number, plain, Coder, Counter, Model, Reader, Writer};
 use crate::{guarded, refused, Outcome};
-use deviations::{Around, Deviations};
+use deviations::{step_of, Around, Deviations};
+use pixels::Pixels;
 use layout::{Layout, Plane, Planes, LANES};
 use packing::Packing;
 use sight::{kept, First, Second};
@@ -28,8 +30,10 @@ const TOO_LARGE: &str = "there are more bytes than there may be";
 const NEAR: usize = 3;
 /// How many values a channel has at most that has few.
 const MOST_VALUES: usize = 4096;
+const MOST_IMAGE_VALUES: usize = 1 << 14;
 /// Of liveliness, how many bounds there are at most.
 const MOST_BOUNDS: usize = 3;
+const MOST_PERIOD: usize = 4;
 /// What a weight takes, about.
 const BITS_OF_WEIGHT: u64 = 10;
 /// Samples of a run of which all are looked at or none.
@@ -90,7 +94,25 @@ fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
 #[derive(Default)]
 struct Weights {
     bounds: Vec<u32>,
+    /// After how many pixels of a line, and lines, weights come again.
+    period: [usize; 2],
     sets: Vec<First>,
+}
+
+impl Weights {
+    #[inline]
+    fn class(&self, near: [i32; NEAR]) -> usize {
+        class_of(&self.bounds, near)
+    }
+
+    #[inline]
+    fn phase(&self, moment: usize, line: usize) -> (usize, usize) {
+        let [x, y] = self.period;
+        if x * y <= 1 {
+            return (0, 1);
+        }
+        (moment % line % x + moment / line % y * x, x * y)
+    }
 }
 
 /// How much samples change from one to the next, around the one that is to be foreseen.
@@ -115,6 +137,39 @@ fn mean(values: &[i16]) -> i16 {
     let some = values.iter().step_by(every);
     let count = some.len().max(1) as i64;
     (some.map(|&one| i64::from(one)).sum::<i64>() / count) as i16
+}
+
+/// Which values there are, if it pays to tell them: of sorted values.
+fn scale_of(sorted: &[i16]) -> Vec<i16> {
+    let mut values: Vec<(i16, u32)> = Vec::new();
+    for &one in sorted {
+        match values.last_mut() {
+            Some((value, count)) if *value == one => *count += 1,
+            _ => values.push((one, 1)),
+        }
+    }
+    if values.len() > MOST_IMAGE_VALUES {
+        return Vec::new();
+    }
+    let mut gain = 0f64;
+    let mut steps = std::collections::BTreeMap::new();
+    for (place, &(value, count)) in values.iter().enumerate() {
+        let first = place.saturating_sub(4);
+        let last = (place + 4).min(values.len() - 1);
+        if last > first {
+            let span = f64::from(values[last].0.abs_diff(values[first].0)) / (last - first) as f64;
+            gain += f64::from(count) * span.log2();
+        }
+        let before = place.checked_sub(1).map_or(value, |at| values[at].0);
+        *steps.entry(value.abs_diff(before)).or_insert(0u32) += 1;
+    }
+    let cost: f64 = steps.values().map(|&one| f64::from(one) * ((values.len() as f64) / f64::from(one)).log2() + 12.0).sum();
+    if std::env::var("SHOW").is_ok() { eprintln!("{} values, gain {gain} cost {cost}", values.len()); }
+    if gain > 2.0 * cost + 256.0 {
+        values.into_iter().map(|one| one.0).collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// Samples on their way.
@@ -196,6 +251,9 @@ impl Samples {
         let mut seen = self.own(channel).to_vec();
         seen.sort_unstable();
         let span = seen[seen.len() - 1].abs_diff(seen[0]);
+        if self.layout.line > 0 {
+            return scale_of(&seen);
+        }
         seen.dedup();
         if seen.len() <= MOST_VALUES && 2 * seen.len() < usize::from(span) {
             seen
@@ -220,7 +278,7 @@ impl Samples {
                 Vec::new()
             };
             let count = head.pass(coder, given.len() as u32, 30) as usize;
-            if count > MOST_VALUES {
+            if count > MOST_IMAGE_VALUES {
                 return Err("a channel has too many values".into());
             }
             let mut scale: Vec<i16> = Vec::new();
@@ -305,6 +363,33 @@ impl Samples {
         groups
     }
 
+    fn find_period(&self, from: usize, to: usize) -> [usize; 2] {
+        if self.layout.line == 0 {
+            return [1, 1];
+        }
+        let own = &self.values[self.planes.channels[0].own..];
+        let line = self.layout.line / self.layout.channels;
+        let width = line;
+        [1, line].map(|back| {
+            for period in 2..=2usize {
+                let mut sums = [(0u64, 0u64); MOST_PERIOD];
+                for moment in (from + 2 * line).min(to)..to {
+                    let [a, b, c] = [0, back, 2 * back].map(|b| i32::from(own[moment - b]));
+                    if a == b && b == c { continue; }
+                    let at = if back == 1 { moment % width } else { moment / width } % period;
+                    sums[at].0 += u64::from(step_of((a - 2 * b + c).unsigned_abs()));
+                    sums[at].1 += 1;
+                }
+                let means = sums[..period].iter().map(|one| one.0 * 64 / one.1.max(1));
+                let least = means.clone().min().unwrap_or(0);
+                let most = means.max().unwrap_or(0);
+                if std::env::var("SHOW").is_ok() { eprintln!("{back} {period}: {least} {most}"); }
+                if most * 4 > least * 5 { return period; }
+            }
+            1
+        })
+    }
+
     /// The best weights of a part, for as many classes as seem worth their weights.
     fn fit(&self, from: usize, to: usize) -> Weights {
         let channels = self.layout.channels;
@@ -318,7 +403,10 @@ impl Samples {
             .collect();
         all.sort_unstable();
         let every = Fit::every(to - from, taps);
-        let mut bounds: Vec<u32> = match (to - from) / every / (taps + 1) {
+        let period = self.find_period(from, to);
+        let phases = period[0] * period[1];
+        let line = (self.layout.line / channels).max(1);
+        let mut bounds: Vec<u32> = match (to - from) / every / (taps + 1) / phases {
             0..64 => &[][..],
             64..256 => &[75],
             _ => &[50, 80, 95],
@@ -335,11 +423,12 @@ impl Samples {
             .enumerate()
             .map(|(channel, plane)| {
                 let middle = mean(&self.values[plane.own + from..plane.own + to]);
-                let mut fits = vec![Fit::new(plane.taps.len(), middle); bounds.len() + 1];
+                let mut fits = vec![Fit::new(plane.taps.len(), middle); (bounds.len() + 1) * phases];
                 // in runs, so that what differs from one sample to the next does not matter
                 for moment in (from..to).filter(|moment| (moment / RUN).is_multiple_of(every)) {
                     let near = Self::around(&self.values, &self.near[channel], moment);
-                    let class = class_of(&bounds, near);
+                    let class = class_of(&bounds, near) * phases
+                        + (Weights { period, ..Weights::default() }).phase(moment, line).0;
                     let known = plane.taps.iter().map(|tap| self.values[tap.1 + moment]);
                     fits[class].add(known, self.values[plane.own + moment]);
                 }
@@ -351,7 +440,7 @@ impl Samples {
         choices.dedup();
         let mut found: Vec<Weights> = choices
             .into_iter()
-            .map(|kept| self.weights(&fits, &bounds, kept))
+            .map(|kept| self.weights(&fits, &bounds, kept, period))
             .collect();
         let costs = found
             .iter()
@@ -361,17 +450,22 @@ impl Samples {
     }
 
     /// The weights of classes that only some of the bounds part.
-    fn weights(&self, fits: &[Vec<Fit>], bounds: &[u32], kept: std::ops::Range<usize>) -> Weights {
+    fn weights(&self, fits: &[Vec<Fit>], bounds: &[u32], kept: std::ops::Range<usize>, period: [usize; 2]) -> Weights {
+        let phases = period[0] * period[1];
         let mut sets = Vec::new();
         let mut first = 0;
         for end in kept.clone().chain([bounds.len()]) {
-            for (plane, fits) in self.planes.channels.iter().zip(fits) {
-                sets.push(Fit::sum(&fits[first..=end]).weights(plane));
+            for phase in 0..phases {
+                for (plane, fits) in self.planes.channels.iter().zip(fits) {
+                    let some: Vec<&Fit> = (first..=end).map(|class| &fits[class * phases + phase]).collect();
+                    sets.push(Fit::sum(&some).weights(plane));
+                }
             }
             first = end + 1;
         }
         Weights {
             bounds: bounds[kept].to_vec(),
+            period,
             sets,
         }
     }
@@ -387,12 +481,21 @@ impl Samples {
         if count > MOST_BOUNDS {
             return Err("there are too many bounds".into());
         }
-        let mut weights = Weights::default();
+        let mut weights = Weights { period: [1, 1], ..Weights::default() };
+        if self.layout.line > 0 {
+            for (place, one) in weights.period.iter_mut().enumerate() {
+                let given = given.map_or(0, |one| one.period[place] as u32 - 1);
+                *one = 1 + head.pass(coder, given, 104) as usize;
+                if *one > MOST_PERIOD {
+                    return Err("weights come again too late".into());
+                }
+            }
+        }
         for place in 0..count {
             let bound = given.map_or(0, |one| one.bounds[place]);
             weights.bounds.push(head.pass(coder, bound, 101));
         }
-        for set in 0..(count + 1) * self.layout.channels {
+        for set in 0..(count + 1) * weights.period[0] * weights.period[1] * self.layout.channels {
             let plane = &self.planes.channels[set % self.layout.channels];
             let given = given.map(|one| &one.sets[set]);
             let digits = given.map_or(0, |one| one.digits - LEAST_POINT);
@@ -422,7 +525,7 @@ impl Samples {
         let window = (TRIED / self.layout.channels)
             .min((to - from).div_ceil(16))
             .div_ceil(WINDOWS);
-        let mut course = Course::new(self, mixed);
+        let mut course = Way::new(self, mixed);
         let mut counter = Counter::new();
         for place in (0..WINDOWS).chain(0..WINDOWS) {
             if place == 0 {
@@ -463,10 +566,10 @@ impl Samples {
         let first = self.layout.parts().next().filter(|_| is_given);
         let mut fitted = first.map(|(from, to)| self.fit(from, to));
         let mixed = match (&fitted, first) {
-            (Some(weights), Some((from, to))) => self.choose_mixed(weights, from, to),
+            (Some(weights), Some((from, to))) if self.layout.line == 0 => self.choose_mixed(weights, from, to),
             _ => 0,
         };
-        let mut course = Course::new(self, head.pass(coder, mixed, 60));
+        let mut course = Way::new(self, head.pass(coder, mixed, 60));
         for (from, to) in self.layout.parts() {
             if is_given && from > 0 {
                 fitted = Some(self.fit(from, to));
@@ -508,6 +611,37 @@ struct Course {
     /// What the first sight left of each sample, and what was left in the end.
     first: Vec<i16>,
     rest: Vec<i16>,
+}
+
+enum Way {
+    Signal(Course),
+    Image(Pixels),
+}
+
+impl Way {
+    fn new(samples: &Samples, mixed: u32) -> Self {
+        if samples.layout.line > 0 {
+            Way::Image(Pixels::new(samples))
+        } else {
+            Way::Signal(Course::new(samples, mixed))
+        }
+    }
+
+    #[inline]
+    fn pass<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        values: &[i16],
+        weights: &Weights,
+        channel: usize,
+        moment: usize,
+        given: i16,
+    ) -> Option<i16> {
+        match self {
+            Way::Signal(one) => one.pass(coder, values, weights, channel, moment, given),
+            Way::Image(one) => one.pass(coder, values, weights, channel, moment, given),
+        }
+    }
 }
 
 impl Course {

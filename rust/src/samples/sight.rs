@@ -60,6 +60,15 @@ impl First {
         }
         total(sums).wrapping_add(self.constant) >> self.digits
     }
+
+    #[inline]
+    pub(super) fn foresee_fine(&self, values: &[i16], blocks: &[usize], moment: usize, fine: u32) -> i32 {
+        let mut sums = [0; LANES];
+        for (&block, weights) in blocks.iter().zip(&self.weights) {
+            add_products(&mut sums, eight(values, block + moment), weights);
+        }
+        total(sums).wrapping_add(self.constant) >> (self.digits - fine)
+    }
 }
 
 /// Weights for what the first sight left of neighbours.
@@ -90,6 +99,25 @@ impl Second {
             add_products(&mut sizes, known, known);
         }
         let more = total(sums).wrapping_add(1 << (COUNTING - 1)) >> COUNTING;
+        (more, total(sizes))
+    }
+
+    #[inline]
+    pub(super) fn foresee_fine(
+        &self,
+        left: &[i16],
+        blocks: &[usize; SECOND],
+        moment: usize,
+        fine: u32,
+    ) -> (i32, i32) {
+        let (mut sums, mut sizes) = ([0; LANES], [0; LANES]);
+        for (&block, weights) in blocks.iter().zip(&self.weights) {
+            let known = eight(left, block + moment);
+            let counting = weights.map(|one| (one >> (DIGITS - COUNTING)) as i16);
+            add_products(&mut sums, known, &counting);
+            add_products(&mut sizes, known, known);
+        }
+        let more = total(sums).wrapping_add(1 << (COUNTING - fine - 1)) >> (COUNTING - fine);
         (more, total(sizes))
     }
 

@@ -81,11 +81,11 @@ impl Fit {
     }
 
     /// What several have seen.
-    pub(super) fn sum(all: &[Fit]) -> Fit {
+    pub(super) fn sum(all: &[&Fit]) -> Fit {
         let mut sum = all[0].clone();
         sum.add_batch();
         for one in &all[1..] {
-            let mut one = one.clone();
+            let mut one = (*one).clone();
             one.add_batch();
             sum.seen += one.seen;
             for (sum, product) in sum.products.iter_mut().zip(&one.products) {

@@ -1,0 +1,329 @@
+//! Pixels of images, told to a coder: whether one is like its neighbours where these are like one another; else what was left of it.
+
+use super::deviations::step_of;
+use super::layout::Plane;
+use super::sight::{kept, Second};
+use super::{Samples, Weights, NEAR};
+use crate::mix::{follow, hash, squash, stretch, weigh, Coder, Share, LANES};
+
+/// The most bits of a deviation's size.
+const MOST_LENGTH: u32 = 17;
+/// How often a share was seen at most before it stops slowing down.
+const LIMIT: u32 = 1000;
+const LOW_LIMIT: u32 = 255;
+/// Contexts of a decision; with the constant as many as are weighed at once.
+const CONTEXTS: usize = LANES - 1;
+/// Binary logarithm of the most lines of each context's table.
+const TABLE: u32 = 14;
+const SLOTS: usize = 8;
+const LENGTHS: usize = 32;
+/// Digits behind the point of what is foreseen.
+const FINE: u32 = 4;
+
+/// A difference on the scale of sizes, with its sign.
+#[inline]
+fn turn(value: i32) -> u64 {
+    step_of(value.unsigned_abs()) << 1 | u64::from(value < 0)
+}
+
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Line([Share; SLOTS]);
+
+/// Shares of decisions, mixed.
+struct Mixed {
+    lines: Vec<Line>,
+    bits: u32,
+    open: [usize; CONTEXTS],
+    by_node: Vec<[i32; LANES]>,
+    by_place: Vec<[i32; LANES]>,
+}
+
+const NODES: usize = 2 * LENGTHS * SLOTS + 64;
+const PLACES: usize = 1024;
+
+impl Mixed {
+    fn new(samples: usize) -> Self {
+        let bits = (usize::BITS - samples.leading_zeros()).clamp(8, TABLE);
+        let mut first = [(1 << 16) / 4; LANES];
+        first[CONTEXTS] = 0;
+        Mixed {
+            lines: vec![Line([Share::NEW; SLOTS]); CONTEXTS << bits],
+            bits,
+            open: [0; CONTEXTS],
+            by_node: vec![first; NODES],
+            by_place: vec![first; PLACES],
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, contexts: &[u64; CONTEXTS], of: u64) {
+        for number in 0..CONTEXTS {
+            let hashed = hash(contexts[number] ^ of << 40, number as u64);
+            let place = number << self.bits | (hashed >> (64 - self.bits)) as usize;
+            let name = Share::named(hashed as u32 | 1);
+            let line = &mut self.lines[place].0;
+            if line[0] != name {
+                *line = [Share::NEW; SLOTS];
+                line[0] = name;
+            }
+            self.open[number] = place;
+        }
+    }
+
+    #[inline]
+    fn decide<C: Coder>(&mut self, coder: &mut C, bit: u32, slot: usize, node: usize, place: usize) -> u32 {
+        let slot = slot % SLOTS;
+        let mut inputs = [256i16; LANES];
+        let mut shares = [Share::NEW; CONTEXTS];
+        for number in 0..CONTEXTS {
+            shares[number] = self.lines[self.open[number]].0[slot];
+            inputs[number] = stretch(shares[number].probability());
+        }
+        let one = &mut self.by_node[node];
+        let two = &mut self.by_place[place];
+        let first = weigh(one, &inputs);
+        let second = weigh(two, &inputs);
+        let bit = coder.code(bit, squash((first + second) >> 1).clamp(1, 65535));
+        follow(one, &inputs, (bit << 16) as i32 - squash(first) as i32);
+        follow(two, &inputs, (bit << 16) as i32 - squash(second) as i32);
+        for number in 0..CONTEXTS {
+            self.lines[self.open[number]].0[slot].update(bit, LIMIT);
+        }
+        bit
+    }
+}
+
+struct Channel {
+    plane: Plane,
+    near: [usize; NEAR],
+    least: i32,
+    greatest: i32,
+    group: u64,
+    second: Second,
+    late: u32,
+}
+
+/// What writer and reader know of all pixels.
+pub(super) struct Pixels {
+    channels: Vec<Channel>,
+    mixed: Mixed,
+    low: Vec<Share>,
+    line: usize,
+    frame: usize,
+    first: Vec<i16>,
+    rest: Vec<i16>,
+    pub(super) counts: [usize; 4],
+}
+
+impl Pixels {
+    pub(super) fn new(samples: &Samples) -> Self {
+        let groups = samples.groups();
+        let channels = samples.planes.channels.iter().enumerate();
+        let channels = channels.map(|(number, plane)| Channel {
+            plane: plane.clone(),
+            near: samples.near[number],
+            least: samples.ranges[number].0,
+            greatest: samples.ranges[number].1,
+            group: groups[number],
+            second: Second::new(),
+            late: 0,
+        });
+        Pixels {
+            channels: channels.collect(),
+            mixed: Mixed::new(samples.layout.samples),
+            low: vec![Share::NEW; LENGTHS * LENGTHS],
+            line: samples.layout.line / samples.layout.channels,
+            frame: samples.layout.frame / samples.layout.channels,
+            first: vec![0; samples.planes.size],
+            rest: vec![0; samples.planes.size],
+            counts: [0; 4],
+        }
+    }
+
+    /// One pixel's sample; none if what was read is out of range.
+    #[inline]
+    pub(super) fn pass<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        values: &[i16],
+        weights: &Weights,
+        channel: usize,
+        moment: usize,
+        given: i16,
+    ) -> Option<i16> {
+        let channels = self.channels.len();
+        // the same pixel of the channel before, or of the frame before
+        let beside = if channel > 0 {
+            Some(self.channels[channel - 1].plane.own + moment)
+        } else if self.frame > 0 {
+            Some(self.channels[channel].plane.own + moment - self.frame)
+        } else {
+            None
+        };
+        let one = &mut self.channels[channel];
+        let own = one.plane.own + moment;
+        let line = self.line;
+        let given = i32::from(given);
+        let v = |back: usize| i32::from(values[own - back.max(1)]);
+        let (w, n, nw, ne, ww, nn) = (v(1), v(line), v(line + 1), v(line - 1), v(2), v(2 * line));
+        let nne = v(2 * line - 1);
+        let (bv, bw) = beside.map_or((0, 0), |at| (i32::from(values[at]), i32::from(values[at - 1])));
+        let (phase, phases) = weights.phase(moment, line);
+        let of = one.group << 4 | phase as u64;
+        let is_flat = w == n && w == nw && w == ne && w == ww && w == nn && w == nne;
+        let alike = |value: i32| -> u64 {
+            let farther = [v(3), v(2 * line + 1), v(line + 2), v(line.saturating_sub(2)), v(2 * line + 2), v(2 * line.saturating_sub(1)), v(3 * line)];
+            farther.iter().fold(0, |sum, &one| sum << 1 | u64::from(one == value))
+        };
+        if is_flat {
+            self.counts[0] += 1;
+            let far = alike(w);
+            let exact = hash(hash(hash(v(3) as u64, v(line + 2) as u64), v(line.saturating_sub(2)) as u64), hash(v(2 * line + 1) as u64, v(2 * line + 2) as u64));
+            let contexts = [
+                far,
+                w as u64,
+                exact ^ w as u64,
+                turn(bv - bw) | turn(bw - w) << 8,
+                u64::from(step_of(one.late >> 2)),
+                (moment % line) as u64 >> 1,
+                far & 7 | step_of(one.late >> 4) << 8,
+            ];
+            self.mixed.open(&contexts, of << 4 | 1);
+            let place = (far as usize & 127) + 128;
+            if self.mixed.decide(coder, u32::from(given != w), 1, 2 * LENGTHS * SLOTS, place) == 0 {
+                self.rest[own] = 0;
+                self.first[own] = 0;
+                one.late -= one.late >> 5;
+                return Some(w as i16);
+            }
+        }
+        let near = Samples::around(values, &one.near, moment);
+        let (least, greatest) = (one.least, one.greatest);
+        let class = weights.class(near) * phases + phase;
+        let sight = weights.sets[class * channels + channel]
+            .foresee_fine(values, &one.plane.blocks, moment, FINE)
+            .clamp(least << FINE, greatest << FINE | 15);
+        let (more, size) = one.second.foresee_fine(&self.first, &one.plane.second, moment, FINE);
+        let fine = sight.wrapping_add(more).clamp(least << FINE, greatest << FINE | 15);
+        let foreseen = fine >> FINE;
+        let part = (fine & 15) as u64 >> 2;
+        let sight = sight >> FINE;
+
+        // values of which the neighbours have two at most
+        let other = if n != w { n } else if ne != w { ne } else { nw };
+        let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other);
+        let mut told = None;
+        if is_drawn {
+            self.counts[1] += 1;
+            let far = alike(w);
+            let pattern = far << 6
+                | u64::from(n == w) << 5 | u64::from(ne == w) << 4 | u64::from(nw == w) << 3
+                | u64::from(ww == w) << 2 | u64::from(nn == w) << 1 | u64::from(nne == w);
+            let four = hash(hash(w as u64, n as u64), hash(nw as u64, ne as u64));
+            let six = hash(four, hash(hash(ww as u64, nn as u64), nne as u64));
+            let contexts = [
+                pattern,
+                four,
+                six,
+                turn((fine - (w << FINE)) >> 2) | turn(n - w) << 8,
+                hash(six, far),
+                turn(bv - bw) | turn(bw - w) << 8 | (pattern & 63) << 16,
+                step_of(one.late >> 4) | turn((fine - (w << FINE)) >> 3) << 8,
+            ];
+            self.mixed.open(&contexts, of << 4 | 2);
+            let place = (pattern as usize & 63) + 256;
+            let node = 2 * LENGTHS * SLOTS + 1;
+            if self.mixed.decide(coder, u32::from(given != w), 1, node, place) == 0 {
+                told = Some(w);
+            } else if other != w && self.mixed.decide(coder, u32::from(given != other), 2, node + 1, place + 64) == 0 {
+                told = Some(other);
+            }
+        }
+        let told = match told {
+            Some(value) => value - foreseen,
+            None => {
+                self.counts[2] += 1;
+                let left = Samples::around(&self.rest, &one.near, moment);
+                let [x1, x2, _] = near;
+                let [r1, r2, r3] = left;
+                let r = |back: usize| i32::from(self.rest[own - back.max(1)]);
+                let (rw, rn, rne, rnw) = (r(1), r(line), r(line - 1), r(line + 1));
+                let rb = beside.map_or(0, |at| i32::from(self.rest[at]));
+                let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
+                let expected = 32 - ((fast + 3) / 6).leading_zeros();
+                let quick = step_of(fast);
+                let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
+                    + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
+                let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
+                let mut contexts = [
+                    quick >> 1 | step_of(one.late >> 4) << 8,
+                    turn(foreseen - x1) | turn(x1 - x2) << 8 | part << 16,
+                    u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
+                    turn(rw) | turn(rn) << 8,
+                    turn(rne) | turn(rnw) << 8 | quick >> 3 << 16 | turn(rb) << 24,
+                    step_of(activity) | turn(more >> 2) << 8 | part << 16,
+                    turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step_of(activity) >> 2 << 16,
+                ];
+                if escaped != 0 {
+                    contexts[4] = hash(hash(w as u64, n as u64), hash(hash(nw as u64, ne as u64), foreseen as u64));
+                    contexts[3] = hash(hash(w as u64, n as u64), foreseen as u64);
+                }
+                let of = (of << 2 | escaped) << 5 | u64::from(expected);
+                let place = 400 + (step_of(activity) as usize).min(63) * 8;
+                let place = (place + (escaped as usize)).min(PLACES - 8);
+                self.mixed.open(&contexts, of << 5);
+                // its length
+                let value = given.wrapping_sub(foreseen);
+                let length = u32::BITS - value.unsigned_abs().leading_zeros();
+                let mut slot = 0;
+                let mut found = 0;
+                for step in 0..=2 * MOST_LENGTH {
+                    let away = step.div_ceil(2);
+                    let one = if step % 2 == 1 { expected + away } else { expected.wrapping_sub(away) };
+                    if one > MOST_LENGTH {
+                        continue;
+                    }
+                    slot = (slot + 1).min(SLOTS - 1);
+                    if self.mixed.decide(coder, u32::from(length != one), slot, expected as usize * SLOTS + slot, place) == 0 {
+                        found = one;
+                        break;
+                    }
+                }
+                let length = found;
+                if length == 0 {
+                    0
+                } else {
+                    let size = value.unsigned_abs();
+                    self.mixed.open(&contexts, of << 5 | u64::from(length + 1));
+                    let node = (LENGTHS + length as usize) * SLOTS;
+                    let is_negative = self.mixed.decide(coder, u32::from(value < 0), 1, node + 1, place + 4);
+                    let mut read = 1u32;
+                    for done in 0..length - 1 {
+                        let at = length - 2 - done;
+                        let bit = size >> at & 1;
+                        read = read << 1 | if done < 2 {
+                            let slot = (2 << done | read & done) as usize;
+                            self.mixed.decide(coder, bit, slot, node + slot, place + 5)
+                        } else {
+                            let share = &mut self.low[length as usize * LENGTHS + at as usize];
+                            let bit = coder.code(bit, share.probability().clamp(1, 65535));
+                            share.update(bit, LOW_LIMIT);
+                            bit
+                        };
+                    }
+                    if is_negative != 0 { -(read as i32) } else { read as i32 }
+                }
+            }
+        };
+        let value = foreseen + told;
+        let at = own;
+        self.rest[at] = told.clamp(-32767, 32767) as i16;
+        self.first[at] = kept(value - sight);
+        let one = &mut self.channels[channel];
+        one.late = one.late + told.unsigned_abs() * 16 - (one.late >> 5);
+        one.second
+            .follow(&self.first, &one.plane.second, moment, size, told);
+        (least..=greatest).contains(&value).then_some(value as i16)
+    }
+}
