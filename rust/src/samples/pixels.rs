@@ -104,11 +104,22 @@ struct Channel {
     late: u32,
 }
 
+#[inline]
+fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
+    let bit = coder.code(bit, share.probability().clamp(1, 65535));
+    share.update(bit, LOW_LIMIT);
+    bit
+}
+
+const MIXED: u32 = 1;
+
 /// What writer and reader know of all pixels.
 pub(super) struct Pixels {
     channels: Vec<Channel>,
     mixed: Mixed,
     low: Vec<Share>,
+    signs: Vec<Share>,
+    top: Vec<Share>,
     line: usize,
     frame: usize,
     first: Vec<i16>,
@@ -133,6 +144,8 @@ impl Pixels {
             channels: channels.collect(),
             mixed: Mixed::new(samples.layout.samples),
             low: vec![Share::NEW; LENGTHS * LENGTHS],
+            signs: vec![Share::NEW; LENGTHS * 27],
+            top: vec![Share::NEW; LENGTHS * 80 * 3],
             line: samples.layout.line / samples.layout.channels,
             frame: samples.layout.frame / samples.layout.channels,
             first: vec![0; samples.planes.size],
@@ -293,6 +306,22 @@ impl Pixels {
                 let length = found;
                 if length == 0 {
                     0
+                } else if escaped == 0 && length > MIXED {
+                    let size = value.unsigned_abs();
+                    let sign = |one: i32| (one.signum() + 1) as usize;
+                    let turns = (sign(rw) * 3 + sign(x1 - foreseen)) * 3 + sign(x2 - foreseen);
+                    let is_negative = pass_share(coder, &mut self.signs[length as usize * 27 + turns], u32::from(value < 0));
+                    let mut read = 1u32;
+                    for done in 0..length - 1 {
+                        let at = length - 2 - done;
+                        let share = match done {
+                            0 => &mut self.top[length as usize * 80 + quick as usize],
+                            1 => &mut self.top[LENGTHS * 80 + (length as usize * 2 + (read & 1) as usize) * 80 + quick as usize],
+                            _ => &mut self.low[length as usize * LENGTHS + at as usize],
+                        };
+                        read = read << 1 | pass_share(coder, share, size >> at & 1);
+                    }
+                    if is_negative != 0 { -(read as i32) } else { read as i32 }
                 } else {
                     let size = value.unsigned_abs();
                     self.mixed.open(&contexts, of << 5 | u64::from(length + 1));
