@@ -1,10 +1,9 @@
 //! Pixels of images, told to a coder: whether one is like its neighbours where these are like one another; else what was left of it.
 
-use super::deviations::step_of;
 use super::layout::Plane;
 use super::sight::{kept, Second};
 use super::{Samples, Weights, NEAR};
-use crate::mix::{follow, hash, squash, stretch, weigh, Coder, Share, LANES};
+use crate::mix::{hash, squash, stretch, Coder, Share, LANES};
 
 /// The most bits of a deviation's size.
 const MOST_LENGTH: u32 = 17;
@@ -23,8 +22,52 @@ const FINE: u32 = 4;
 /// A difference on the scale of sizes, with its sign.
 #[inline]
 fn turn(value: i32) -> u64 {
-    step_of(value.unsigned_abs()) << 1 | u64::from(value < 0)
+    u64::from(TURNS[(value.clamp(-MOST_TURN, MOST_TURN) + MOST_TURN) as usize])
 }
+
+#[inline]
+fn step(value: u32) -> u64 {
+    u64::from(TURNS[value.min(MOST_TURN as u32) as usize + MOST_TURN as usize] >> 1)
+}
+
+const MOST_TURN: i32 = 2047;
+static TURNS: [u8; 2 * MOST_TURN as usize + 1] = turns();
+
+const fn turns() -> [u8; 2 * MOST_TURN as usize + 1] {
+    let mut turns = [0; 2 * MOST_TURN as usize + 1];
+    let mut place = 0;
+    while place < turns.len() {
+        let value = place as i32 - MOST_TURN;
+        let size = value.unsigned_abs();
+        let length = 32 - size.leading_zeros();
+        let step = if length < 3 { size } else { length << 2 | size >> (length - 3) & 3 };
+        turns[place] = (step << 1) as u8 | (value < 0) as u8;
+        place += 1;
+    }
+    turns
+}
+
+type Lanes = [i16; LANES];
+
+#[inline]
+fn weigh(weights: &Lanes, inputs: &Lanes) -> i32 {
+    let mut sum = 0;
+    for lane in 0..LANES {
+        sum += i32::from(weights[lane]) * i32::from(inputs[lane]);
+    }
+    sum >> 14
+}
+
+#[inline]
+fn follow(weights: &mut Lanes, inputs: &Lanes, wrong: i32) {
+    let error = (wrong * RATE) >> 7;
+    for lane in 0..LANES {
+        let step = (i32::from(inputs[lane]) * error + (1 << 16)) >> 17;
+        weights[lane] = weights[lane].saturating_add(step as i16);
+    }
+}
+
+const RATE: i32 = 56;
 
 #[derive(Clone, Copy)]
 #[repr(align(32))]
@@ -35,8 +78,8 @@ struct Mixed {
     lines: Vec<Line>,
     bits: u32,
     open: [usize; CONTEXTS],
-    by_node: Vec<[i32; LANES]>,
-    by_place: Vec<[i32; LANES]>,
+    by_node: Vec<Lanes>,
+    by_place: Vec<Lanes>,
 }
 
 const NODES: usize = 2 * LENGTHS * SLOTS + 64;
@@ -45,7 +88,7 @@ const PLACES: usize = 1024;
 impl Mixed {
     fn new(samples: usize) -> Self {
         let bits = (usize::BITS - samples.leading_zeros()).clamp(8, TABLE);
-        let mut first = [(1 << 16) / 4; LANES];
+        let mut first = [(1 << 14) / 4; LANES];
         first[CONTEXTS] = 0;
         Mixed {
             lines: vec![Line([Share::NEW; SLOTS]); CONTEXTS << bits],
@@ -81,12 +124,11 @@ impl Mixed {
             inputs[number] = stretch(shares[number].probability());
         }
         let one = &mut self.by_node[node];
-        let two = &mut self.by_place[place];
         let first = weigh(one, &inputs);
-        let second = weigh(two, &inputs);
-        let bit = coder.code(bit, squash((first + second) >> 1).clamp(1, 65535));
-        follow(one, &inputs, (bit << 16) as i32 - squash(first) as i32);
-        follow(two, &inputs, (bit << 16) as i32 - squash(second) as i32);
+        let probability = squash(first).clamp(1, 65535);
+        let bit = coder.code(bit, probability);
+        let wrong = (bit << 16) as i32 - probability as i32;
+        follow(one, &inputs, wrong);
         for number in 0..CONTEXTS {
             self.lines[self.open[number]].0[slot].update(bit, LIMIT);
         }
@@ -198,9 +240,9 @@ impl Pixels {
                 w as u64,
                 exact ^ w as u64,
                 turn(bv - bw) | turn(bw - w) << 8,
-                u64::from(step_of(one.late >> 2)),
+                step(one.late >> 2),
                 (moment % line) as u64 >> 1,
-                far & 7 | step_of(one.late >> 4) << 8,
+                far & 7 | step(one.late >> 4) << 8,
             ];
             self.mixed.open(&contexts, of << 4 | 1);
             let place = (far as usize & 127) + 128;
@@ -242,7 +284,7 @@ impl Pixels {
                 turn((fine - (w << FINE)) >> 2) | turn(n - w) << 8,
                 hash(six, far),
                 turn(bv - bw) | turn(bw - w) << 8 | (pattern & 63) << 16,
-                step_of(one.late >> 4) | turn((fine - (w << FINE)) >> 3) << 8,
+                step(one.late >> 4) | turn((fine - (w << FINE)) >> 3) << 8,
             ];
             self.mixed.open(&contexts, of << 4 | 2);
             let place = (pattern as usize & 63) + 256;
@@ -265,25 +307,25 @@ impl Pixels {
                 let rb = beside.map_or(0, |at| i32::from(self.rest[at]));
                 let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
                 let expected = 32 - ((fast + 3) / 6).leading_zeros();
-                let quick = step_of(fast);
+                let quick = step(fast);
                 let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
                     + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
                 let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
                 let mut contexts = [
-                    quick >> 1 | step_of(one.late >> 4) << 8,
+                    quick >> 1 | step(one.late >> 4) << 8,
                     turn(foreseen - x1) | turn(x1 - x2) << 8 | part << 16,
                     u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
                     turn(rw) | turn(rn) << 8,
                     turn(rne) | turn(rnw) << 8 | quick >> 3 << 16 | turn(rb) << 24,
-                    step_of(activity) | turn(more >> 2) << 8 | part << 16,
-                    turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step_of(activity) >> 2 << 16,
+                    step(activity) | turn(more >> 2) << 8 | part << 16,
+                    turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step(activity) >> 2 << 16,
                 ];
                 if escaped != 0 {
                     contexts[4] = hash(hash(w as u64, n as u64), hash(hash(nw as u64, ne as u64), foreseen as u64));
                     contexts[3] = hash(hash(w as u64, n as u64), foreseen as u64);
                 }
                 let of = (of << 2 | escaped) << 5 | u64::from(expected);
-                let place = 400 + (step_of(activity) as usize).min(63) * 8;
+                let place = 400 + (step(activity) as usize).min(63) * 8;
                 let place = (place + (escaped as usize)).min(PLACES - 8);
                 self.mixed.open(&contexts, of << 5);
                 // its length
