@@ -79,11 +79,9 @@ struct Mixed {
     bits: u32,
     open: [usize; CONTEXTS],
     by_node: Vec<Lanes>,
-    by_place: Vec<Lanes>,
 }
 
 const NODES: usize = 2 * LENGTHS * SLOTS + 64;
-const PLACES: usize = 1024;
 
 impl Mixed {
     fn new(samples: usize) -> Self {
@@ -95,13 +93,12 @@ impl Mixed {
             bits,
             open: [0; CONTEXTS],
             by_node: vec![first; NODES],
-            by_place: vec![first; PLACES],
         }
     }
 
     #[inline]
-    fn open(&mut self, contexts: &[u64; CONTEXTS], of: u64) {
-        for number in 0..CONTEXTS {
+    fn open<const N: usize>(&mut self, contexts: &[u64; N], of: u64) {
+        for number in 0..N {
             let hashed = hash(contexts[number] ^ of << 40, number as u64);
             let place = number << self.bits | (hashed >> (64 - self.bits)) as usize;
             let name = Share::named(hashed as u32 | 1);
@@ -115,13 +112,12 @@ impl Mixed {
     }
 
     #[inline]
-    fn decide<C: Coder>(&mut self, coder: &mut C, bit: u32, slot: usize, node: usize, place: usize) -> u32 {
+    fn decide<const N: usize, C: Coder>(&mut self, coder: &mut C, bit: u32, slot: usize, node: usize) -> u32 {
         let slot = slot % SLOTS;
-        let mut inputs = [256i16; LANES];
-        let mut shares = [Share::NEW; CONTEXTS];
-        for number in 0..CONTEXTS {
-            shares[number] = self.lines[self.open[number]].0[slot];
-            inputs[number] = stretch(shares[number].probability());
+        let mut inputs = [0i16; LANES];
+        inputs[CONTEXTS] = 256;
+        for number in 0..N {
+            inputs[number] = stretch(self.lines[self.open[number]].0[slot].probability());
         }
         let one = &mut self.by_node[node];
         let first = weigh(one, &inputs);
@@ -129,7 +125,7 @@ impl Mixed {
         let bit = coder.code(bit, probability);
         let wrong = (bit << 16) as i32 - probability as i32;
         follow(one, &inputs, wrong);
-        for number in 0..CONTEXTS {
+        for number in 0..N {
             self.lines[self.open[number]].0[slot].update(bit, LIMIT);
         }
         bit
@@ -245,8 +241,7 @@ impl Pixels {
                 far & 7 | step(one.late >> 4) << 8,
             ];
             self.mixed.open(&contexts, of << 4 | 1);
-            let place = (far as usize & 127) + 128;
-            if self.mixed.decide(coder, u32::from(given != w), 1, 2 * LENGTHS * SLOTS, place) == 0 {
+            if self.mixed.decide::<7, C>(coder, u32::from(given != w), 1, 2 * LENGTHS * SLOTS) == 0 {
                 self.rest[own] = 0;
                 self.first[own] = 0;
                 one.late -= one.late >> 5;
@@ -267,7 +262,8 @@ impl Pixels {
 
         // values of which the neighbours have two at most
         let other = if n != w { n } else if ne != w { ne } else { nw };
-        let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other);
+        let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other)
+            && (w.abs_diff(other) > 1 || [ww, nn, nne].iter().all(|&one| one == w || one == other));
         let mut told = None;
         if is_drawn {
             self.counts[1] += 1;
@@ -287,11 +283,10 @@ impl Pixels {
                 step(one.late >> 4) | turn((fine - (w << FINE)) >> 3) << 8,
             ];
             self.mixed.open(&contexts, of << 4 | 2);
-            let place = (pattern as usize & 63) + 256;
             let node = 2 * LENGTHS * SLOTS + 1;
-            if self.mixed.decide(coder, u32::from(given != w), 1, node, place) == 0 {
+            if self.mixed.decide::<7, C>(coder, u32::from(given != w), 1, node) == 0 {
                 told = Some(w);
-            } else if other != w && self.mixed.decide(coder, u32::from(given != other), 2, node + 1, place + 64) == 0 {
+            } else if other != w && self.mixed.decide::<7, C>(coder, u32::from(given != other), 2, node + 1) == 0 {
                 told = Some(other);
             }
         }
@@ -303,87 +298,35 @@ impl Pixels {
                 let [x1, x2, _] = near;
                 let [r1, r2, r3] = left;
                 let r = |back: usize| i32::from(self.rest[own - back.max(1)]);
-                let (rw, rn, rne, rnw) = (r(1), r(line), r(line - 1), r(line + 1));
-                let rb = beside.map_or(0, |at| i32::from(self.rest[at]));
+                let (rw, rn) = (r(1), r(line));
                 let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
                 let expected = 32 - ((fast + 3) / 6).leading_zeros();
                 let quick = step(fast);
                 let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
                     + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
                 let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
-                let mut contexts = [
+                let contexts = [
                     quick >> 1 | step(one.late >> 4) << 8,
-                    turn(foreseen - x1) | turn(x1 - x2) << 8 | part << 16,
                     u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
-                    turn(rw) | turn(rn) << 8,
-                    turn(rne) | turn(rnw) << 8 | quick >> 3 << 16 | turn(rb) << 24,
                     step(activity) | turn(more >> 2) << 8 | part << 16,
                     turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step(activity) >> 2 << 16,
+                    0,
                 ];
-                if escaped != 0 {
-                    contexts[4] = hash(hash(w as u64, n as u64), hash(hash(nw as u64, ne as u64), foreseen as u64));
-                    contexts[3] = hash(hash(w as u64, n as u64), foreseen as u64);
-                }
                 let of = (of << 2 | escaped) << 5 | u64::from(expected);
-                let place = 400 + (step(activity) as usize).min(63) * 8;
-                let place = (place + (escaped as usize)).min(PLACES - 8);
-                self.mixed.open(&contexts, of << 5);
-                // its length
-                let value = given.wrapping_sub(foreseen);
-                let length = u32::BITS - value.unsigned_abs().leading_zeros();
-                let mut slot = 0;
-                let mut found = 0;
-                for step in 0..=2 * MOST_LENGTH {
-                    let away = step.div_ceil(2);
-                    let one = if step % 2 == 1 { expected + away } else { expected.wrapping_sub(away) };
-                    if one > MOST_LENGTH {
-                        continue;
-                    }
-                    slot = (slot + 1).min(SLOTS - 1);
-                    if self.mixed.decide(coder, u32::from(length != one), slot, expected as usize * SLOTS + slot, place) == 0 {
-                        found = one;
-                        break;
-                    }
-                }
-                let length = found;
-                if length == 0 {
-                    0
-                } else if escaped == 0 && length > MIXED {
-                    let size = value.unsigned_abs();
-                    let sign = |one: i32| (one.signum() + 1) as usize;
-                    let turns = (sign(rw) * 3 + sign(x1 - foreseen)) * 3 + sign(x2 - foreseen);
-                    let is_negative = pass_share(coder, &mut self.signs[length as usize * 27 + turns], u32::from(value < 0));
-                    let mut read = 1u32;
-                    for done in 0..length - 1 {
-                        let at = length - 2 - done;
-                        let share = match done {
-                            0 => &mut self.top[length as usize * 80 + quick as usize],
-                            1 => &mut self.top[LENGTHS * 80 + (length as usize * 2 + (read & 1) as usize) * 80 + quick as usize],
-                            _ => &mut self.low[length as usize * LENGTHS + at as usize],
-                        };
-                        read = read << 1 | pass_share(coder, share, size >> at & 1);
-                    }
-                    if is_negative != 0 { -(read as i32) } else { read as i32 }
+                let deviation = Deviation {
+                    value: given.wrapping_sub(foreseen),
+                    of: of << 5,
+                    expected,
+                    quick: quick as usize,
+                    turns: (sign(rw) * 3 + sign(x1 - foreseen)) * 3 + sign(x2 - foreseen),
+                };
+                if escaped == 0 {
+                    self.deviate::<5, C>(coder, &contexts, &deviation, MIXED)
                 } else {
-                    let size = value.unsigned_abs();
-                    self.mixed.open(&contexts, of << 5 | u64::from(length + 1));
-                    let node = (LENGTHS + length as usize) * SLOTS;
-                    let is_negative = self.mixed.decide(coder, u32::from(value < 0), 1, node + 1, place + 4);
-                    let mut read = 1u32;
-                    for done in 0..length - 1 {
-                        let at = length - 2 - done;
-                        let bit = size >> at & 1;
-                        read = read << 1 | if done < 2 {
-                            let slot = (2 << done | read & done) as usize;
-                            self.mixed.decide(coder, bit, slot, node + slot, place + 5)
-                        } else {
-                            let share = &mut self.low[length as usize * LENGTHS + at as usize];
-                            let bit = coder.code(bit, share.probability().clamp(1, 65535));
-                            share.update(bit, LOW_LIMIT);
-                            bit
-                        };
-                    }
-                    if is_negative != 0 { -(read as i32) } else { read as i32 }
+                    let [a, b, c, d, e] = contexts;
+                    let two = hash(hash(w as u64, n as u64), foreseen as u64);
+                    let four = hash(two, hash(nw as u64, ne as u64));
+                    self.deviate::<7, C>(coder, &[a, b, c, d, e, two, four], &deviation, MOST_LENGTH)
                 }
             }
         };
@@ -397,4 +340,71 @@ impl Pixels {
             .follow(&self.first, &one.plane.second, moment, size, told);
         (least..=greatest).contains(&value).then_some(value as i16)
     }
+
+    #[inline]
+    fn deviate<const N: usize, C: Coder>(&mut self, coder: &mut C, contexts: &[u64; N], one: &Deviation, most_mixed: u32) -> i32 {
+        let Deviation { value, of, expected, quick, turns } = *one;
+        let size = value.unsigned_abs();
+        self.mixed.open(contexts, of);
+        let known = u32::BITS - size.leading_zeros();
+        let mut slot = 0;
+        let mut length = 0;
+        for step in 0..=2 * MOST_LENGTH {
+            let away = step.div_ceil(2);
+            let one = if step % 2 == 1 { expected + away } else { expected.wrapping_sub(away) };
+            if one > MOST_LENGTH {
+                continue;
+            }
+            slot = (slot + 1).min(SLOTS - 1);
+            if self.mixed.decide::<N, C>(coder, u32::from(known != one), slot, expected as usize * SLOTS + slot) == 0 {
+                length = one;
+                break;
+            }
+        }
+        if length == 0 {
+            return 0;
+        }
+        let kind = length as usize;
+        let is_negative;
+        let mut read = 1u32;
+        if length > most_mixed {
+            is_negative = pass_share(coder, &mut self.signs[kind * 27 + turns], u32::from(value < 0));
+            for done in 0..length - 1 {
+                let at = length - 2 - done;
+                let share = match done {
+                    0 => &mut self.top[kind * 80 + quick],
+                    1 => &mut self.top[LENGTHS * 80 + (kind * 2 + (read & 1) as usize) * 80 + quick],
+                    _ => &mut self.low[kind * LENGTHS + at as usize],
+                };
+                read = read << 1 | pass_share(coder, share, size >> at & 1);
+            }
+        } else {
+            self.mixed.open(contexts, of | u64::from(length + 1));
+            let node = (LENGTHS + kind) * SLOTS;
+            is_negative = self.mixed.decide::<N, C>(coder, u32::from(value < 0), 1, node + 1);
+            for done in 0..length - 1 {
+                let at = length - 2 - done;
+                let bit = size >> at & 1;
+                read = read << 1 | if done < 2 {
+                    let slot = (2 << done | read & done) as usize;
+                    self.mixed.decide::<N, C>(coder, bit, slot, node + slot)
+                } else {
+                    pass_share(coder, &mut self.low[kind * LENGTHS + at as usize], bit)
+                };
+            }
+        }
+        if is_negative != 0 { -(read as i32) } else { read as i32 }
+    }
+}
+
+struct Deviation {
+    value: i32,
+    of: u64,
+    expected: u32,
+    quick: usize,
+    turns: usize,
+}
+
+fn sign(one: i32) -> usize {
+    (one.signum() + 1) as usize
 }
