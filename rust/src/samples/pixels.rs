@@ -67,7 +67,7 @@ fn follow(weights: &mut Lanes, inputs: &Lanes, wrong: i32) {
     }
 }
 
-const RATE: i32 = 56;
+const RATE: i32 = 100;
 
 #[derive(Clone, Copy)]
 #[repr(align(32))]
@@ -86,7 +86,7 @@ const NODES: usize = 2 * LENGTHS * SLOTS + 64;
 impl Mixed {
     fn new(samples: usize) -> Self {
         let bits = (usize::BITS - samples.leading_zeros()).clamp(8, TABLE);
-        let mut first = [(1 << 14) / 4; LANES];
+        let mut first = [5734; LANES];
         first[CONTEXTS] = 0;
         Mixed {
             lines: vec![Line([Share::NEW; SLOTS]); CONTEXTS << bits],
@@ -262,8 +262,7 @@ impl Pixels {
 
         // values of which the neighbours have two at most
         let other = if n != w { n } else if ne != w { ne } else { nw };
-        let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other)
-            && (w.abs_diff(other) > 1 || [ww, nn, nne].iter().all(|&one| one == w || one == other));
+        let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other);
         let mut told = None;
         if is_drawn {
             self.counts[1] += 1;
@@ -323,7 +322,8 @@ impl Pixels {
                 if escaped == 0 {
                     self.deviate::<5, C>(coder, &contexts, &deviation, MIXED)
                 } else {
-                    let [a, b, c, d, e] = contexts;
+                    let [a, b, c, d, _] = contexts;
+                    let e = turn(foreseen - x1) | turn(x1 - x2) << 8 | part << 16;
                     let two = hash(hash(w as u64, n as u64), foreseen as u64);
                     let four = hash(two, hash(nw as u64, ne as u64));
                     self.deviate::<7, C>(coder, &[a, b, c, d, e, two, four], &deviation, MOST_LENGTH)
