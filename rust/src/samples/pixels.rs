@@ -304,12 +304,15 @@ impl Pixels {
                 let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
                     + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
                 let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
+                let wide = 3 * (rw.unsigned_abs() + rn.unsigned_abs())
+                    + 2 * (r(line - 1).unsigned_abs() + r(line + 1).unsigned_abs() + r(2).unsigned_abs() + r(2 * line).unsigned_abs())
+                    + r(line + 2).unsigned_abs() + r(2 * line + 1).unsigned_abs() + r(2 * line - 1).unsigned_abs() + r(line.saturating_sub(2)).unsigned_abs();
                 let contexts = [
                     quick >> 1 | step(one.late >> 4) << 8,
                     u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
                     step(activity) | turn(more >> 2) << 8 | part << 16,
                     turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step(activity) >> 2 << 16,
-                    0,
+                    step(wide),
                 ];
                 let of = (of << 2 | escaped) << 5 | u64::from(expected);
                 let deviation = Deviation {
