@@ -299,14 +299,14 @@ impl Pixels {
                 let r = |back: usize| i32::from(self.rest[own - back.max(1)]);
                 let (rw, rn) = (r(1), r(line));
                 let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
-                let expected = 32 - ((fast + 3) / 6).leading_zeros();
+                let wide = 3 * (rw.unsigned_abs() + rn.unsigned_abs())
+                    + 2 * (r(line - 1).unsigned_abs() + r(line + 1).unsigned_abs() + r(2).unsigned_abs() + r(2 * line).unsigned_abs())
+                    + r(line + 2).unsigned_abs() + r(2 * line + 1).unsigned_abs() + r(2 * line - 1).unsigned_abs() + r(line.saturating_sub(2)).unsigned_abs();
+                let expected = 32 - ((wide + 9) / 18).leading_zeros();
                 let quick = step(fast);
                 let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
                     + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
                 let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
-                let wide = 3 * (rw.unsigned_abs() + rn.unsigned_abs())
-                    + 2 * (r(line - 1).unsigned_abs() + r(line + 1).unsigned_abs() + r(2).unsigned_abs() + r(2 * line).unsigned_abs())
-                    + r(line + 2).unsigned_abs() + r(2 * line + 1).unsigned_abs() + r(2 * line - 1).unsigned_abs() + r(line.saturating_sub(2)).unsigned_abs();
                 let contexts = [
                     quick >> 1 | step(one.late >> 4) << 8,
                     u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
