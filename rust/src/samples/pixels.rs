@@ -319,7 +319,7 @@ impl Pixels {
                     value: given.wrapping_sub(foreseen),
                     of: of << 5,
                     expected,
-                    quick: quick as usize,
+                    quick: step(wide / 3) as usize,
                     turns: (sign(rw) * 3 + sign(x1 - foreseen)) * 3 + sign(x2 - foreseen),
                 };
                 if escaped == 0 {
