@@ -16,7 +16,7 @@ mod weights;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{hash, number, plain, Coder, Counter, Model, Reader, Writer};
+use crate::mix::{hash, number, Coder, Counter, Lean, Model, Reader, Writer};
 use crate::{guarded, refused, Outcome};
 use deviations::{step_of, Around, Deviations};
 use pixels::Pixels;
@@ -72,7 +72,7 @@ impl Head {
 
 /// Bytes before and after the samples, each after those before it.
 fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
-    let mut model = Model::new(6, 12, 255);
+    let mut model: Lean<6> = Lean::new(12, 255);
     let mut bytes: Vec<u8> = Vec::new();
     for place in 0..count {
         if coder.is_exhausted() {
@@ -85,7 +85,7 @@ fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
             sum = hash(sum, u64::from(before) + 1);
         }
         let value = given.get(place).copied().unwrap_or(0);
-        bytes.push(plain(&mut model, coder, u32::from(value), 8, None) as u8);
+        bytes.push(model.byte(coder, value));
     }
     bytes
 }
