@@ -3,20 +3,20 @@
 use crate::mix::{follow, hash, squash, stretch, weigh, Coder, Share, LANES};
 
 /// The most bits of a deviation's size.
-const MOST_LENGTH: u32 = 17;
+pub(super) const MOST_LENGTH: u32 = 17;
 /// How often a share was seen at most before it stops slowing down.
-const LIMIT: u32 = 1000;
+pub(super) const LIMIT: u32 = 1000;
 /// Of bits that no context foresees.
 const LOW_LIMIT: u32 = 255;
 const CONTEXTS: usize = 3;
 /// Binary logarithm of the lines of each context's table.
 const TABLES: [u32; CONTEXTS] = [12, 13, 14];
 /// Decisions of a line: whether a deviation has the length that is asked for, and the sign of short ones.
-const SLOTS: usize = 8;
+pub(super) const SLOTS: usize = 8;
 /// Scale of sizes, as `step_of` gives them.
-const SIZES: usize = 80;
+pub(super) const SIZES: usize = 80;
 /// More than any length.
-const LENGTHS: usize = 32;
+pub(super) const LENGTHS: usize = 32;
 
 /// What is known before a sample.
 pub(super) struct Around {
@@ -44,8 +44,16 @@ pub(super) fn step_of(value: u32) -> u64 {
 
 /// A difference on that scale, with its sign.
 #[inline]
-fn signed_step(value: i32) -> u64 {
+pub(super) fn signed_step(value: i32) -> u64 {
     step_of(value.unsigned_abs()) << 1 | u64::from(value < 0)
+}
+
+/// The signs of three differences.
+#[inline]
+pub(super) fn turns(differences: [i32; 3]) -> usize {
+    differences
+        .iter()
+        .fold(0, |sum, one| sum * 3 + (one.signum() + 1) as usize)
 }
 
 /// Shares of up to seven decisions under one context, two of them in a line of the cache; the first says whose they are.
@@ -180,8 +188,7 @@ impl Deviations {
             self.open(contexts, of | u64::from(length + 1) << 56);
             self.by_contexts(coder, is_negative, size, length)
         } else {
-            let turn = |one: i32| (one.signum() + 1) as usize;
-            let turns = (turn(r1) * 3 + turn(x1 - foreseen)) * 3 + turn(x2 - foreseen);
+            let turns = turns([r1, x1 - foreseen, x2 - foreseen]);
             self.by_size(coder, is_negative, size, length, turns, quick as usize)
         };
         if is_negative != 0 {
@@ -277,7 +284,7 @@ impl Deviations {
 
 /// One decision of which only how often it was a one counts.
 #[inline]
-fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
+pub(super) fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
     let bit = coder.code(bit, share.probability().clamp(1, 65535));
     share.update(bit, LOW_LIMIT);
     bit

@@ -19,9 +19,9 @@ use pyo3::types::PyBytes;
 use crate::mix::{hash, number, Coder, Counter, Lean, Model, Reader, Writer};
 use crate::{guarded, refused, Outcome};
 use deviations::{step_of, Around, Deviations};
-use pixels::Pixels;
 use layout::{Layout, Plane, Planes, LANES};
 use packing::Packing;
+use pixels::Pixels;
 use sight::{kept, First, Second};
 use weights::{Fit, LEAST_POINT};
 
@@ -29,8 +29,13 @@ const TOO_LARGE: &str = "there are more bytes than there may be";
 /// How many neighbours are looked at closely.
 const NEAR: usize = 3;
 /// How many values a channel has at most that has few.
-const MOST_VALUES: usize = 4096;
-const MOST_IMAGE_VALUES: usize = 1 << 14;
+const MOST_VALUES: usize = 1 << 14;
+/// Of a signal.
+const MOST_LEVELS: usize = 4096;
+/// Values on either side by which it is seen how many there are.
+const BESIDE: usize = 4;
+/// What a distance of values takes when it is first told, about.
+const BITS_OF_STEP: f64 = 16.0;
 /// Of liveliness, how many bounds there are at most.
 const MOST_BOUNDS: usize = 3;
 const MOST_PERIOD: usize = 4;
@@ -90,7 +95,7 @@ fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Weights of each channel and class of a part, and from where on a sample is of the next class.
+/// Weights of each channel, phase and class of a part, and from where on a sample is of the next class.
 #[derive(Default)]
 struct Weights {
     bounds: Vec<u32>,
@@ -100,18 +105,26 @@ struct Weights {
 }
 
 impl Weights {
+    /// By what lies around a sample.
     #[inline]
     fn class(&self, near: [i32; NEAR]) -> usize {
         class_of(&self.bounds, near)
     }
 
+    /// By where a pixel lies, and how many phases there are.
     #[inline]
     fn phase(&self, moment: usize, line: usize) -> (usize, usize) {
         let [x, y] = self.period;
-        if x * y <= 1 {
-            return (0, 1);
-        }
-        (moment % line % x + moment / line % y * x, x * y)
+        (phase_of(self.period, moment, line), x * y)
+    }
+}
+
+/// Where a pixel lies in a period of so many pixels of a line, and so many lines.
+#[inline]
+fn phase_of([x, y]: [usize; 2], moment: usize, line: usize) -> usize {
+    match x * y {
+        1 => 0,
+        _ => moment % line % x + moment / line % y * x,
     }
 }
 
@@ -139,34 +152,32 @@ fn mean(values: &[i16]) -> i16 {
     (some.map(|&one| i64::from(one)).sum::<i64>() / count) as i16
 }
 
-/// Which values there are, if it pays to tell them: of sorted values.
+/// Which values there are among these, which ascend, if it pays to tell them: what a pixel takes less where few of the values around
+/// its own occur, and what the values take.
 fn scale_of(sorted: &[i16]) -> Vec<i16> {
-    let mut values: Vec<(i16, u32)> = Vec::new();
-    for &one in sorted {
-        match values.last_mut() {
-            Some((value, count)) if *value == one => *count += 1,
-            _ => values.push((one, 1)),
-        }
-    }
-    if values.len() > MOST_IMAGE_VALUES {
+    let runs: Vec<&[i16]> = sorted.chunk_by(|one, other| one == other).collect();
+    let values: Vec<i16> = runs.iter().map(|run| run[0]).collect();
+    let last = values.len() - 1;
+    if last == 0 || last >= MOST_VALUES {
         return Vec::new();
     }
-    let mut gain = 0f64;
-    let mut steps = std::collections::BTreeMap::new();
-    for (place, &(value, count)) in values.iter().enumerate() {
-        let first = place.saturating_sub(4);
-        let last = (place + 4).min(values.len() - 1);
-        if last > first {
-            let span = f64::from(values[last].0.abs_diff(values[first].0)) / (last - first) as f64;
-            gain += f64::from(count) * span.log2();
-        }
-        let before = place.checked_sub(1).map_or(value, |at| values[at].0);
-        *steps.entry(value.abs_diff(before)).or_insert(0u32) += 1;
+    let mut gain = 0.0;
+    for (place, run) in runs.iter().enumerate() {
+        let (from, to) = (place.saturating_sub(BESIDE), (place + BESIDE).min(last));
+        let span = f64::from(values[to].abs_diff(values[from])) / (to - from) as f64;
+        gain += run.len() as f64 * span.log2();
     }
-    let cost: f64 = steps.values().map(|&one| f64::from(one) * ((values.len() as f64) / f64::from(one)).log2() + 12.0).sum();
-    if std::env::var("SHOW").is_ok() { eprintln!("{} values, gain {gain} cost {cost}", values.len()); }
-    if gain > 2.0 * cost + 256.0 {
-        values.into_iter().map(|one| one.0).collect()
+    let mut steps: Vec<u16> = values
+        .windows(2)
+        .map(|two| two[1].abs_diff(two[0]))
+        .collect();
+    steps.sort_unstable();
+    let cost: f64 = steps
+        .chunk_by(|one, other| one == other)
+        .map(|same| same.len() as f64 * (last as f64 / same.len() as f64).log2() + BITS_OF_STEP)
+        .sum();
+    if gain > 2.0 * cost {
+        values
     } else {
         Vec::new()
     }
@@ -255,7 +266,7 @@ impl Samples {
             return scale_of(&seen);
         }
         seen.dedup();
-        if seen.len() <= MOST_VALUES && 2 * seen.len() < usize::from(span) {
+        if seen.len() <= MOST_LEVELS && 2 * seen.len() < usize::from(span) {
             seen
         } else {
             Vec::new()
@@ -278,7 +289,7 @@ impl Samples {
                 Vec::new()
             };
             let count = head.pass(coder, given.len() as u32, 30) as usize;
-            if count > MOST_IMAGE_VALUES {
+            if count > MOST_VALUES {
                 return Err("a channel has too many values".into());
             }
             let mut scale: Vec<i16> = Vec::new();
@@ -363,30 +374,38 @@ impl Samples {
         groups
     }
 
+    /// After how many pixels of a line, and lines, those of a part are as rough again: images that were made larger are smooth
+    /// between the pixels that they were made of.
     fn find_period(&self, from: usize, to: usize) -> [usize; 2] {
         if self.layout.line == 0 {
             return [1, 1];
         }
-        let own = &self.values[self.planes.channels[0].own..];
+        let own = self.own(0);
         let line = self.layout.line / self.layout.channels;
-        let width = line;
         [1, line].map(|back| {
-            for period in 2..=2usize {
-                let mut sums = [(0u64, 0u64); MOST_PERIOD];
-                for moment in (from + 2 * line).min(to)..to {
-                    let [a, b, c] = [0, back, 2 * back].map(|b| i32::from(own[moment - b]));
-                    if a == b && b == c { continue; }
-                    let at = if back == 1 { moment % width } else { moment / width } % period;
-                    sums[at].0 += u64::from(step_of((a - 2 * b + c).unsigned_abs()));
-                    sums[at].1 += 1;
+            let is_periodic = |period: &usize| {
+                let mut sums = [(0, 1); MOST_PERIOD];
+                for moment in from + 2 * line..to {
+                    let [one, two, three] =
+                        [0, back, 2 * back].map(|back| i32::from(own[moment - back]));
+                    let rough = (one - 2 * two + three).unsigned_abs();
+                    if one != two || rough != 0 {
+                        let at = if back == 1 {
+                            moment % line
+                        } else {
+                            moment / line
+                        };
+                        let sum = &mut sums[at % period];
+                        *sum = (sum.0 + step_of(rough), sum.1 + 1);
+                    }
                 }
-                let means = sums[..period].iter().map(|one| one.0 * 64 / one.1.max(1));
-                let least = means.clone().min().unwrap_or(0);
-                let most = means.max().unwrap_or(0);
-                if std::env::var("SHOW").is_ok() { eprintln!("{back} {period}: {least} {most}"); }
-                if most * 4 > least * 5 { return period; }
-            }
-            1
+                let means = sums[..*period].iter().map(|(sum, count)| sum * 64 / count);
+                let (least, most) = means.fold((u64::MAX, 0), |(least, most), one| {
+                    (one.min(least), one.max(most))
+                });
+                most * 4 > least * 5
+            };
+            (2..=MOST_PERIOD).find(is_periodic).unwrap_or(1)
         })
     }
 
@@ -423,12 +442,12 @@ impl Samples {
             .enumerate()
             .map(|(channel, plane)| {
                 let middle = mean(&self.values[plane.own + from..plane.own + to]);
-                let mut fits = vec![Fit::new(plane.taps.len(), middle); (bounds.len() + 1) * phases];
+                let mut fits =
+                    vec![Fit::new(plane.taps.len(), middle); (bounds.len() + 1) * phases];
                 // in runs, so that what differs from one sample to the next does not matter
                 for moment in (from..to).filter(|moment| (moment / RUN).is_multiple_of(every)) {
                     let near = Self::around(&self.values, &self.near[channel], moment);
-                    let class = class_of(&bounds, near) * phases
-                        + (Weights { period, ..Weights::default() }).phase(moment, line).0;
+                    let class = class_of(&bounds, near) * phases + phase_of(period, moment, line);
                     let known = plane.taps.iter().map(|tap| self.values[tap.1 + moment]);
                     fits[class].add(known, self.values[plane.own + moment]);
                 }
@@ -450,14 +469,22 @@ impl Samples {
     }
 
     /// The weights of classes that only some of the bounds part.
-    fn weights(&self, fits: &[Vec<Fit>], bounds: &[u32], kept: std::ops::Range<usize>, period: [usize; 2]) -> Weights {
+    fn weights(
+        &self,
+        fits: &[Vec<Fit>],
+        bounds: &[u32],
+        kept: std::ops::Range<usize>,
+        period: [usize; 2],
+    ) -> Weights {
         let phases = period[0] * period[1];
         let mut sets = Vec::new();
         let mut first = 0;
         for end in kept.clone().chain([bounds.len()]) {
             for phase in 0..phases {
                 for (plane, fits) in self.planes.channels.iter().zip(fits) {
-                    let some: Vec<&Fit> = (first..=end).map(|class| &fits[class * phases + phase]).collect();
+                    let some: Vec<&Fit> = (first..=end)
+                        .map(|class| &fits[class * phases + phase])
+                        .collect();
                     sets.push(Fit::sum(&some).weights(plane));
                 }
             }
@@ -481,7 +508,10 @@ impl Samples {
         if count > MOST_BOUNDS {
             return Err("there are too many bounds".into());
         }
-        let mut weights = Weights { period: [1, 1], ..Weights::default() };
+        let mut weights = Weights {
+            period: [1, 1],
+            ..Weights::default()
+        };
         if self.layout.line > 0 {
             for (place, one) in weights.period.iter_mut().enumerate() {
                 let given = given.map_or(0, |one| one.period[place] as u32 - 1);
@@ -525,7 +555,7 @@ impl Samples {
         let window = (TRIED / self.layout.channels)
             .min((to - from).div_ceil(16))
             .div_ceil(WINDOWS);
-        let mut course = Way::new(self, mixed);
+        let mut course = Course::new(self, mixed);
         let mut counter = Counter::new();
         for place in (0..WINDOWS).chain(0..WINDOWS) {
             if place == 0 {
@@ -566,10 +596,16 @@ impl Samples {
         let first = self.layout.parts().next().filter(|_| is_given);
         let mut fitted = first.map(|(from, to)| self.fit(from, to));
         let mixed = match (&fitted, first) {
-            (Some(weights), Some((from, to))) if self.layout.line == 0 => self.choose_mixed(weights, from, to),
+            (Some(weights), Some((from, to))) if self.layout.line == 0 => {
+                self.choose_mixed(weights, from, to)
+            }
             _ => 0,
         };
-        let mut course = Way::new(self, head.pass(coder, mixed, 60));
+        let mixed = match self.layout.line {
+            0 => head.pass(coder, mixed, 60),
+            _ => 0,
+        };
+        let mut course = Course::new(self, mixed);
         for (from, to) in self.layout.parts() {
             if is_given && from > 0 {
                 fitted = Some(self.fit(from, to));
@@ -604,48 +640,8 @@ struct Channel {
     late: u32,
 }
 
-/// What they know of all samples.
-struct Course {
-    channels: Vec<Channel>,
-    deviations: Deviations,
-    /// What the first sight left of each sample, and what was left in the end.
-    first: Vec<i16>,
-    rest: Vec<i16>,
-}
-
-enum Way {
-    Signal(Course),
-    Image(Pixels),
-}
-
-impl Way {
-    fn new(samples: &Samples, mixed: u32) -> Self {
-        if samples.layout.line > 0 {
-            Way::Image(Pixels::new(samples))
-        } else {
-            Way::Signal(Course::new(samples, mixed))
-        }
-    }
-
-    #[inline]
-    fn pass<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        values: &[i16],
-        weights: &Weights,
-        channel: usize,
-        moment: usize,
-        given: i16,
-    ) -> Option<i16> {
-        match self {
-            Way::Signal(one) => one.pass(coder, values, weights, channel, moment, given),
-            Way::Image(one) => one.pass(coder, values, weights, channel, moment, given),
-        }
-    }
-}
-
-impl Course {
-    fn new(samples: &Samples, mixed: u32) -> Self {
+impl Channel {
+    fn all(samples: &Samples) -> Vec<Channel> {
         let groups = samples.groups();
         let channels = samples.planes.channels.iter().enumerate();
         let channels = channels.map(|(number, plane)| Channel {
@@ -657,8 +653,55 @@ impl Course {
             second: Second::new(),
             late: 0,
         });
-        Course {
-            channels: channels.collect(),
+        channels.collect()
+    }
+}
+
+/// What they know of all samples.
+enum Course {
+    Signals(Box<Signals>),
+    Pixels(Box<Pixels>),
+}
+
+impl Course {
+    fn new(samples: &Samples, mixed: u32) -> Self {
+        if samples.layout.line > 0 {
+            Course::Pixels(Box::new(Pixels::new(samples)))
+        } else {
+            Course::Signals(Box::new(Signals::new(samples, mixed)))
+        }
+    }
+
+    /// One sample; none if what was read is out of range.
+    #[inline]
+    fn pass<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        values: &[i16],
+        weights: &Weights,
+        channel: usize,
+        moment: usize,
+        given: i16,
+    ) -> Option<i16> {
+        match self {
+            Course::Signals(one) => one.pass(coder, values, weights, channel, moment, given),
+            Course::Pixels(one) => one.pass(coder, values, weights, channel, moment, given),
+        }
+    }
+}
+
+struct Signals {
+    channels: Vec<Channel>,
+    deviations: Deviations,
+    /// What the first sight left of each sample, and what was left in the end.
+    first: Vec<i16>,
+    rest: Vec<i16>,
+}
+
+impl Signals {
+    fn new(samples: &Samples, mixed: u32) -> Self {
+        Signals {
+            channels: Channel::all(samples),
             deviations: Deviations::new(samples.layout.samples, mixed),
             first: vec![0; samples.planes.size],
             rest: vec![0; samples.planes.size],
@@ -680,11 +723,13 @@ impl Course {
         let one = &mut self.channels[channel];
         let (least, greatest) = (one.least, one.greatest);
         let near = Samples::around(values, &one.near, moment);
-        let class = class_of(&weights.bounds, near);
+        let class = weights.class(near);
         let sight = weights.sets[class * channels + channel]
-            .foresee(values, &one.plane.blocks, moment)
+            .foresee(values, &one.plane.blocks, moment, 0)
             .clamp(least, greatest);
-        let (more, size) = one.second.foresee(&self.first, &one.plane.second, moment);
+        let (more, size) = one
+            .second
+            .foresee(&self.first, &one.plane.second, moment, 0);
         let foreseen = sight.wrapping_add(more).clamp(least, greatest);
         let around = Around {
             group: one.group,

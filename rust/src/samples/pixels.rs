@@ -1,105 +1,72 @@
-//! Pixels of images, told to a coder: whether one is like its neighbours where these are like one another; else what was left of it.
+//! Pixels of images, told to a coder.
+//!
+//! Where those around a pixel are alike it is asked first whether it is like them: images are half empty, and what was drawn in
+//! them has few colours. Else it is told what was left of it, how long that is beside how long it probably is, its sign, its bits,
+//! as [`super::deviations`] does for signals, but by other contexts.
 
-use super::layout::Plane;
-use super::sight::{kept, Second};
-use super::{Samples, Weights, NEAR};
+use super::deviations::{
+    pass_share, signed_step, step_of, turns, LENGTHS, LIMIT, MOST_LENGTH, SIZES, SLOTS,
+};
+use super::sight::kept;
+use super::{Channel, Samples, Weights};
 use crate::mix::{hash, squash, stretch, Coder, Share, LANES};
 
-/// The most bits of a deviation's size.
-const MOST_LENGTH: u32 = 17;
-/// How often a share was seen at most before it stops slowing down.
-const LIMIT: u32 = 1000;
-const LOW_LIMIT: u32 = 255;
-/// Contexts of a decision; with the constant as many as are weighed at once.
+/// The most contexts of a decision; with the constant as many as are weighed at once.
 const CONTEXTS: usize = LANES - 1;
+/// Contexts of what was left where pixels are not alike.
+const FEW: usize = 5;
 /// Binary logarithm of the most lines of each context's table.
 const TABLE: u32 = 14;
-const SLOTS: usize = 8;
-const LENGTHS: usize = 32;
-/// Digits behind the point of what is foreseen.
+/// Binary digits behind the point of what is foreseen.
 const FINE: u32 = 4;
-
-/// A difference on the scale of sizes, with its sign.
-#[inline]
-fn turn(value: i32) -> u64 {
-    u64::from(TURNS[(value.clamp(-MOST_TURN, MOST_TURN) + MOST_TURN) as usize])
-}
-
-#[inline]
-fn step(value: u32) -> u64 {
-    u64::from(TURNS[value.min(MOST_TURN as u32) as usize + MOST_TURN as usize] >> 1)
-}
-
-const MOST_TURN: i32 = 2047;
-static TURNS: [u8; 2 * MOST_TURN as usize + 1] = turns();
-
-const fn turns() -> [u8; 2 * MOST_TURN as usize + 1] {
-    let mut turns = [0; 2 * MOST_TURN as usize + 1];
-    let mut place = 0;
-    while place < turns.len() {
-        let value = place as i32 - MOST_TURN;
-        let size = value.unsigned_abs();
-        let length = 32 - size.leading_zeros();
-        let step = if length < 3 { size } else { length << 2 | size >> (length - 3) & 3 };
-        turns[place] = (step << 1) as u8 | (value < 0) as u8;
-        place += 1;
-    }
-    turns
-}
+/// How long deviations are at most whose signs and bits are told by all contexts, where pixels are not alike.
+const MIXED: u32 = 1;
+/// Of a weight, binary digits behind the point.
+const DIGITS: u32 = 14;
+/// What each weighs at first.
+const FIRST: i16 = 5734;
+/// How fast weights follow.
+const RATE: i32 = 100;
+/// Decisions with weights of their own: of lengths, of signs and bits, and whether a pixel is like others.
+const NODES: usize = 2 * LENGTHS * SLOTS + 3;
+const ALIKE: usize = 2 * LENGTHS * SLOTS;
+/// Of decisions under one context, how they are named.
+const NAME: u32 = 40;
 
 type Lanes = [i16; LANES];
 
-#[inline]
-fn weigh(weights: &Lanes, inputs: &Lanes) -> i32 {
-    let mut sum = 0;
-    for lane in 0..LANES {
-        sum += i32::from(weights[lane]) * i32::from(inputs[lane]);
-    }
-    sum >> 14
-}
-
-#[inline]
-fn follow(weights: &mut Lanes, inputs: &Lanes, wrong: i32) {
-    let error = (wrong * RATE) >> 7;
-    for lane in 0..LANES {
-        let step = (i32::from(inputs[lane]) * error + (1 << 16)) >> 17;
-        weights[lane] = weights[lane].saturating_add(step as i16);
-    }
-}
-
-const RATE: i32 = 100;
-
+/// Shares of up to seven decisions under one context, two of them in a line of the cache; the first says whose they are.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 struct Line([Share; SLOTS]);
 
-/// Shares of decisions, mixed.
+/// What contexts say, mixed.
 struct Mixed {
+    /// Of each context 2^`bits`.
     lines: Vec<Line>,
     bits: u32,
     open: [usize; CONTEXTS],
-    by_node: Vec<Lanes>,
+    weights: Vec<Lanes>,
 }
-
-const NODES: usize = 2 * LENGTHS * SLOTS + 64;
 
 impl Mixed {
     fn new(samples: usize) -> Self {
         let bits = (usize::BITS - samples.leading_zeros()).clamp(8, TABLE);
-        let mut first = [5734; LANES];
+        let mut first = [FIRST; LANES];
         first[CONTEXTS] = 0;
         Mixed {
             lines: vec![Line([Share::NEW; SLOTS]); CONTEXTS << bits],
             bits,
             open: [0; CONTEXTS],
-            by_node: vec![first; NODES],
+            weights: vec![first; NODES],
         }
     }
 
+    /// Open the lines of some contexts; lines of others are given up.
     #[inline]
-    fn open<const N: usize>(&mut self, contexts: &[u64; N], of: u64) {
-        for number in 0..N {
-            let hashed = hash(contexts[number] ^ of << 40, number as u64);
+    fn open<const N: usize>(&mut self, contexts: &[u64; N], name: u64) {
+        for (number, context) in contexts.iter().enumerate() {
+            let hashed = hash(context ^ name << NAME, number as u64);
             let place = number << self.bits | (hashed >> (64 - self.bits)) as usize;
             let name = Share::named(hashed as u32 | 1);
             let line = &mut self.lines[place].0;
@@ -111,88 +78,158 @@ impl Mixed {
         }
     }
 
+    /// One decision of which the first `N` contexts know something.
     #[inline]
-    fn decide<const N: usize, C: Coder>(&mut self, coder: &mut C, bit: u32, slot: usize, node: usize) -> u32 {
+    fn decide<const N: usize, C: Coder>(
+        &mut self,
+        coder: &mut C,
+        bit: u32,
+        slot: usize,
+        node: usize,
+    ) -> u32 {
         let slot = slot % SLOTS;
-        let mut inputs = [0i16; LANES];
+        let mut inputs = [0; LANES];
         inputs[CONTEXTS] = 256;
-        for number in 0..N {
-            inputs[number] = stretch(self.lines[self.open[number]].0[slot].probability());
+        for (input, &place) in inputs.iter_mut().zip(&self.open[..N]) {
+            *input = stretch(self.lines[place].0[slot].probability());
         }
-        let one = &mut self.by_node[node];
-        let first = weigh(one, &inputs);
-        let probability = squash(first).clamp(1, 65535);
+        let weights = &mut self.weights[node];
+        let probability = squash(weigh(weights, &inputs)).clamp(1, 65535);
         let bit = coder.code(bit, probability);
-        let wrong = (bit << 16) as i32 - probability as i32;
-        follow(one, &inputs, wrong);
-        for number in 0..N {
-            self.lines[self.open[number]].0[slot].update(bit, LIMIT);
+        follow(weights, &inputs, (bit << 16) as i32 - probability as i32);
+        for &place in &self.open[..N] {
+            self.lines[place].0[slot].update(bit, LIMIT);
         }
         bit
     }
 }
 
-struct Channel {
-    plane: Plane,
-    near: [usize; NEAR],
-    least: i32,
-    greatest: i32,
-    group: u64,
-    second: Second,
-    late: u32,
+#[inline]
+fn weigh(weights: &Lanes, inputs: &Lanes) -> i32 {
+    let products = weights.iter().zip(inputs);
+    let sum: i32 = products
+        .map(|(&one, &other)| i32::from(one) * i32::from(other))
+        .sum();
+    sum >> DIGITS
 }
 
 #[inline]
-fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
-    let bit = coder.code(bit, share.probability().clamp(1, 65535));
-    share.update(bit, LOW_LIMIT);
-    bit
+fn follow(weights: &mut Lanes, inputs: &Lanes, wrong: i32) {
+    let error = (wrong * RATE) >> 7;
+    for (weight, &input) in weights.iter_mut().zip(inputs) {
+        let step = (i32::from(input) * error + (1 << 16)) >> 17;
+        *weight = weight.saturating_add(step as i16);
+    }
 }
 
-const MIXED: u32 = 1;
+/// Samples around a pixel's: before it in its line, and in those above.
+struct Around<'a> {
+    values: &'a [i16],
+    own: usize,
+    line: usize,
+}
+
+impl Around<'_> {
+    /// So many pixels before, but one at least.
+    #[inline]
+    fn back(&self, pixels: usize) -> i32 {
+        i32::from(self.values[self.own - pixels.max(1)])
+    }
+
+    /// The pixel to the left, those above, left of that and right of that; then those farther away: two to the left, two above and
+    /// right of that.
+    #[inline]
+    fn seven(&self) -> [i32; 7] {
+        let line = self.line;
+        [1, line, line + 1, line - 1, 2, 2 * line, 2 * line - 1].map(|pixels| self.back(pixels))
+    }
+
+    /// Those around these.
+    #[inline]
+    fn farther(&self) -> [i32; 7] {
+        let two = 2 * self.line;
+        [
+            3,
+            two + 1,
+            self.line + 2,
+            self.line.saturating_sub(2),
+            two + 2,
+            two - 2,
+            3 * self.line,
+        ]
+        .map(|pixels| self.back(pixels))
+    }
+
+    /// The sum of sizes, near ones more than far ones: 18 times what is usual.
+    #[inline]
+    fn sizes(&self) -> u32 {
+        let size = |pixels: usize| self.back(pixels).unsigned_abs();
+        let (line, two) = (self.line, 2 * self.line);
+        3 * (size(1) + size(line))
+            + 2 * (size(line - 1) + size(line + 1) + size(2) + size(two))
+            + size(line + 2)
+            + size(two + 1)
+            + size(two - 1)
+            + size(line.saturating_sub(2))
+    }
+}
+
+/// Which of some are like one.
+#[inline]
+fn alike(some: &[i32], one: i32) -> u64 {
+    some.iter()
+        .fold(0, |sum, &other| sum << 1 | u64::from(other == one))
+}
+
+/// What exactly some are.
+#[inline]
+fn exactly(some: &[i32]) -> u64 {
+    some.iter()
+        .fold(0, |sum, &one| hash(sum, u64::from(one as u16)))
+}
+
+/// A deviation that is to be told, and what its decisions are named by.
+struct Deviation {
+    value: i32,
+    name: u64,
+    expected: u32,
+    size: usize,
+    turns: usize,
+}
 
 /// What writer and reader know of all pixels.
 pub(super) struct Pixels {
     channels: Vec<Channel>,
     mixed: Mixed,
-    low: Vec<Share>,
     signs: Vec<Share>,
-    top: Vec<Share>,
+    /// Of the bits below the leading one: the first, the second, and the others.
+    first_bits: Vec<Share>,
+    second_bits: Vec<Share>,
+    low: Vec<Share>,
     line: usize,
     frame: usize,
+    /// What the first sight left of each sample, and what was left in the end.
     first: Vec<i16>,
     rest: Vec<i16>,
-    pub(super) counts: [usize; 4],
 }
 
 impl Pixels {
     pub(super) fn new(samples: &Samples) -> Self {
-        let groups = samples.groups();
-        let channels = samples.planes.channels.iter().enumerate();
-        let channels = channels.map(|(number, plane)| Channel {
-            plane: plane.clone(),
-            near: samples.near[number],
-            least: samples.ranges[number].0,
-            greatest: samples.ranges[number].1,
-            group: groups[number],
-            second: Second::new(),
-            late: 0,
-        });
         Pixels {
-            channels: channels.collect(),
+            channels: Channel::all(samples),
             mixed: Mixed::new(samples.layout.samples),
-            low: vec![Share::NEW; LENGTHS * LENGTHS],
             signs: vec![Share::NEW; LENGTHS * 27],
-            top: vec![Share::NEW; LENGTHS * 80 * 3],
+            first_bits: vec![Share::NEW; LENGTHS * SIZES],
+            second_bits: vec![Share::NEW; LENGTHS * SIZES * 2],
+            low: vec![Share::NEW; LENGTHS * LENGTHS],
             line: samples.layout.line / samples.layout.channels,
             frame: samples.layout.frame / samples.layout.channels,
             first: vec![0; samples.planes.size],
             rest: vec![0; samples.planes.size],
-            counts: [0; 4],
         }
     }
 
-    /// One pixel's sample; none if what was read is out of range.
+    /// One sample; none if what was read is out of range.
     #[inline]
     pub(super) fn pass<C: Coder>(
         &mut self,
@@ -203,211 +240,260 @@ impl Pixels {
         moment: usize,
         given: i16,
     ) -> Option<i16> {
-        let channels = self.channels.len();
-        // the same pixel of the channel before, or of the frame before
-        let beside = if channel > 0 {
-            Some(self.channels[channel - 1].plane.own + moment)
-        } else if self.frame > 0 {
-            Some(self.channels[channel].plane.own + moment - self.frame)
-        } else {
-            None
-        };
-        let one = &mut self.channels[channel];
-        let own = one.plane.own + moment;
-        let line = self.line;
         let given = i32::from(given);
-        let v = |back: usize| i32::from(values[own - back.max(1)]);
-        let (w, n, nw, ne, ww, nn) = (v(1), v(line), v(line + 1), v(line - 1), v(2), v(2 * line));
-        let nne = v(2 * line - 1);
-        let (bv, bw) = beside.map_or((0, 0), |at| (i32::from(values[at]), i32::from(values[at - 1])));
+        let (channels, line) = (self.channels.len(), self.line);
+        let own = self.channels[channel].plane.own + moment;
+        let beside = self.beside(channel, moment);
         let (phase, phases) = weights.phase(moment, line);
-        let of = one.group << 4 | phase as u64;
-        let is_flat = w == n && w == nw && w == ne && w == ww && w == nn && w == nne;
-        let alike = |value: i32| -> u64 {
-            let farther = [v(3), v(2 * line + 1), v(line + 2), v(line.saturating_sub(2)), v(2 * line + 2), v(2 * line.saturating_sub(1)), v(3 * line)];
-            farther.iter().fold(0, |sum, &one| sum << 1 | u64::from(one == value))
-        };
+        let one = &mut self.channels[channel];
+        let around = Around { values, own, line };
+        let seven = around.seven();
+        let [w, n, nw, ne, ww, nn, nne] = seven;
+        let beside = beside.map_or(0, |at| {
+            let [same, before] = [at, at - 1].map(|at| i32::from(values[at]));
+            signed_step(same - before) | signed_step(before - w) << 8
+        });
+        let name = (one.group << 4 | phase as u64) << 14;
+        let is_flat = seven.iter().all(|&other| other == w);
         if is_flat {
-            self.counts[0] += 1;
-            let far = alike(w);
-            let exact = hash(hash(hash(v(3) as u64, v(line + 2) as u64), v(line.saturating_sub(2)) as u64), hash(v(2 * line + 1) as u64, v(2 * line + 2) as u64));
+            let farther = around.farther();
+            let far = alike(&farther, w);
             let contexts = [
                 far,
-                w as u64,
-                exact ^ w as u64,
-                turn(bv - bw) | turn(bw - w) << 8,
-                step(one.late >> 2),
-                (moment % line) as u64 >> 1,
-                far & 7 | step(one.late >> 4) << 8,
+                u64::from(w as u16),
+                exactly(&farther),
+                beside,
+                step_of(one.late >> 2),
+                far & 7 | step_of(one.late >> 4) << 8,
             ];
-            self.mixed.open(&contexts, of << 4 | 1);
-            if self.mixed.decide::<7, C>(coder, u32::from(given != w), 1, 2 * LENGTHS * SLOTS) == 0 {
-                self.rest[own] = 0;
-                self.first[own] = 0;
+            self.mixed.open(&contexts, name | 1);
+            let is_other = u32::from(given != w);
+            if self.mixed.decide::<6, C>(coder, is_other, 1, ALIKE) == 0 {
                 one.late -= one.late >> 5;
                 return Some(w as i16);
             }
         }
         let near = Samples::around(values, &one.near, moment);
-        let (least, greatest) = (one.least, one.greatest);
+        let (least, greatest) = (one.least << FINE, one.greatest << FINE | 15);
         let class = weights.class(near) * phases + phase;
         let sight = weights.sets[class * channels + channel]
-            .foresee_fine(values, &one.plane.blocks, moment, FINE)
-            .clamp(least << FINE, greatest << FINE | 15);
-        let (more, size) = one.second.foresee_fine(&self.first, &one.plane.second, moment, FINE);
-        let fine = sight.wrapping_add(more).clamp(least << FINE, greatest << FINE | 15);
+            .foresee(values, &one.plane.blocks, moment, FINE)
+            .clamp(least, greatest);
+        let (more, size) = one
+            .second
+            .foresee(&self.first, &one.plane.second, moment, FINE);
+        let fine = sight.wrapping_add(more).clamp(least, greatest);
         let foreseen = fine >> FINE;
-        let part = (fine & 15) as u64 >> 2;
-        let sight = sight >> FINE;
-
-        // values of which the neighbours have two at most
-        let other = if n != w { n } else if ne != w { ne } else { nw };
+        // of the four nearest, the first that differs
+        let other = if n != w {
+            n
+        } else if ne != w {
+            ne
+        } else {
+            nw
+        };
         let is_drawn = !is_flat && [n, nw, ne].iter().all(|&one| one == w || one == other);
-        let mut told = None;
+        let mut found = None;
         if is_drawn {
-            self.counts[1] += 1;
-            let far = alike(w);
-            let pattern = far << 6
-                | u64::from(n == w) << 5 | u64::from(ne == w) << 4 | u64::from(nw == w) << 3
-                | u64::from(ww == w) << 2 | u64::from(nn == w) << 1 | u64::from(nne == w);
-            let four = hash(hash(w as u64, n as u64), hash(nw as u64, ne as u64));
-            let six = hash(four, hash(hash(ww as u64, nn as u64), nne as u64));
+            let farther = around.farther();
+            let far = alike(&farther, w);
+            let pattern = alike(&seven[1..], w);
+            let exact = exactly(&seven);
             let contexts = [
-                pattern,
-                four,
-                six,
-                turn((fine - (w << FINE)) >> 2) | turn(n - w) << 8,
-                hash(six, far),
-                turn(bv - bw) | turn(bw - w) << 8 | (pattern & 63) << 16,
-                step(one.late >> 4) | turn((fine - (w << FINE)) >> 3) << 8,
+                far << 6 | pattern,
+                exactly(&seven[..4]),
+                exact,
+                signed_step((fine - (w << FINE)) >> 2) | signed_step(n - w) << 8,
+                hash(exact, far),
+                beside | pattern << 16,
+                step_of(one.late >> 4) | signed_step((fine - (w << FINE)) >> 3) << 8,
             ];
-            self.mixed.open(&contexts, of << 4 | 2);
-            let node = 2 * LENGTHS * SLOTS + 1;
-            if self.mixed.decide::<7, C>(coder, u32::from(given != w), 1, node) == 0 {
-                told = Some(w);
-            } else if other != w && self.mixed.decide::<7, C>(coder, u32::from(given != other), 2, node + 1) == 0 {
-                told = Some(other);
+            self.mixed.open(&contexts, name | 2);
+            let is_other = u32::from(given != w);
+            if self.mixed.decide::<7, C>(coder, is_other, 1, ALIKE + 1) == 0 {
+                found = Some(w);
+            } else if other != w {
+                let is_third = u32::from(given != other);
+                if self.mixed.decide::<7, C>(coder, is_third, 2, ALIKE + 2) == 0 {
+                    found = Some(other);
+                }
             }
         }
-        let told = match told {
+        let told = match found {
             Some(value) => value - foreseen,
             None => {
-                self.counts[2] += 1;
-                let left = Samples::around(&self.rest, &one.near, moment);
+                let left = Around {
+                    values: &self.rest,
+                    own,
+                    line,
+                };
                 let [x1, x2, _] = near;
-                let [r1, r2, r3] = left;
-                let r = |back: usize| i32::from(self.rest[own - back.max(1)]);
-                let (rw, rn) = (r(1), r(line));
-                let fast = 3 * r1.unsigned_abs() + 2 * r2.unsigned_abs() + r3.unsigned_abs();
-                let wide = 3 * (rw.unsigned_abs() + rn.unsigned_abs())
-                    + 2 * (r(line - 1).unsigned_abs() + r(line + 1).unsigned_abs() + r(2).unsigned_abs() + r(2 * line).unsigned_abs())
-                    + r(line + 2).unsigned_abs() + r(2 * line + 1).unsigned_abs() + r(2 * line - 1).unsigned_abs() + r(line.saturating_sub(2)).unsigned_abs();
-                let expected = 32 - ((wide + 9) / 18).leading_zeros();
-                let quick = step(fast);
-                let activity = (w - ww).unsigned_abs() + (n - nn).unsigned_abs() + (ne - n).unsigned_abs()
-                    + (w - nw).unsigned_abs() + (n - nw).unsigned_abs() + (ne - nne).unsigned_abs();
-                let escaped = u64::from(is_flat) | u64::from(is_drawn) << 1;
+                let [r1, r2, r3] =
+                    Samples::around(&self.rest, &one.near, moment).map(i32::unsigned_abs);
+                let sizes = left.sizes();
+                let expected = 32 - ((sizes + 9) / 18).leading_zeros();
+                let steps = [(w, ww), (n, nn), (ne, n), (w, nw), (n, nw), (ne, nne)];
+                let lively = step_of(steps.iter().map(|(one, other)| one.abs_diff(*other)).sum());
+                let part = (fine as u64 & 15) >> 2;
                 let contexts = [
-                    quick >> 1 | step(one.late >> 4) << 8,
-                    u64::from(x1 as u16) << 8 | turn(x1 - foreseen),
-                    step(activity) | turn(more >> 2) << 8 | part << 16,
-                    turn(foreseen - (w + n - nw)) | turn(foreseen - ne) << 8 | step(activity) >> 2 << 16,
-                    step(wide),
+                    step_of(3 * r1 + 2 * r2 + r3) >> 1 | step_of(one.late >> 4) << 8,
+                    u64::from(x1 as u16) << 8 | signed_step(x1 - foreseen),
+                    lively | signed_step(more >> 2) << 8 | part << 16,
+                    signed_step(foreseen - (w + n - nw))
+                        | signed_step(foreseen - ne) << 8
+                        | lively >> 2 << 16,
+                    step_of(sizes),
                 ];
-                let of = (of << 2 | escaped) << 5 | u64::from(expected);
+                let asked = u64::from(is_flat) | u64::from(is_drawn) << 1;
                 let deviation = Deviation {
                     value: given.wrapping_sub(foreseen),
-                    of: of << 5,
+                    name: name | (4 | asked) << 10 | u64::from(expected) << 5,
                     expected,
-                    quick: step(wide / 3) as usize,
-                    turns: (sign(rw) * 3 + sign(x1 - foreseen)) * 3 + sign(x2 - foreseen),
+                    size: step_of(sizes / 3) as usize,
+                    turns: turns([left.back(1), x1 - foreseen, x2 - foreseen]),
                 };
-                if escaped == 0 {
-                    self.deviate::<5, C>(coder, &contexts, &deviation, MIXED)
+                if asked == 0 {
+                    self.tell::<FEW, C>(coder, &contexts, &deviation, MIXED)
                 } else {
                     let [a, b, c, d, _] = contexts;
-                    let e = turn(foreseen - x1) | turn(x1 - x2) << 8 | part << 16;
-                    let two = hash(hash(w as u64, n as u64), foreseen as u64);
-                    let four = hash(two, hash(nw as u64, ne as u64));
-                    self.deviate::<7, C>(coder, &[a, b, c, d, e, two, four], &deviation, MOST_LENGTH)
+                    let e = signed_step(foreseen - x1) | signed_step(x1 - x2) << 8 | part << 16;
+                    let two = exactly(&[w, n, foreseen]);
+                    let four = exactly(&[w, n, nw, ne, foreseen]);
+                    let contexts = [a, b, c, d, e, two, four];
+                    self.tell::<CONTEXTS, C>(coder, &contexts, &deviation, MOST_LENGTH)
                 }
             }
         };
         let value = foreseen + told;
-        let at = own;
-        self.rest[at] = told.clamp(-32767, 32767) as i16;
-        self.first[at] = kept(value - sight);
+        self.rest[own] = told.clamp(-32767, 32767) as i16;
+        self.first[own] = kept(value - (sight >> FINE));
         let one = &mut self.channels[channel];
         one.late = one.late + told.unsigned_abs() * 16 - (one.late >> 5);
         one.second
             .follow(&self.first, &one.plane.second, moment, size, told);
-        (least..=greatest).contains(&value).then_some(value as i16)
+        (one.least..=one.greatest)
+            .contains(&value)
+            .then_some(value as i16)
     }
 
+    /// Where the same pixel of the channel before lies, or else of the frame before.
     #[inline]
-    fn deviate<const N: usize, C: Coder>(&mut self, coder: &mut C, contexts: &[u64; N], one: &Deviation, most_mixed: u32) -> i32 {
-        let Deviation { value, of, expected, quick, turns } = *one;
-        let size = value.unsigned_abs();
-        self.mixed.open(contexts, of);
-        let known = u32::BITS - size.leading_zeros();
+    fn beside(&self, channel: usize, moment: usize) -> Option<usize> {
+        if channel > 0 {
+            Some(self.channels[channel - 1].plane.own + moment)
+        } else {
+            let own = self.channels[channel].plane.own + moment;
+            (self.frame > 0).then(|| own - self.frame)
+        }
+    }
+
+    /// What was left of a sample; what is not given is read.
+    #[inline]
+    fn tell<const N: usize, C: Coder>(
+        &mut self,
+        coder: &mut C,
+        contexts: &[u64; N],
+        one: &Deviation,
+        most_mixed: u32,
+    ) -> i32 {
+        let size = one.value.unsigned_abs();
+        self.mixed.open(contexts, one.name);
+        let length = self.length::<N, C>(coder, u32::BITS - size.leading_zeros(), one.expected);
+        if length == 0 {
+            return 0;
+        }
+        let is_negative = u32::from(one.value < 0);
+        let (is_negative, size) = if length <= most_mixed {
+            self.mixed.open(contexts, one.name | u64::from(length + 1));
+            self.by_contexts::<N, C>(coder, is_negative, size, length)
+        } else {
+            self.by_size(coder, is_negative, size, length, one)
+        };
+        if is_negative != 0 {
+            -(size as i32)
+        } else {
+            size as i32
+        }
+    }
+
+    /// A length: whether it is the expected one, one more, one less, two more and so on.
+    #[inline]
+    fn length<const N: usize, C: Coder>(
+        &mut self,
+        coder: &mut C,
+        length: u32,
+        expected: u32,
+    ) -> u32 {
         let mut slot = 0;
-        let mut length = 0;
         for step in 0..=2 * MOST_LENGTH {
             let away = step.div_ceil(2);
-            let one = if step % 2 == 1 { expected + away } else { expected.wrapping_sub(away) };
+            let one = if step % 2 == 1 {
+                expected + away
+            } else {
+                expected.wrapping_sub(away)
+            };
             if one > MOST_LENGTH {
                 continue;
             }
             slot = (slot + 1).min(SLOTS - 1);
-            if self.mixed.decide::<N, C>(coder, u32::from(known != one), slot, expected as usize * SLOTS + slot) == 0 {
-                length = one;
-                break;
+            let node = expected as usize * SLOTS + slot;
+            let is_other = u32::from(length != one);
+            if self.mixed.decide::<N, C>(coder, is_other, slot, node) == 0 {
+                return one;
             }
         }
-        if length == 0 {
-            return 0;
-        }
-        let kind = length as usize;
-        let is_negative;
+        0
+    }
+
+    /// Sign and size of a deviation of known length, its first two bits below the leading one by all contexts.
+    #[inline]
+    fn by_contexts<const N: usize, C: Coder>(
+        &mut self,
+        coder: &mut C,
+        is_negative: u32,
+        size: u32,
+        length: u32,
+    ) -> (u32, u32) {
+        let node = (LENGTHS + length as usize) * SLOTS;
+        let is_negative = self.mixed.decide::<N, C>(coder, is_negative, 1, node + 1);
         let mut read = 1u32;
-        if length > most_mixed {
-            is_negative = pass_share(coder, &mut self.signs[kind * 27 + turns], u32::from(value < 0));
-            for done in 0..length - 1 {
-                let at = length - 2 - done;
-                let share = match done {
-                    0 => &mut self.top[kind * 80 + quick],
-                    1 => &mut self.top[LENGTHS * 80 + (kind * 2 + (read & 1) as usize) * 80 + quick],
-                    _ => &mut self.low[kind * LENGTHS + at as usize],
-                };
-                read = read << 1 | pass_share(coder, share, size >> at & 1);
-            }
-        } else {
-            self.mixed.open(contexts, of | u64::from(length + 1));
-            let node = (LENGTHS + kind) * SLOTS;
-            is_negative = self.mixed.decide::<N, C>(coder, u32::from(value < 0), 1, node + 1);
-            for done in 0..length - 1 {
-                let at = length - 2 - done;
-                let bit = size >> at & 1;
-                read = read << 1 | if done < 2 {
+        for done in 0..length - 1 {
+            let at = length - 2 - done;
+            let bit = size >> at & 1;
+            read = read << 1
+                | if done < 2 {
                     let slot = (2 << done | read & done) as usize;
                     self.mixed.decide::<N, C>(coder, bit, slot, node + slot)
                 } else {
-                    pass_share(coder, &mut self.low[kind * LENGTHS + at as usize], bit)
+                    let low = &mut self.low[length as usize * LENGTHS + at as usize];
+                    pass_share(coder, low, bit)
                 };
-            }
         }
-        if is_negative != 0 { -(read as i32) } else { read as i32 }
+        (is_negative, read)
     }
-}
 
-struct Deviation {
-    value: i32,
-    of: u64,
-    expected: u32,
-    quick: usize,
-    turns: usize,
-}
-
-fn sign(one: i32) -> usize {
-    (one.signum() + 1) as usize
+    /// Sign and size, each decision by one share: by signs before, by sizes around.
+    #[inline]
+    fn by_size<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        is_negative: u32,
+        size: u32,
+        length: u32,
+        one: &Deviation,
+    ) -> (u32, u32) {
+        let of = length as usize;
+        let is_negative = pass_share(coder, &mut self.signs[of * 27 + one.turns], is_negative);
+        let mut read = 1u32;
+        for done in 0..length - 1 {
+            let at = length - 2 - done;
+            let share = match done {
+                0 => &mut self.first_bits[of * SIZES + one.size],
+                1 => &mut self.second_bits[(of * 2 + (read & 1) as usize) * SIZES + one.size],
+                _ => &mut self.low[of * LENGTHS + at as usize],
+            };
+            read = read << 1 | pass_share(coder, share, size >> at & 1);
+        }
+        (is_negative, read)
+    }
 }

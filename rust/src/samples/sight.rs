@@ -52,17 +52,15 @@ pub(super) struct First {
 }
 
 impl First {
+    /// With so many binary digits behind the point.
     #[inline]
-    pub(super) fn foresee(&self, values: &[i16], blocks: &[usize], moment: usize) -> i32 {
-        let mut sums = [0; LANES];
-        for (&block, weights) in blocks.iter().zip(&self.weights) {
-            add_products(&mut sums, eight(values, block + moment), weights);
-        }
-        total(sums).wrapping_add(self.constant) >> self.digits
-    }
-
-    #[inline]
-    pub(super) fn foresee_fine(&self, values: &[i16], blocks: &[usize], moment: usize, fine: u32) -> i32 {
+    pub(super) fn foresee(
+        &self,
+        values: &[i16],
+        blocks: &[usize],
+        moment: usize,
+        fine: u32,
+    ) -> i32 {
         let mut sums = [0; LANES];
         for (&block, weights) in blocks.iter().zip(&self.weights) {
             add_products(&mut sums, eight(values, block + moment), weights);
@@ -83,27 +81,9 @@ impl Second {
         }
     }
 
-    /// What is to be added, and how large what the first sight left was.
+    /// What is to be added, with so many digits behind the point, and how large what the first sight left was.
     #[inline]
     pub(super) fn foresee(
-        &self,
-        left: &[i16],
-        blocks: &[usize; SECOND],
-        moment: usize,
-    ) -> (i32, i32) {
-        let (mut sums, mut sizes) = ([0; LANES], [0; LANES]);
-        for (&block, weights) in blocks.iter().zip(&self.weights) {
-            let known = eight(left, block + moment);
-            let counting = weights.map(|one| (one >> (DIGITS - COUNTING)) as i16);
-            add_products(&mut sums, known, &counting);
-            add_products(&mut sizes, known, known);
-        }
-        let more = total(sums).wrapping_add(1 << (COUNTING - 1)) >> COUNTING;
-        (more, total(sizes))
-    }
-
-    #[inline]
-    pub(super) fn foresee_fine(
         &self,
         left: &[i16],
         blocks: &[usize; SECOND],
@@ -166,7 +146,7 @@ mod tests {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let value = -(i32::from(left[place - 1]) * 7 / 8) + (noise >> 24) as i32 - 127;
             let blocks = [place - 8, place - 16, place - 24, place - 32];
-            let (more, size) = second.foresee(&left, &blocks, 0);
+            let (more, size) = second.foresee(&left, &blocks, 0, 0);
             wrong.push((value - more).abs());
             second.follow(&left, &blocks, 0, size, value - more);
             left.push(kept(value));
@@ -180,7 +160,7 @@ mod tests {
         let mut second = Second::new();
         let left = vec![kept(-70000); 64];
         for _ in 0..100 {
-            let (_, size) = second.foresee(&left, &[0, 8, 16, 24], 3);
+            let (_, size) = second.foresee(&left, &[0, 8, 16, 24], 3, 0);
             second.follow(&left, &[0, 8, 16, 24], 3, size, i32::from(i16::MIN) * 2);
         }
         let left = {
