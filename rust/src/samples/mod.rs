@@ -403,7 +403,7 @@ impl Samples {
                 let (least, most) = means.fold((u64::MAX, 0), |(least, most), one| {
                     (one.min(least), one.max(most))
                 });
-                most * 4 > least * 5
+                most * 2 > least * 3
             };
             (2..=MOST_PERIOD).find(is_periodic).unwrap_or(1)
         })
