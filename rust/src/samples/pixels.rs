@@ -28,7 +28,7 @@ const FIRST: i16 = 5734;
 /// How fast weights follow.
 const RATE: i32 = 100;
 /// Decisions with weights of their own: of lengths, of signs and bits, and whether a pixel is like others.
-const NODES: usize = 2 * LENGTHS * SLOTS + 3;
+const NODES: usize = 2 * LENGTHS * SLOTS + 4;
 const ALIKE: usize = 2 * LENGTHS * SLOTS;
 /// Of decisions under one context, how they are named.
 const NAME: u32 = 40;
@@ -243,17 +243,45 @@ impl Pixels {
         let given = i32::from(given);
         let (channels, line) = (self.channels.len(), self.line);
         let own = self.channels[channel].plane.own + moment;
-        let beside = self.beside(channel, moment);
+        let beside_place = self.beside(channel, moment);
         let (phase, phases) = weights.phase(moment, line);
         let one = &mut self.channels[channel];
         let around = Around { values, own, line };
         let seven = around.seven();
         let [w, n, nw, ne, ww, nn, nne] = seven;
-        let beside = beside.map_or(0, |at| {
+        let beside = beside_place.map_or(0, |at| {
             let [same, before] = [at, at - 1].map(|at| i32::from(values[at]));
             signed_step(same - before) | signed_step(before - w) << 8
         });
         let name = (one.group << 4 | phase as u64) << 14;
+        if let Some(at) = beside_place.filter(|_| channel > 0) {
+            // where channels differ by as much at all neighbours, they probably do here
+            let other = Around {
+                values,
+                own: at,
+                line,
+            };
+            let away = w - other.back(1);
+            let value = i32::from(values[at]) + away;
+            let is_near = [line, line + 1, line - 1]
+                .iter()
+                .all(|&pixels| around.back(pixels) - other.back(pixels) == away);
+            if is_near && (one.least..=one.greatest).contains(&value) {
+                let pattern = alike(&seven[1..], w);
+                let contexts = [
+                    beside,
+                    pattern,
+                    u64::from(value as u16),
+                    step_of(one.late >> 2) | signed_step(away) << 8,
+                ];
+                self.mixed.open(&contexts, name | 3);
+                let is_other = u32::from(given != value);
+                if self.mixed.decide::<4, C>(coder, is_other, 1, ALIKE + 3) == 0 {
+                    one.late -= one.late >> 5;
+                    return Some(value as i16);
+                }
+            }
+        }
         let is_flat = seven.iter().all(|&other| other == w);
         if is_flat {
             let farther = around.farther();
