@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -120,6 +121,44 @@ def test_samples_of_many_parts_and_classes_come_back(packing: int, line: int) ->
     assert (
         _native.samples_decode(_native.samples_encode(data, 0, (0, packing, 2, line, frame, 24000)), len(data)) == data
     )
+
+
+def drawn(row: int, column: int) -> int:
+    """Letters, as it were, on an empty ground."""
+    return 200 if row % 9 > 2 and (column * 7 + column // 5) % 11 < 3 and 20 < column < 60 else 10 * (row > 70)
+
+
+def smooth(row: int, column: int) -> int:
+    """A hill with some noise."""
+    return 900 + (row * (90 - row) + column * (80 - column)) // 4 + (row * 7919 + column * 104_729) % 13 % 5
+
+
+def enlarged(row: int, column: int) -> int:
+    """An image of half its size, between whose pixels values were interpolated."""
+    rows = [Random(row // 2 + more).choices(range(60), k=41) for more in (0, row % 2)]
+    return sum(one[column // 2] + one[column // 2 + column % 2] for one in rows) // 4
+
+
+def sparse(row: int, column: int) -> int:
+    """Few of the values of the hill."""
+    return smooth(row, column) * 11 // 5 - 2000
+
+
+@pytest.mark.parametrize(("pixel", "most"), [(drawn, 450), (smooth, 1400), (enlarged, 3000), (sparse, 900)])
+def test_images_of_several_kinds_come_back_from_few_bytes(pixel: Callable[[int, int], int], most: int) -> None:
+    data = struct.pack("<7200h", *(pixel(row, column) for row in range(90) for column in range(80)))
+    encoded = _native.samples_encode(data, 0, (0, LITTLE, 1, 80, 0, 7200))
+    assert _native.samples_decode(encoded, len(data)) == data
+    assert len(encoded) < most
+
+
+def test_channels_that_say_the_same_take_hardly_more_than_one() -> None:
+    grey = [smooth(row, column) % 256 for row in range(60) for column in range(80)]
+    one = _native.samples_encode(bytes(grey), 0, (0, BYTE, 1, 80, 0, 4800))
+    data = bytes(value for value in grey for _ in range(3))
+    three = _native.samples_encode(data, 0, (0, BYTE, 3, 240, 0, 14400))
+    assert _native.samples_decode(three, len(data)) == data
+    assert len(three) < len(one) + 150
 
 
 def test_signals_in_a_matrix_begin_behind_its_header() -> None:
