@@ -63,7 +63,7 @@ impl Mixed {
     }
 
     /// Open the lines of some contexts; lines of others are given up.
-    #[inline]
+    #[inline(always)]
     fn open<const N: usize>(&mut self, contexts: &[u64; N], name: u64) {
         for (number, context) in contexts.iter().enumerate() {
             let hashed = hash(context ^ name << NAME, number as u64);
@@ -88,16 +88,17 @@ impl Mixed {
         node: usize,
     ) -> u32 {
         let slot = slot % SLOTS;
+        let places: [usize; N] = std::array::from_fn(|number| self.open[number]);
         let mut inputs = [0; LANES];
         inputs[CONTEXTS] = 256;
-        for (input, &place) in inputs.iter_mut().zip(&self.open[..N]) {
+        for (input, place) in inputs.iter_mut().zip(places) {
             *input = stretch(self.lines[place].0[slot].probability());
         }
         let weights = &mut self.weights[node];
         let probability = squash(weigh(weights, &inputs)).clamp(1, 65535);
         let bit = coder.code(bit, probability);
         follow(weights, &inputs, (bit << 16) as i32 - probability as i32);
-        for &place in &self.open[..N] {
+        for place in places {
             self.lines[place].0[slot].update(bit, LIMIT);
         }
         bit
@@ -131,14 +132,14 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// So many pixels before, but one at least.
-    #[inline]
+    #[inline(always)]
     fn back(&self, pixels: usize) -> i32 {
         i32::from(self.values[self.own - pixels.max(1)])
     }
 
     /// The pixel to the left, those above, left of that and right of that; then those farther away: two to the left, two above and
     /// right of that.
-    #[inline]
+    #[inline(always)]
     fn seven(&self) -> [i32; 7] {
         let line = self.line;
         [1, line, line + 1, line - 1, 2, 2 * line, 2 * line - 1].map(|pixels| self.back(pixels))
@@ -161,7 +162,7 @@ impl Around<'_> {
     }
 
     /// The sum of sizes, near ones more than far ones: 18 times what is usual.
-    #[inline]
+    #[inline(always)]
     fn sizes(&self) -> u32 {
         let size = |pixels: usize| self.back(pixels).unsigned_abs();
         let (line, two) = (self.line, 2 * self.line);
