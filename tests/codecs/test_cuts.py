@@ -48,6 +48,7 @@ BLOCKS = bgzipped(VCF)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuts, "TEXT_PART", 5000)
     monkeypatch.setattr(cuts, "TABLE_PART", 5000)
+    monkeypatch.setattr(cuts, "BLOCKS_PART", 5000)
     monkeypatch.setattr(cuts, "PART", 12_000)
     for module in (cuts, choice):
         monkeypatch.setattr(module, "SAMPLES_PART", 3000)

@@ -64,6 +64,7 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (stores, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),
         (cuts, "TABLE_PART", 6000),
+        (cuts, "BLOCKS_PART", 6000),
         (cuts, "SAMPLES_PART", 12_000),
         (choice, "SAMPLES_PART", 12_000),
         (parts, "PART", 16_000),

@@ -23,6 +23,8 @@ TEXT_PART: Final = 16 << 20
 """Bytes of text in a part: so many that models have long learned what they can, and that an import stays small."""
 SAMPLES_PART: Final = 2**7 * 3**3 * 5 * 7 * 11 * 13
 """Bytes of samples in a part, 17.3 million: whole frames of up to 16 channels, and of most counts above, in any packing."""
+BLOCKS_PART: Final = 8 << 20
+"""Bytes of text in a part of bgzip, which is in memory several times: packed, unpacked, and as both are compared."""
 MOST_BLOCKS: Final = 1 << 12
 """Of a part."""
 TABLE_PART: Final = 4 << 20
@@ -72,7 +74,7 @@ def cut_blocks(file: BinaryIO) -> Iterator[bytes]:
             break
         body = file.read(size - BLOCK_HEAD)
         text = int.from_bytes(body[-4:], "little")
-        if part and (len(part) + size > PART or content + text > TEXT_PART or blocks == MOST_BLOCKS):
+        if part and (len(part) + size > PART or content + text > BLOCKS_PART or blocks == MOST_BLOCKS):
             yield bytes(part)
             part, content, blocks = bytearray(), 0, 0
         part += head + body
