@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -189,7 +189,11 @@ def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
     A file that is new is not there after a failure, so that the next attempt finds nothing in its way. A link is
     followed. Raises `StorageFailed`, and `OSError` for a folder that is not there or not ours, a device or a pipe.
     """
-    data = content.encode() if isinstance(content, str) else content
+    write_pieces(path, [content.encode() if isinstance(content, str) else content], mode=mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, mode: int = 0o600) -> None:
+    """As `write_file`, for a content that comes in pieces; what is raised on the way leaves the file as it was."""
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is no file that could be written anew", str(path))
@@ -198,14 +202,15 @@ def write_file(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
             try:
-                written = 0
-                while written < len(data):
-                    written += os.write(descriptor, data[written:])
+                for piece in pieces:
+                    written = 0
+                    while written < len(piece):
+                        written += os.write(descriptor, piece[written:])
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             beside.replace(path)
-        except OSError:
+        except BaseException:
             with suppress(OSError):
                 beside.unlink()
             raise

@@ -1082,6 +1082,20 @@ class SignedExactly(IntakeError):
     remedy = "Import it without --lossy; or, if its signature is of no use to you, without the file NAME.jws beside it."
 
 
+class LargeFile(IntakeError):
+    """A file is larger than what a hub reads at once, to derive a table or to check a signature."""
+
+    number = 485
+    remedy = "It can be kept all the same. For a table divide it, such as a VCF by chromosomes, and import the pieces."
+
+
+class FileChanged(IntakeError):
+    """A large file is read twice, and was another the second time."""
+
+    number = 486
+    remedy = "Wait until whatever writes the file is done, then import it; nothing of it was stored."
+
+
 # ── hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -1142,6 +1156,13 @@ class CannotDecode(HubError):
 
     number = 507
     remedy = "Restore the object from a backup; if the dictionary is missing, install the version that ships it."
+
+
+class LargeOriginal(HubError):
+    """An original that is larger than what is read at once, to share it or to derive a table."""
+
+    number = 519
+    remedy = "Write it into a folder with `edgehold hub export --original`."
 
 
 class StoreBusy(HubError):

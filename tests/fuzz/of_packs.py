@@ -17,7 +17,8 @@ from of_records import resources, small_image, texts_in_lines
 from target import BY_TOKENS, Reader, Target, require
 
 from edgehold import _native
-from edgehold.codecs.choice import codecs_for, encode_smallest, packed_codec, parts_codec
+from edgehold.codecs.choice import codecs_for, cut_for, encode_smallest, packed_codec, parts_codec
+from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
 from edgehold.codecs.packs import MOST_RATIO, room_for, zip_members
@@ -140,6 +141,29 @@ def large_data(folder: Path) -> Reader:
     return Reader(read, [codec.encode(one) for one in (*texts_in_lines(), *packs())])
 
 
+def blocks(text: bytes) -> bytes:
+    """A bgzip file of small blocks."""
+    found = b""
+    for at in range(0, len(text), 500):
+        content = text[at : at + 500]
+        stream = deflated(content)
+        found += b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\0BC\x02\0" + (len(stream) + 25).to_bytes(2, "little")
+        found += stream + zlib.crc32(content).to_bytes(4, "little") + len(content).to_bytes(4, "little")
+    return found
+
+
+def large_file(folder: Path) -> Reader:
+    """A file that is cut into parts, whatever it is taken for."""
+
+    def read(file: bytes) -> None:
+        require(content_of_blocks(io.BytesIO(file)) >= 0, "less than nothing")
+        for kind in Kind:
+            cut = cut_for(file[: 1 << 20], len(file), kind)
+            require(b"".join(cut.parts(io.BytesIO(file))) == file, "other bytes in its parts")
+
+    return Reader(read, [small_image(), *packs(), *texts_in_lines(), *map(blocks, texts_in_lines())])
+
+
 def pixels(folder: Path) -> Reader:
     """A DICOM file whose pixels are looked for."""
 
@@ -183,6 +207,7 @@ TARGETS: dict[str, Target] = {
     "pack to take in": Target(pack_to_take_in, (IntakeError,), BY_BYTES, GZIP + ZIP),
     "packed records": Target(packed_records, (IntakeError,), BY_BYTES, GZIP + PACKED_JSON),
     "data in parts": Target(large_data, (CannotDecode,), BY_BYTES, LARGE),
+    "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
     "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),
     "any file": Target(any_file, (IntakeError,), BY_TOKENS, heavy=MARKUP + GZIP + ZIP),
 }

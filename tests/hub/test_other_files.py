@@ -262,7 +262,7 @@ def test_a_text_too_large_or_with_a_zero_in_it_is_refused(
         import_file(store, path, randomness=DICE)
     monkeypatch.setattr(kinds, "MOST_BYTES", 100)
     with pytest.raises(IntakeLimit, match="more than 100 bytes"):
-        import_file(store, path, randomness=DICE)
+        kinds.read_whole(path, is_text=True)
     with pytest.raises(IntakeError, match="cannot be read"):
         import_file(store, tmp_path, randomness=DICE)
     (tmp_path / "y").touch()

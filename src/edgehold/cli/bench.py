@@ -20,6 +20,7 @@ BENCHES = {
     "consortium": "four validators beside CometBFT's own kvstore, and the light client",
     "newcomer": "a fresh node, from a snapshot of a million entries and by a million transactions",
     "map": "the Merkle map at ten million keys (needs 5 GB of disk), and a bucket into which keys were ground",
+    "large": "a hub with five gigabytes of mixed data (needs 15 GB of disk and an hour)",
     "store": "what records and files take beside general compressors",
     "demo": "one hub's part, and the demo at 400 and 2,000 hubs",
 }

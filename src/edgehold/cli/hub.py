@@ -332,18 +332,20 @@ def import_records(
     total = sum(size_of(path) for act in acts for path in act)
     done: list[dict[str, Any]] = []
     failed: list[EdgeholdError] = []
+    reached = 0
     with opened(folder) as (own, _, _), progress("importing", total, quiet=total < SHOWN and len(acts) < 2) as bar:
         for act in acts:
             try:
                 found = (
                     own.import_together(act, kept)
                     if len(act) > 1
-                    else [own.import_file(act[0], kept, columns=said, lossy=lost)]
+                    else [own.import_file(act[0], kept, columns=said, lossy=lost, told=bar.advance)]
                 )
                 done += [imported_facts(path, one) for path, one in zip(act, found, strict=True)]
             except EdgeholdError as error:
                 failed.append(error)
-            bar.advance(sum(map(size_of, act)))
+            reached += sum(map(size_of, act))
+            bar.reach(reached, total)
     if failed and not done:
         raise failed[0]
     errors = [{"code": error.code, "message": str(error)} for error in failed]

@@ -6,11 +6,24 @@ general one always remains.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
-from typing import Final, assert_never
+from functools import cache, partial
+from typing import BinaryIO, Final, assert_never
 
+from edgehold.codecs.cuts import (
+    BLOCK_HEAD,
+    SAMPLES_PART,
+    cut_blocks,
+    cut_frames,
+    cut_lines,
+    cut_markup,
+    cut_samples,
+    cut_tables,
+    unit_of,
+)
+from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.general import (
     DICTIONARIES,
     FAST_LEVEL,
@@ -23,10 +36,11 @@ from edgehold.codecs.general import (
 )
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec
-from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.packs import is_block, is_pack
+from edgehold.codecs.parts import PARTS, PartsCodec, parts_of
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
-from edgehold.codecs.samples import SAMPLES, samples_codec
+from edgehold.codecs.samples import SAMPLES, FramesCodec, samples_codec, start_of_signal
 from edgehold.codecs.variants import VARIANTS, variants_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -118,7 +132,7 @@ def encode_smallest(original: bytes, codecs: Sequence[Codec]) -> tuple[Codec, by
         try:
             found.append((codec, codec.encode(original)))
         except CannotDecode as error:
-            failed = error
+            failed = error.with_traceback(None)  # which would hold the original until the collector came by
     if not found:
         raise failed
     return min(found, key=lambda one: len(one[1]))
@@ -166,6 +180,42 @@ def bases_of(codec: Codec, encoded: bytes) -> tuple[Digest, ...]:
         for name, base, inner in codec.inside(encoded):
             found.update(bases_of(codec_named(name, base), inner))
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How an original is cut that is too large to be encoded at once, and by which codecs its parts are encoded."""
+
+    parts: Callable[[BinaryIO], Iterator[bytes]]
+    codec: PartsCodec
+    is_known: bool = True
+    """Whether it is cut where its format allows it; else it is only divided."""
+
+
+def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMALL) -> Cut:
+    """How to cut an original of so many bytes that begins so."""
+
+    def cut(parts: Callable[[BinaryIO], Iterator[bytes]], codecs: Sequence[Codec]) -> Cut:
+        return Cut(parts, PartsCodec(codec_named, encode_smallest, codecs))
+
+    codecs = codecs_for(kind, profile)
+    if is_pack(start):
+        if profile is Profile.SMALL and is_block(start[:BLOCK_HEAD], is_first=True):
+            return cut(cut_blocks, (PackedCodec(lambda _: plain_codecs(kind), codec_named), shipped_codec(None)))
+        return replace(cut(parts_of, (shipped_codec(None),)), is_known=False)
+    pixels = find_pixels(start, size)
+    if pixels is not None and unit_of(pixels) <= SAMPLES_PART:
+        own = (FramesCodec(pixels),) if profile is Profile.SMALL else ()
+        return cut(partial(cut_frames, pixels=pixels), (*own, *codecs))
+    match kind:
+        case Kind.GENOTYPE:
+            return cut(cut_lines, codecs)
+        case Kind.EHR | Kind.LAB | Kind.WEARABLE:
+            return cut(cut_markup if start.startswith(b"<") else cut_tables, codecs)
+        case Kind.SIGNAL:
+            return cut(partial(cut_samples, start=start_of_signal(start, size)), codecs)
+        case _:
+            return replace(cut(parts_of, codecs), is_known=False)
 
 
 def codec_title(name: Digest) -> str:

@@ -93,15 +93,16 @@ def is_dicom(data: bytes) -> bool:
     return data[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
-def find_pixels(data: bytes) -> Pixels | None:
-    """The pixels of a file; None if it is no DICOM file, or not one of native pixels that fill whole images."""
+def find_pixels(data: bytes, size: int | None = None) -> Pixels | None:
+    """The pixels of a file; None if it is no DICOM file, or not one of native pixels that fill whole images. With the
+    size of the file its beginning does, as far as to the pixels."""
     try:
-        return _find_pixels(data)
+        return _find_pixels(data, len(data) if size is None else size)
     except (struct.error, ValueError, RecursionError):
         return None
 
 
-def _find_pixels(data: bytes) -> Pixels | None:
+def _find_pixels(data: bytes, size: int) -> Pixels | None:
     if not is_dicom(data):
         return None
     syntax: Syntax | None = None
@@ -115,7 +116,7 @@ def _find_pixels(data: bytes) -> Pixels | None:
         at = after(element, steps)
     if syntax is None:
         return None
-    for element in elements(data, at, len(data), syntax):
+    for element in elements(data, at, size, syntax):
         if element.tag == PIXELS:
             return describe(element, numbers, syntax)
         if element.tag[0] == 0x0028 and element.size == 2:
@@ -147,7 +148,7 @@ def elements(data: bytes, at: int, end: int, syntax: Syntax) -> Iterator[Element
     """The elements between two places, sequences stepped over; ValueError if there are too many."""
     steps = iter(range(MOST_ELEMENTS))
     while at + 8 <= end:
-        element = read_element(data, at, syntax)
+        element = read_element(data, at, syntax, end)
         yield element
         at = end_of_sequence(data, element.start, syntax, 1, steps) if element.is_open else after(element, steps)
 
@@ -159,23 +160,24 @@ def after(element: Element, steps: Iterator[int]) -> int:
     return element.start + element.size
 
 
-def read_element(data: bytes, at: int, syntax: Syntax) -> Element:
-    """The element that begins at a place."""
+def read_element(data: bytes, at: int, syntax: Syntax, end: int | None = None) -> Element:
+    """The element that begins at a place; ValueError unless it ends within the data, or before another end."""
     order = syntax.order
+    end = len(data) if end is None else end
     group, number = struct.unpack_from(order + "HH", data, at)
     if syntax.is_explicit and group != ITEM:
         if data[at + 4 : at + 6] in LONG_FORMS:
             (size,) = struct.unpack_from(order + "I", data, at + 8)
-            return checked(data, Element((group, number), at + 12, size))
+            return checked(end, Element((group, number), at + 12, size))
         (size,) = struct.unpack_from(order + "H", data, at + 6)
-        return checked(data, Element((group, number), at + 8, size))
+        return checked(end, Element((group, number), at + 8, size))
     (size,) = struct.unpack_from(order + "I", data, at + 4)
-    return checked(data, Element((group, number), at + 8, size))
+    return checked(end, Element((group, number), at + 8, size))
 
 
-def checked(data: bytes, element: Element) -> Element:
+def checked(end: int, element: Element) -> Element:
     """The element, if it ends within the file."""
-    if not element.is_open and element.start + element.size > len(data):
+    if not element.is_open and element.start + element.size > end:
         raise ValueError("an element is longer than the file")
     return element
 

@@ -6,6 +6,7 @@ with native pixels its elements say so, of a signal file it is found out. Bytes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -49,6 +50,29 @@ class SamplesCodec:
         return bounded(_native.samples_decode, encoded, limit)
 
 
+class FramesCodec(SamplesCodec):
+    """`samples/1` of what is cut from the pixels of an image: whole frames, or lines of them."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    def encode(self, data: bytes) -> bytes:
+        """Fewer bytes, decoded once and compared; raises `CannotDecode` if the data are not whole lines."""
+        one = self._pixels
+        line = one.columns * (1 if one.is_planar else one.channels) * one.bits // 8
+        frame = line * one.rows * (one.channels if one.is_planar else 1)
+        if not data or len(data) % line:
+            raise CannotDecode(f"{len(data)} bytes are not whole lines of {line}")
+        rows = one.rows if len(data) % frame == 0 else len(data) // line
+        planes = one.channels if one.is_planar and len(data) % frame else 1
+        part = replace(one, start=0, size=len(data), rows=rows, channels=one.channels // planes)
+        try:
+            encoded = _native.samples_encode(data, 0, layout_of(part))
+        except ValueError as error:
+            raise CannotDecode(f"there are no samples in {len(data)} bytes: {error}") from error
+        return compared(self, data, encoded)
+
+
 def find_samples(data: bytes) -> tuple[int, Layout | None]:
     """Where samples begin in a signal, or how the pixels of an image lie; raises `CannotDecode` if these are not native."""
     if not is_dicom(data):
@@ -74,14 +98,15 @@ def layout_of(pixels: Pixels) -> Layout:
     return (pixels.start, packing, channels, line, image if samples > image else 0, samples)
 
 
-def start_of_signal(data: bytes) -> int:
-    """Where the samples begin: behind the header of a MATLAB 4 matrix, in which WFDB writes signals too, or at once."""
+def start_of_signal(data: bytes, size: int | None = None) -> int:
+    """Where the samples begin: behind the header of a MATLAB 4 matrix, in which WFDB writes signals too, or at once. With
+    the size of the file its beginning does."""
     kind, rows, columns, is_complex, name = (
         int.from_bytes(data[at : at + 4], "little") for at in range(0, MAT_HEADER, 4)
     )
     is_matrix = kind < 60 and kind % 10 == 0 and not is_complex and 0 < name <= 64 and rows * columns > 0
     start = MAT_HEADER + name
-    return start if is_matrix and start + rows * columns <= len(data) else 0
+    return start if is_matrix and start + rows * columns <= (len(data) if size is None else size) else 0
 
 
 @cache

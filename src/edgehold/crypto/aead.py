@@ -32,6 +32,11 @@ def keyed_digest(key: bytes, data: bytes) -> bytes:
     return hmac.digest(key, data, "sha256")
 
 
+def start_keyed_digest(key: bytes) -> hmac.HMAC:
+    """A keyed digest that is told its data in pieces."""
+    return hmac.new(key, digestmod="sha256")
+
+
 def seal_chunk(key: bytes, object_id: bytes, number: int, total: int, plaintext: bytes) -> bytes:
     """Seal chunk `number` (from 0) of `total`; the key must belong to this object alone and each number be sealed
     once."""

@@ -25,7 +25,7 @@ def _first(tag: str) -> bytes:
 
 def tagged_hash(tag: str, data: bytes) -> Digest:
     """SHA-256 over `edgehold:` ‖ tag ‖ 0x00 ‖ data. Tags are ASCII without NUL and are listed in docs/protocol.md."""
-    state = _prefix(tag).copy()
+    state = start_hash(tag)
     state.update(data)
     return Digest(state.digest())
 
@@ -33,3 +33,8 @@ def tagged_hash(tag: str, data: bytes) -> Digest:
 def tagged_hashes(tag: str, data: Sequence[bytes]) -> list[Digest]:
     """The tagged hash of each, in their order, for a fraction of what it takes one by one."""
     return cast(list[Digest], _native.digests(_first(tag), data))
+
+
+def start_hash(tag: str) -> _Hash:
+    """A tagged hash that is told its data in pieces; `Digest(state.digest())` is that of all of them."""
+    return _prefix(tag).copy()

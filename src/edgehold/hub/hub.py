@@ -264,11 +264,13 @@ class Hub:
         columns: Columns | None = None,
         together: Together | None = None,
         lossy: Loss | None = None,
+        told: Callable[[int], None] | None = None,
     ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
-        `columns` says how to read a table in lines, `lossy` what the owner would rather lose. The same bytes again add
-        nothing. Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was stored.
+        `columns` says how to read a table in lines, `lossy` what the owner would rather lose; of a large file `told` hears
+        how many bytes more were taken in. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
+        `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
         take = partial(
@@ -279,6 +281,7 @@ class Hub:
             columns=columns,
             together=together,
             lossy=lossy,
+            told=told,
             randomness=self._outside.randomness,
         )
         if not beside.exists():

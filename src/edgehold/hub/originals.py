@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgehold.durable import storage_failures, write_file
+from edgehold.durable import storage_failures, write_pieces
 from edgehold.errors import AlteredBlob, FolderInUse
 from edgehold.hub.store import Store, StoredObject
 from edgehold.wire.data import ObjectId
@@ -42,14 +42,14 @@ def write_originals(store: Store, folder: Path) -> tuple[list[Written], list[Alt
 
 
 @contextmanager
-def _empty_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
+def _empty_folder(folder: Path) -> Iterator[Callable[[str, Iterable[bytes]], None]]:
     """A way to write files into an empty folder; if an error leaves the block, they and the folder are gone again."""
     is_new = not folder.exists()
     names: list[str] = []
 
-    def write(name: str, content: bytes) -> None:
+    def write(name: str, pieces: Iterable[bytes]) -> None:
         names.append(name)
-        write_file(folder / name, content)
+        write_pieces(folder / name, pieces)
 
     with storage_failures(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,18 +65,24 @@ def _empty_folder(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 
 def _write_into(
-    store: Store, folder: Path, write_one: Callable[[str, bytes], None]
+    store: Store, folder: Path, write_one: Callable[[str, Iterable[bytes]], None]
 ) -> tuple[list[Written], list[AlteredBlob]]:
     written: list[Written] = []
     altered: list[AlteredBlob] = []
     taken: set[str] = set()
 
-    def write(name: str, originals: Sequence[tuple[StoredObject, bytes]]) -> None:
-        write_one(name, b"".join(original for _, original in originals))
+    def write(name: str, records: Sequence[StoredObject]) -> None:
+        write_one(name, (piece for one in records for piece in store.read_original(one.id)))
         taken.add(name)
-        written.extend(
-            Written(one.id, folder / name, len(original), one.descriptor.lossy) for one, original in originals
-        )
+        written.extend(Written(one.id, folder / name, one.received, one.descriptor.lossy) for one in records)
+
+    def count(record: StoredObject) -> int | None:
+        """The lines of a record; none if it was altered."""
+        try:
+            return count_lines(store.read_original(record.id))
+        except AlteredBlob as error:
+            altered.append(error)
+            return None
 
     objects: list[StoredObject] = []
     for object_id in store.ids():
@@ -85,18 +91,26 @@ def _write_into(
         except AlteredBlob as error:
             altered.append(error)
     for place, records in of_one_file(objects).items():
-        found: list[tuple[StoredObject, bytes]] = []
-        for one in records:
+        counts = [count(one) for one in records] if len(records) > 1 else [0]  # before any is written, and none is kept
+        pairs = list(zip(records, counts, strict=True))
+        if len(records) > 1 and is_whole(pairs):
+            write(file_name(place, records[0].id, taken), records)
+            continue
+        for one in (one for one, lines in pairs if lines is not None):
             try:
-                found.append((one, store.get_original(one.id)))
+                write(file_name(one.name, one.id, taken), [one])
             except AlteredBlob as error:
                 altered.append(error)
-        if len(found) > 1 and len(found) == len(records) and is_whole(found):
-            write(file_name(place, found[0][0].id, taken), found)
-            continue
-        for one, original in found:
-            write(file_name(one.name, one.id, taken), [(one, original)])
     return written, altered
+
+
+def count_lines(pieces: Iterable[bytes]) -> int:
+    """The lines of a record; 0 if the last has no end."""
+    count, last = 0, b""
+    for piece in pieces:
+        count += piece.count(b"\n")
+        last = piece[-1:] or last
+    return count if last == b"\n" else 0
 
 
 def of_one_file(objects: Sequence[StoredObject]) -> dict[str, list[StoredObject]]:
@@ -110,14 +124,14 @@ def of_one_file(objects: Sequence[StoredObject]) -> dict[str, list[StoredObject]
     return {place: [one for _, one in sorted(ones, key=lambda pair: pair[0])] for place, ones in found.items()}
 
 
-def is_whole(records: Sequence[tuple[StoredObject, bytes]]) -> bool:
-    """Whether records are all lines of their file, from the first on and each with its end."""
+def is_whole(records: Sequence[tuple[StoredObject, int | None]]) -> bool:
+    """Whether records, each with its number of lines, are all lines of their file, from the first on."""
     following = 1
-    for one, original in records:
+    for one, lines in records:
         line = LINE.fullmatch(one.name)
-        if line is None or int(line[2]) != following or not original.endswith(b"\n"):
+        if line is None or int(line[2]) != following or not lines:
             return False
-        following += original.count(b"\n")
+        following += lines
     return True
 
 

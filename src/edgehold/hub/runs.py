@@ -119,9 +119,10 @@ def check_dataset(
     key = None if issuer is None else get_account(state, issuer).key
     found = tagged_hash("checked", encode((stored, token, issuer, key)))
     if found not in store.checked:
-        original = store.get_original(dataset.id)
-        if issuer is not None:
-            check_signature(state, original, token, issuer)
+        if issuer is None:
+            store.verify_original(dataset.id)
+        else:
+            check_signature(state, store.get_original(dataset.id), token, issuer)
         store.checked.add(found)
 
 

@@ -18,6 +18,7 @@ from edgehold.errors import (
     EdgeholdError,
     ErasedObject,
     ForgedParcel,
+    LargeOriginal,
     Malformed,
     NotTheRecipient,
     RecordErased,
@@ -29,7 +30,7 @@ from edgehold.errors import (
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.journal import Journal
 from edgehold.hub.keys import HubKeys
-from edgehold.hub.store import Store
+from edgehold.hub.store import AT_ONCE, Store
 from edgehold.ledger.state import State, find_root, get_account
 from edgehold.ports import Peer, Randomness
 from edgehold.verify.opening import record_commitment, signature_digest, verify_opening
@@ -60,9 +61,13 @@ class SharedRecord:
 
 
 def share(journal: Journal, store: Store, grant: Grant, dataset: ObjectId) -> Digest:
-    """Keep a grant for one dataset; returns the share's name. Raises `UnknownObject`, `RecordErased`."""
-    if store.get_object(dataset).descriptor.tombstone:
+    """Keep a grant for one dataset; returns the share's name. Raises `UnknownObject`, `RecordErased`,
+    `LargeOriginal`."""
+    found = store.get_object(dataset)
+    if found.descriptor.tombstone:
         raise RecordErased(f"object {dataset.hex()}")
+    if found.received > AT_ONCE:
+        raise LargeOriginal(f"object {dataset.hex()} has {found.received} bytes, a parcel at most {AT_ONCE}")
     name = share_name(grant)
     journal.add_share(name, dataset, grant)
     return name

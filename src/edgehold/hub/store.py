@@ -16,7 +16,7 @@ padded, roughly how large they are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,18 @@ from edgehold.codecs.choice import (
 )
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
+from edgehold.codecs.parts import PARTS, PartsCodec
 from edgehold.codecs.segments import STRINGS, Where, find_groups, join, select, strings_in
-from edgehold.crypto.aead import derive_key, keyed_digest, open_chunk, open_sealed, seal, seal_chunk
+from edgehold.crypto.aead import (
+    MAX_CHUNKS,
+    derive_key,
+    keyed_digest,
+    open_chunk,
+    open_sealed,
+    seal,
+    seal_chunk,
+    start_keyed_digest,
+)
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.padding import pad, padme, unpad
 from edgehold.durable import Database, remove_database, storage_failures
@@ -49,7 +59,9 @@ from edgehold.errors import (
     CannotOpen,
     EdgeholdError,
     ErasedObject,
+    FileChanged,
     HubError,
+    LargeOriginal,
     Malformed,
     NoTable,
     NotAStore,
@@ -62,7 +74,7 @@ from edgehold.errors import (
 from edgehold.hub.intake.derive import derive_again
 from edgehold.hub.tables import KeptTable, Rows, close_table, derive_tables, open_group, open_table
 from edgehold.ports import Randomness
-from edgehold.verify.opening import record_commitment, signature_digest
+from edgehold.verify.opening import Commitment, record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import Digest
@@ -74,6 +86,8 @@ LEAST_LEAVES = 8
 BUSY_MILLISECONDS = 2000
 LEAST_VERSION, MOST_VERSION = 1 << 14, 3 << 22
 """Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory."""
+NO_TABLE = ""
+"""The schema of what programs do not read."""
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
 MOST_SLOTS = 1 << 63 - PLACES
@@ -81,6 +95,8 @@ MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 LATEST = 8
 """How many objects of each kind are looked at for the version before."""
+AT_ONCE = 1 << 26
+"""Bytes of an original that is held in memory; a larger one is encoded, and read, part by part."""
 NO_COMMITMENT = Digest(bytes(32))
 FACTS = {"hub", "dummies", "latest", "postings"}
 """What stands beside the objects."""
@@ -172,6 +188,7 @@ class Store:
         self._identity_key = derive_key(hub_key, "store/identity")
         self._tombstone_key = derive_key(hub_key, "store/tombstone")
         self._latest_key = derive_key(hub_key, "store/latest")
+        self._is_log_large = False
         self.checked: set[Digest] = set()
         """What was found true of stored bytes since this store was opened, so that they need not be decoded again."""
 
@@ -236,6 +253,10 @@ class Store:
                 return
             with self._database.transaction():
                 yield
+            if self._is_log_large:
+                self._is_log_large = False
+                with suppress(StoreBusy, StorageFailed):  # what was written is durable; the log only takes room
+                    self.empty_log()
 
     def get_fact(self, name: str) -> bytes:
         """A named value beside the objects; empty if it was never set."""
@@ -314,6 +335,71 @@ class Store:
                 self._remember_latest(kind, object_id, randomness)
             return self.get_object(object_id), True
 
+    def put_parts(
+        self,
+        parts: Callable[[], Iterator[bytes]],
+        codec: PartsCodec,
+        *,
+        name: str,
+        kind: Kind,
+        schema: str = SCHEMA,
+        years: tuple[int, int] | None = None,
+        tables: Mapping[str, bytes] | None = None,
+        profile: Profile = Profile.SMALL,
+        randomness: Randomness,
+        told: Callable[[int], None] | None = None,
+    ) -> tuple[StoredObject, bool]:
+        """As `put_object`, for an original that is never in memory at once: `parts` gives its parts, twice, and `told`
+        hears how many bytes of each are stored. Raises `FileChanged` if it is another the second time.
+
+        It is no version of another, and no issuer signs it.
+        """
+        identity, commitment, received = self._name(parts())
+        with self.transaction():
+            known = self._execute("SELECT id FROM object WHERE identity = ?", identity)
+            if known:
+                return self.get_object(ObjectId(known[0][0])), False
+            object_id, slot, key = ObjectId(randomness.draw(16)), self._free_slot(randomness), randomness.draw(32)
+            again, left = Commitment(), received
+
+            def noted() -> Iterator[bytes]:
+                nonlocal left
+                for part in parts():
+                    again.update(part)
+                    left -= len(part)
+                    if left < 0:
+                        raise FileChanged(f"{name}: has more than the {received} bytes that were read before")
+                    yield part
+                    if told is not None:
+                        told(len(part))
+
+            self._is_log_large = True
+            bases = set[Digest]()
+
+            def pieces() -> Iterator[bytes]:
+                for piece in codec.encoded_parts(noted()):
+                    bases.update(bases_of(codec, piece))
+                    yield piece
+
+            encoded = self._put_pieces(object_id, slot, key, pieces())
+            if again.digest() != commitment:
+                raise FileChanged(f"{name}: of {received} bytes some were others when they were read again")
+            first, last = years or (None, None)
+            record = ObjectRecord(
+                name=name,
+                descriptor=DatasetDescriptor(
+                    schema=schema, kind=kind, first_year=first, last_year=last, codec=codec.name, base=codec.base
+                ),
+                salt=Salt(randomness.draw(32)),
+                commitment=commitment,
+                received=received,
+                encoded=encoded,
+                bases=tuple(sorted(bases)),
+                profile=profile,
+            )
+            self._describe(object_id, slot, identity, record, key, None, tables, randomness)
+            return self.get_object(object_id), True
+
     def objects(self) -> list[StoredObject]:
         """What the hub keeps, tombstones included, in the order of their places; raises `AlteredBlob` for the first
         that does not open."""
@@ -357,8 +443,10 @@ class Store:
 
     def get_original(self, object_id: ObjectId) -> bytes:
         """The bytes that were imported; raises `AlteredBlob` naming the first chunk with another byte, or
-        `ErasedObject`."""
+        `ErasedObject`, or `LargeOriginal` if they are more than are read at once."""
         record, chunks = self._open_chunks(object_id)
+        if record.descriptor.codec == PARTS and record.received > AT_ONCE:
+            raise LargeOriginal(f"object {object_id.hex()} has {record.received} bytes, more than {AT_ONCE}")
         codec = codec_named(record.descriptor.codec, record.descriptor.base)
         if record.after is not None:
             try:
@@ -369,6 +457,28 @@ class Store:
         if record_commitment(original) != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
         return original
+
+    def read_original(self, object_id: ObjectId) -> Iterator[bytes]:
+        """The bytes that were imported, of any size, in pieces of at most `AT_ONCE`; raises as `get_original` does.
+
+        Each piece is what was stored. That all of them are what was committed to is known behind the last.
+        """
+        record, chunks = self._open_chunks(object_id)
+        if record.descriptor.codec != PARTS:
+            yield self.get_original(object_id)
+            return
+        codec, commitment = codec_named(PARTS, None), Commitment()
+        assert isinstance(codec, PartsCodec)  # noqa: S101
+        for part in codec.decoded_parts(chunks, record.received):
+            commitment.update(part)
+            yield part
+        if commitment.digest() != record.commitment:
+            raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
+
+    def verify_original(self, object_id: ObjectId) -> None:
+        """Read all of an original, of any size, and keep nothing; raises as `get_original` does."""
+        for _ in self.read_original(object_id):
+            pass
 
     def check_stored(self, object_id: ObjectId) -> Digest:
         """Open every stored byte of an object, and name them; raises as `get_original` does.
@@ -621,7 +731,7 @@ class Store:
             for number in range(count):
                 try:
                     if table == "chunk":
-                        self._get_chunk(object_id, row.slot, key, number, total)
+                        self._get_chunk(object_id, row.slot, key, number, record)
                     elif kept is not None:
                         self._get_group(kept, object_id, row.slot, number)
                 except AlteredBlob:
@@ -631,13 +741,13 @@ class Store:
         """Make again what follows from an object's description and original: leaf, identity, and a table if it has one."""
         row = self._row(object_id)
         record, _ = self._open_record(row)
-        original = self.get_original(object_id)
+        original, identity = self._identify(object_id)
         table = None if row.tables is None else self._derive_table(object_id, original)
         self._remove_content(row.slot, ("rows",))
         self._execute(
             "UPDATE object SET leaf = ?, identity = ?, tables = NULL WHERE id = ?",
             leaf_of(record.descriptor, record.salt, record.commitment),
-            keyed_digest(self._identity_key, original),
+            identity,
             object_id,
         )
         if table is not None:
@@ -709,8 +819,8 @@ class Store:
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
         total = _chunks(record.encoded)
-        opened = (self._get_chunk(object_id, row.slot, key, number, total) for number in range(total))
-        return record, (chunk[: record.encoded - number * CHUNK] for number, chunk in enumerate(opened))
+        opened = (self._get_chunk(object_id, row.slot, key, number, record) for number in range(total))
+        return record, (chunk[: max(record.encoded - number * CHUNK, 0)] for number, chunk in enumerate(opened))
 
     def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
@@ -763,6 +873,20 @@ class Store:
         """Seal everything of an object under a new key, in its place."""
         key = randomness.draw(32)
         self._put_chunks(object_id, slot, key, encoded)
+        self._describe(object_id, slot, identity, record, key, signature, tables, randomness)
+
+    def _describe(
+        self,
+        object_id: ObjectId,
+        slot: int,
+        identity: bytes,
+        record: ObjectRecord,
+        key: bytes,
+        signature: bytes | None,
+        tables: Mapping[str, bytes] | None,
+        randomness: Randomness,
+    ) -> None:
+        """Seal everything of an object but its chunks, which are there."""
         self._execute(
             "INSERT OR REPLACE INTO object VALUES(?, ?, ?, ?, ?, ?, ?, NULL)",
             object_id,
@@ -867,12 +991,29 @@ class Store:
         _, key = self._open_record(row)
         if key is None:
             return
-        original = self.get_original(object_id)
-        if row.identity != keyed_digest(self._identity_key, original):
+        original, identity = self._identify(object_id)
+        if row.identity != identity:
             raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
         kept, _ = self._open_table(object_id)
         if kept is not None and (files := self.table(object_id)) != self._derive_again(object_id, original, files):
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
+
+    def _name(self, parts: Iterable[bytes]) -> tuple[bytes, Digest, int]:
+        """Identity and commitment of an original that comes in parts, and its length."""
+        identity, commitment, received = start_keyed_digest(self._identity_key), Commitment(), 0
+        for part in parts:
+            identity.update(part)
+            commitment.update(part)
+            received += len(part)
+        return identity.digest(), commitment.digest(), received
+
+    def _identify(self, object_id: ObjectId) -> tuple[bytes, bytes]:
+        """What a table is derived from, the original or of one in parts the first, and the identity of all of it."""
+        identity, first = start_keyed_digest(self._identity_key), None
+        for piece in self.read_original(object_id):
+            identity.update(piece)
+            first = piece if first is None else first
+        return first or b"", identity.digest()
 
     def _derive_table(self, object_id: ObjectId, original: bytes) -> dict[str, bytes]:
         """The table of an object that has none yet; raises `NoTable`."""
@@ -886,6 +1027,8 @@ class Store:
     ) -> Mapping[str, bytes] | None:
         """The table that the original of an object gives, as it gave the one that was kept."""
         one = self.get_object(object_id)
+        if one.descriptor.schema == NO_TABLE and one.descriptor.codec == PARTS:
+            return None
         if one.descriptor.kind is Kind.EHR:
             return derive_tables(original)
         return derive_again(original, kind=one.descriptor.kind, name=one.name, kept=kept, beside=self._originals_named)
@@ -895,7 +1038,7 @@ class Store:
         for object_id in self.ids():
             with suppress(AlteredBlob):
                 one = self.get_object(object_id)
-                if one.name == name and not one.descriptor.tombstone:
+                if one.name == name and not one.descriptor.tombstone and one.received <= AT_ONCE:
                     yield self.get_original(object_id)
 
     def _row(self, object_id: ObjectId) -> _Row:
@@ -921,12 +1064,36 @@ class Store:
             sealed = seal_chunk(key, object_id, number, total, padded[number * CHUNK : (number + 1) * CHUNK])
             self._execute("INSERT INTO chunk VALUES(?, ?)", _place(slot, number), sealed)
 
-    def _get_chunk(self, object_id: ObjectId, slot: int, key: bytes, number: int, total: int) -> bytes:
+    def _put_pieces(self, object_id: ObjectId, slot: int, key: bytes, pieces: Iterable[bytes]) -> int:
+        """As `_put_chunks`, for an encoding whose length is not known before its last piece; how many bytes it has."""
+        held, number, encoded = bytearray(), 0, 0
+
+        def put(chunk: bytes) -> None:
+            sealed = seal_chunk(key, object_id, number, MAX_CHUNKS, chunk)
+            self._execute("INSERT INTO chunk VALUES(?, ?)", _place(slot, number), sealed)
+
+        for piece in pieces:
+            held += piece
+            encoded += len(piece)
+            while len(held) >= CHUNK:
+                put(bytes(held[:CHUNK]))
+                del held[:CHUNK]
+                number += 1
+        left = padme(encoded) - number * CHUNK
+        while left > 0:
+            put(bytes(held[:CHUNK]).ljust(min(left, CHUNK), b"\0"))
+            del held[:CHUNK]
+            number, left = number + 1, left - CHUNK
+        return encoded
+
+    def _get_chunk(self, object_id: ObjectId, slot: int, key: bytes, number: int, record: ObjectRecord) -> bytes:
+        total = _chunks(record.encoded)
         rows = self._execute("SELECT data FROM chunk WHERE place = ?", _place(slot, number))
         if not rows:
             raise AlteredBlob(f"chunk {number} of {total} of object {object_id.hex()} is missing")
         try:
-            return open_chunk(key, object_id, number, total, rows[0][0])
+            of = MAX_CHUNKS if record.descriptor.codec == PARTS else total
+            return open_chunk(key, object_id, number, of, rows[0][0])
         except CannotOpen as error:
             raise AlteredBlob(f"chunk {number} of {total} of object {object_id.hex()} was altered") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgehold.crypto.hash import tagged_hash
+from edgehold.crypto.hash import start_hash, tagged_hash
 from edgehold.crypto.merkle import follow_path
 from edgehold.errors import BadProof
 from edgehold.wire.codec import encode
@@ -13,6 +13,21 @@ from edgehold.wire.ids import Digest
 def record_commitment(original: bytes) -> Digest:
     """What stands for a record's exact bytes in its leaf."""
     return tagged_hash("original", original)
+
+
+class Commitment:
+    """`record_commitment` of bytes that come in pieces."""
+
+    def __init__(self) -> None:
+        self._state = start_hash("original")
+
+    def update(self, piece: bytes) -> None:
+        """The next piece."""
+        self._state.update(piece)
+
+    def digest(self) -> Digest:
+        """The commitment to all pieces so far."""
+        return Digest(self._state.digest())
 
 
 def signature_digest(token: bytes) -> Digest:

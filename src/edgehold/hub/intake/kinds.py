@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgehold.codecs.choice import Cut, Profile, cut_for
+from edgehold.codecs.cuts import BLOCK_HEAD, content_of_blocks
 from edgehold.codecs.dicom import is_dicom
-from edgehold.codecs.packs import GZIP, is_pack
+from edgehold.codecs.packs import GZIP, MOST_UNPACKED, is_block, is_pack
 from edgehold.codecs.recognise import recognise, title_of
 from edgehold.durable import storage_failures
 from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
@@ -18,7 +22,9 @@ from edgehold.wire.data import Kind
 
 SAMPLE = 1 << 12
 MOST_BYTES = 1 << 26
-"""Of one file that is taken in as it is."""
+"""Of one file that is taken in at once; a larger one is taken in part by part."""
+SAMPLE_OF_LARGE = 1 << 20
+"""By which it is found out how to cut it."""
 
 WFDB_HEADER = re.compile(rb"\s*(?:#.*\s+)*[\w-]+(?:/\d+)?[ \t]+\d+(?:[ \t]+[\d.]+.*)?\r?\n\s*(?:#.*\s+)*\S+[ \t]+\d+")
 """The record line of a WFDB header, and how the line of its first signal or segment begins (header(5))."""
@@ -48,6 +54,8 @@ def format_of(path: Path) -> Format:
     sample = _read(path, SAMPLE)
     if not sample:
         raise UnknownFormat(f"{path.name}: is empty")
+    if is_pack(sample) and not sample.startswith(GZIP) and size_of(path) > MOST_BYTES:
+        return Format(Kind.OTHER, f"ZIP of {size_of(path):,} bytes", is_packed=True)
     if is_pack(sample):
         most = PACKED_SAMPLE if sample.startswith(GZIP) else MOST_BYTES
         inside = look_inside(_read(path, most))
@@ -73,10 +81,48 @@ def read_whole(path: Path, *, is_text: bool) -> bytes:
     return data
 
 
+def is_large(path: Path, form: Format) -> bool:
+    """Whether a file is taken in part by part: it is larger than what is read at once, or blocks of bgzip hold more."""
+    if size_of(path) > MOST_BYTES:
+        return True
+    if not form.is_packed or not is_block(_read(path, BLOCK_HEAD), is_first=True):
+        return False
+    with _readable(path), path.open("rb") as file:
+        return content_of_blocks(file) > MOST_UNPACKED
+
+
+def cut_of(path: Path, kind: Kind, profile: Profile) -> Cut:
+    """How to cut a large file."""
+    return cut_for(_read(path, SAMPLE_OF_LARGE), size_of(path), kind, profile)
+
+
+def read_parts(path: Path, cut: Cut, *, is_text: bool) -> Iterator[bytes]:
+    """The parts of a large file; raises `IntakeError`, `UnknownFormat` if a text holds a zero."""
+    at = 0
+    with _readable(path), path.open("rb") as file:
+        for part in cut.parts(file):
+            if is_text and b"\0" in part:
+                raise UnknownFormat(f"{path.name}: byte {at + part.index(0)}: a zero, which no text has")
+            at += len(part)
+            yield part
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file; raises `IntakeError`."""
+    with _readable(path):
+        return path.stat().st_size
+
+
 def _read(path: Path, most: int) -> bytes:
+    with _readable(path), path.open("rb") as file:
+        return file.read(most)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with storage_failures(path), path.open("rb") as file:
-            return file.read(most)
+        with storage_failures(path):
+            yield
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -17,7 +18,7 @@ from edgehold.codecs.tables.form import Derived, schema_of
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.codecs.tables.variants import MAGIC
 from edgehold.crypto.jws import verify_detached
-from edgehold.errors import BadSignature, IntakeError
+from edgehold.errors import BadSignature, IntakeError, LargeFile
 from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import (
     DEFAULT_LIMITS,
@@ -27,15 +28,12 @@ from edgehold.hub.intake.fhir import (
     read_packed,
     read_records,
 )
-from edgehold.hub.intake.kinds import format_of, read_whole
+from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, read_whole, size_of
 from edgehold.hub.intake.packs import find_fault, unpacked
-from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.store import AT_ONCE, NO_TABLE, Store, StoredObject
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Signature
-
-NO_TABLE: Final = ""
-"""The schema of what programs do not read."""
 
 UNPACKED: Final = frozenset({".gz", ".bgz", ".gzip"})
 """Ends of names that a file loses with its packing."""
@@ -92,6 +90,7 @@ def import_file(
     columns: Columns | None = None,
     together: Together | None = None,
     lossy: Loss | None = None,
+    told: Callable[[int], None] | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
@@ -101,8 +100,8 @@ def import_file(
     have it, and kept unpacked; a file that is here already, every byte of it, stays so.
 
     `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
-    issuers' keys; `together` the files that this one came with. Raises `IntakeError` (`SignedExactly` if a signed file would
-    lose something), `BadSignature`, `HubError`.
+    issuers' keys; `together` the files that this one came with. Of a large file `told` hears how many bytes more were taken
+    in. Raises `IntakeError` (`SignedExactly` if a signed file would lose something), `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
@@ -149,6 +148,47 @@ def import_file(
             del record
         return derived_from(events)
 
+    def keep_large() -> None:
+        """Take a file in part by part: without a table, but for images, whose row says what stands before the pixels."""
+        size = size_of(path)
+        for is_asked, what in (
+            (signature is not None, "a signature stands for"),
+            (columns is not None, "columns are named of"),
+            (lossy is not None and kind is Kind.GENOTYPE, "qualities are put in steps of"),
+        ):
+            if is_asked:
+                raise LargeFile(f"{path.name}: {what} a file of at most {AT_ONCE} bytes, and this has {size}")
+        cut = cut_of(path, kind, profile)
+        parts = partial(read_parts, path, cut, is_text=kind in TEXTS and not form.is_packed)
+        found, lack = (
+            None,
+            LargeFile(f"it has more than {AT_ONCE} bytes, packed or not, and a table is made of all at once"),
+        )
+        if kind is Kind.IMAGE and not form.is_packed:
+            try:
+                found = derive_table(next(parts()), kind=kind, name=path.name)
+            except IntakeError as error:
+                notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+        elif kind is not Kind.OTHER:
+            notes.append(f"{path.name}: kept without a table: {lack.code} {lack}")
+        if form.is_packed and not cut.is_known:
+            notes.append(f"{path.name}: kept as packed as it is, since it cannot be unpacked in parts")
+        stored, is_new = store.put_parts(
+            parts,
+            cut.codec,
+            name=before + path.name,
+            kind=kind,
+            schema=NO_TABLE if found is None else found.schema,
+            years=None if found is None else found.years,
+            tables=None if found is None else found.files,
+            profile=profile,
+            randomness=randomness,
+            told=told,
+        )
+        (added if is_new else known).append(stored)
+        if is_new and found is not None:
+            rows[found.schema] += schema_of(found.files)["rows"]
+
     form = format_of(path)
     kind = form.kind
     if kind not in IN_LINES:
@@ -164,6 +204,10 @@ def import_file(
                 events = record.events()
                 del record  # what was read of it takes ten times its room, and is not needed to store it
                 keep(original, place, kind, derived_from(events))
+        elif is_large(path, form):
+            keep_large()
+            if kind is Kind.SIGNAL and (header := header_beside(path)) is not None:
+                keep(header, path.with_suffix(HEADER).name, kind, None, None)
         else:
             original = read_whole(path, is_text=kind in TEXTS and not form.is_packed)
             check_signature(original, path.name)

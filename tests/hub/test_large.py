@@ -1,0 +1,267 @@
+"""Originals that are larger than what is read at once: cut, encoded, sealed and read part by part.
+
+The sizes are made small, so that a file of some kilobytes is a large one of many parts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_intake_packs import bgzipped
+
+from edgehold.codecs import choice, cuts, packs, parts
+from edgehold.codecs.choice import Profile
+from edgehold.codecs.general import ZSTD, shipped_codec
+from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.tables.laboratory import Columns
+from edgehold.demo.seeded import SeededRandomness
+from edgehold.errors import (
+    AlteredBlob,
+    FileChanged,
+    LargeFile,
+    LargeOriginal,
+    NoTable,
+    UnknownFormat,
+)
+from edgehold.hub import sharing
+from edgehold.hub import store as stores
+from edgehold.hub.intake import kinds, take_in
+from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
+from edgehold.hub.journal import Journal
+from edgehold.hub.originals import write_originals
+from edgehold.hub.store import Store
+from edgehold.verify.opening import record_commitment
+from edgehold.wire.data import Kind
+from edgehold.wire.ids import AccountId, Digest
+from edgehold.wire.sharing import Grant, Nonce
+
+DATA = Path(__file__).parent.parent / "data"
+DICE = SeededRandomness(1, "large files")
+IMAGES = "edgehold.images/1"
+FILES = {
+    "lines/observations.csv": Kind.LAB,
+    "lines/export.xml": Kind.WEARABLE,
+    "variants/hg00268.g.vcf": Kind.GENOTYPE,
+    "packed/gzip.vcf.gz": Kind.GENOTYPE,
+    "samples/100.dat": Kind.SIGNAL,
+    "samples/CT_small.dcm": Kind.IMAGE,
+    "lines/README.md": Kind.OTHER,
+}
+
+
+@pytest.fixture(autouse=True)
+def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, size in (
+        (stores, "AT_ONCE", 500),
+        (take_in, "AT_ONCE", 500),
+        (kinds, "MOST_BYTES", 500),
+        (sharing, "AT_ONCE", 500),
+        (stores, "CHUNK", 512),
+        (cuts, "TEXT_PART", 6000),
+        (cuts, "TABLE_PART", 6000),
+        (cuts, "BLOCKS_PART", 6000),
+        (cuts, "SAMPLES_PART", 12_000),
+        (choice, "SAMPLES_PART", 12_000),
+        (parts, "PART", 16_000),
+        (cuts, "PART", 16_000),
+    ):
+        monkeypatch.setattr(module, name, size)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / "store.sqlite", bytes(32), DICE) as made:
+        yield made
+
+
+def take(store: Store, path: Path, profile: Profile = Profile.SMALL) -> Imported:
+    return import_file(store, path, profile=profile, randomness=DICE)
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_each_kind_comes_back_and_is_committed_to_as_if_it_had_come_at_once(
+    store: Store, tmp_path: Path, profile: Profile
+) -> None:
+    for name, kind in FILES.items():
+        done = take(store, DATA / name, profile)
+        one = done.added[0]
+        assert (one.descriptor.kind, one.descriptor.codec) == (kind, PARTS), name
+        assert one.descriptor.schema == (IMAGES if kind is Kind.IMAGE else NO_TABLE)
+        original = (DATA / name).read_bytes()
+        assert b"".join(store.read_original(one.id)) == original
+        assert one.commitment == record_commitment(original)
+        assert kind in (Kind.OTHER, Kind.IMAGE) or any("EH485" in note for note in done.notes)
+        assert take(store, DATA / name).added == ()
+        with pytest.raises(LargeOriginal):
+            store.get_original(one.id)
+        if kind is not Kind.IMAGE:
+            with pytest.raises((LargeOriginal, NoTable)):
+                store.table(one.id)
+    assert store.check() == []
+    assert store.path.with_name("store.sqlite-wal").stat().st_size == 0, "the log is emptied"
+    written, altered = write_originals(store, tmp_path / "out")
+    assert not altered
+    assert {one.path.name for one in written} >= {Path(name).name for name in FILES}
+    for one in written:
+        name = next((name for name in FILES if name.endswith(f"/{one.path.name}")), f"samples/{one.path.name}")
+        assert one.path.read_bytes() == (DATA / name).read_bytes()
+
+
+def test_a_chunk_that_is_altered_missing_or_elsewhere_is_named_and_can_be_put_back(
+    store: Store, tmp_path: Path
+) -> None:
+    one = take(store, DATA / "samples" / "100.dat").added[0]
+    with Store.create(tmp_path / "other.sqlite", bytes(32), DICE) as other:
+        other.take_over(one.id, store, DICE)
+        first, at = one.slot << stores.PLACES, (one.slot << stores.PLACES) + 2
+        for harm in (
+            f"UPDATE chunk SET data = zeroblob(length(data)) WHERE place = {at}",
+            f"DELETE FROM chunk WHERE place = {at}",
+            f"UPDATE chunk SET data = (SELECT data FROM chunk WHERE place = {first}) WHERE place = {at}",
+        ):
+            store._database.execute(harm).fetchall()
+            assert "chunk" in (store.fault_of(one.id) or "")
+            with pytest.raises(AlteredBlob):
+                store.verify_original(one.id)
+            written, altered = write_originals(store, tmp_path / f"out {len(harm)}")
+            assert (one.id not in {some.id for some in written}, len(altered)) == (True, 1)
+            assert not (tmp_path / f"out {len(harm)}" / "100.dat").exists()
+            store.mend_content(one.id, other)
+            assert store.fault_of(one.id) is None
+
+
+def test_a_table_of_a_large_image_is_made_of_its_beginning_each_time(store: Store) -> None:
+    take(store, DATA / "samples" / "CT_small.dcm")
+    one = store.objects()[0]
+    kept = store.table(one.id)
+    store.mend_derived(one.id, DICE)
+    assert store.table(one.id) == kept
+    assert store.check() == []
+
+
+def test_a_file_that_changes_meanwhile_is_not_stored(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "growing.csv"
+    path.write_bytes((DATA / "lines" / "observations.csv").read_bytes())
+
+    def grow(_: int) -> None:
+        with path.open("ab") as file:
+            file.write(b"more\n")
+
+    def alter(_: int) -> None:
+        with path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"x")
+
+    for change in (grow, alter):
+        with pytest.raises(FileChanged):
+            import_file(store, path, told=change, randomness=DICE)
+    assert store.objects() == []
+    assert store.check() == []
+
+
+def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Path) -> None:
+    path = DATA / "lines" / "observations.csv"
+    with pytest.raises(LargeFile, match="signature"):
+        import_file(store, path, signature=b"a signature", randomness=DICE)
+    with pytest.raises(LargeFile, match="columns"):
+        import_file(store, path, columns=Columns(date="date", code="code", value="value"), randomness=DICE)
+    broken = tmp_path / "zero.csv"
+    broken.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(UnknownFormat, match=f"byte {path.stat().st_size}"):
+        take(store, broken)
+    assert store.objects() == []
+    known = take(store, path).added[0]
+    grant = Grant(
+        network=Digest(bytes(32)),
+        hub=AccountId(bytes(32)),
+        recipient=AccountId(bytes(32)),
+        until=9,
+        nonce=Nonce(bytes(16)),
+    )
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal, pytest.raises(LargeOriginal, match="a parcel"):
+        sharing.share(journal, store, grant, known.id)
+
+
+def test_packed_files_that_cannot_be_cut_are_kept_and_it_is_said(store: Store, tmp_path: Path) -> None:
+    for name, start in (("some.zip", packs.ZIP), ("some.gz", packs.GZIP + bytes(7))):
+        path = tmp_path / name
+        path.write_bytes(start + os.urandom(40_000))
+        done = take(store, path)
+        assert any("as packed as it is" in note for note in done.notes)
+        assert b"".join(store.read_original(done.added[0].id)) == path.read_bytes()
+
+
+def test_an_image_whose_elements_cannot_be_followed_is_kept_without_a_table(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "odd.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + bytes(4000))
+    done = take(store, path)
+    assert (done.added[0].descriptor.schema, "EH472" in done.notes[0]) == (NO_TABLE, True)
+
+
+def test_a_small_file_of_blocks_that_hold_much_is_cut_as_well(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "blocks.vcf.gz"
+    path.write_bytes(bgzipped((DATA / "lines" / "small.vcf").read_bytes()))
+    monkeypatch.setattr(kinds, "MOST_BYTES", 1 << 26)
+    assert take(store, path).added[0].descriptor.codec != PARTS
+    store.erase(store.objects()[0].id, DICE)
+    monkeypatch.setattr(kinds, "MOST_UNPACKED", 1000)
+    one = take(store, path).added[0]
+    assert one.descriptor.codec == PARTS
+    with pytest.raises(NoTable):
+        store._derive_table(one.id, path.read_bytes())
+
+
+def test_a_process_that_is_killed_within_a_large_file_leaves_nothing_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with Store.create(path, bytes(32), DICE) as store:
+        take(store, DATA / "lines" / "README.md")
+    child = os.fork()
+    if not child:
+        with Store.open(path, bytes(32)) as store:
+            import_file(
+                store,
+                DATA / "variants" / "nist.vcf",
+                told=lambda _: os.kill(os.getpid(), signal.SIGKILL),
+                randomness=DICE,
+            )
+        os._exit(0)  # not reached
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with Store.open(path, bytes(32)) as store:
+        assert [one.name for one in store.objects()] == ["README.md"]
+        assert store.check() == []
+        assert take(store, DATA / "variants" / "nist.vcf").added
+
+
+def test_padding_of_several_chunks_is_left_out_when_it_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "CHUNK", 16)
+    noise = os.urandom(2050)
+    one, _ = store.put_object(noise, name="noise", kind=Kind.OTHER, randomness=DICE)
+    assert one.padding > 16
+    assert store.get_original(one.id) == noise
+
+
+class Lying:
+    """A codec whose encoding is of other bytes."""
+
+    name = ZSTD
+    base = None
+
+    def encode(self, data: bytes) -> bytes:
+        return shipped_codec(None).encode(data[::-1])
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        raise AssertionError
+
+
+def test_what_is_not_what_was_committed_to_is_known_behind_the_last_part(store: Store) -> None:
+    codec = PartsCodec(choice.codec_named, choice.encode_smallest, [Lying()])
+    one, _ = store.put_parts(lambda: iter([b"some ", b"bytes"]), codec, name="x", kind=Kind.OTHER, randomness=DICE)
+    with pytest.raises(AlteredBlob, match="committed to"):
+        store.verify_original(one.id)
