@@ -186,7 +186,8 @@ BROKEN = {
     .put((1, 1), (1, 2), (reversed_bits(0x30, 8), 8), (reversed_bits(0b11000100, 8), 8), (31, 5), (0, 5), (0, 7))
     .bytes(),
     "lengths of no code": Bits().put((1, 1), (2, 2), (0, 5), (0, 5), (15, 4), *[(1, 3)] * 19).bytes() + bytes(9),
-    "a run of nothing before": dynamic([4 if one == 16 else 0 for one in range(19)], (0, 6)).bytes() + bytes(9),
+    "a run of nothing before": dynamic([one in (0, 16) for one in range(19)], (1, 1), (0, 2)).bytes() + bytes(9),
+    "codes that leave bits over": dynamic([2 if one in (0, 8, 16) else 0 for one in range(19)]).bytes() + bytes(9),
     "runs that are too long": dynamic([one == 18 for one in range(19)], *[(0xFE, 8)] * 4).bytes() + bytes(9),
 }
 

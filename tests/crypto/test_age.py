@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgehold.crypto.age import (
+    MOST_RECIPIENTS,
     AgeIdentity,
     identity_of,
     open_stream,
@@ -112,3 +113,20 @@ def test_what_an_end_raises_comes_through() -> None:
         seal_stream(io.BytesIO(bytes(1 << 20)), Broken(3), [ONE.recipient])
     with pytest.raises(OSError, match="No space"):
         open_stream(io.BytesIO(data), Broken(3), [ONE])
+
+
+def test_a_header_that_does_not_end_is_refused_at_once() -> None:
+    """To read it to its end would take hours."""
+    data = b"age-encryption.org/v1\n" + b"-> X25519 A\n" * 100_000
+    with pytest.raises(ArchiveDamaged, match="header"):
+        open_stream(io.BytesIO(data), io.BytesIO(), [ONE])
+
+
+def test_as_many_recipients_as_fit_can_open_and_more_are_refused() -> None:
+    many = [identity_of(bytes([number]) * 32) for number in range(MOST_RECIPIENTS)]
+    sealed, opened = io.BytesIO(), io.BytesIO()
+    seal_stream(io.BytesIO(b"words"), sealed, [one.recipient for one in many])
+    open_stream(io.BytesIO(sealed.getvalue()), opened, many[-1:])
+    assert opened.getvalue() == b"words"
+    with pytest.raises(BadRecipient, match="more than"):
+        seal_stream(io.BytesIO(), io.BytesIO(), [many[0].recipient] * (MOST_RECIPIENTS + 1))

@@ -18,9 +18,9 @@ def small_files() -> dict[str, bytes]:
     return {
         "bundle.json": bundle("ada"),
         "array.txt": beginning(lines / "array.txt", 1500),
-        "minutes.csv": beginning(lines / "minutes.csv", 1500),
-        "observations.csv": beginning(lines / "observations.csv", 2500),
-        "export.xml": (lines / "export.xml").read_bytes(),
+        "minutes.csv": beginning(lines / "minutes.csv", 900),
+        "observations.csv": beginning(lines / "observations.csv", 1200),
+        "export.xml": beginning(lines / "export.xml", 3500) + b"</HealthData>\n",
         "small.vcf": beginning(lines / "small.vcf", 4000),
         "100.hea": (samples / "100.hea").read_bytes().replace(b"650000", b"500"),
         "100.dat": (samples / "100.dat").read_bytes()[:1500],

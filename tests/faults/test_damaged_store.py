@@ -202,7 +202,7 @@ def damaged(content: bytes, dice: Random, *, is_paged: bool) -> tuple[bytes, str
 # ── the campaign ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.campaign(test=150, long=5_250, shard=150)
+@pytest.mark.campaign(test=120, long=5_400, shard=120)
 def test_a_flipped_bit_or_a_cut_end_is_detected_or_harmless(lived: Lived, numbers: range, figures: Figures) -> None:
     with memory_folder() as folder:
         for number in numbers:

@@ -163,6 +163,7 @@ def test_a_schema_is_one_of_tables_and_then_indices() -> None:
         schema_of(("table", "a b")),
         schema_of(page_size=1000),
         schema_of(user_version=1 << 31),
+        encode_schema(Schema(page_size=512, user_version=0, statements=(Statement("table", "a", "CREATE\0"),))),
     ):
         with pytest.raises(Malformed):
             read_schema(schema)

@@ -24,7 +24,8 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// The code of these lengths; none if they promise more symbols than there are bits for.
+    /// The code of these lengths; none if they promise more symbols than there are bits for, or fewer, unless it is one
+    /// bit for one symbol, or none at all: so do zlib and other readers.
     pub(super) fn new(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0u32; LONGEST + 1];
         for &length in lengths {
@@ -39,6 +40,9 @@ impl Code {
             }
         }
         let longest = lengths.iter().copied().max().unwrap_or(0).max(1);
+        if longest > 1 && next[LONGEST + 1] != 1 << (LONGEST + 1) {
+            return None;
+        }
         let mut found = vec![0u16; 1 << longest];
         let mut codes = vec![(0, 0); lengths.len()];
         for (symbol, &length) in lengths.iter().enumerate().filter(|one| *one.1 > 0) {

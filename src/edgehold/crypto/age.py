@@ -18,6 +18,10 @@ from pyrage import DecryptError, EncryptError, IdentityError, RecipientError, de
 from edgehold.errors import ArchiveDamaged, BadIdentity, BadRecipient, SealedToOthers
 from edgehold.wire.ids import SealKey
 
+MOST_HEADER = 1 << 14
+"""Bytes of the header of a file that is opened: to read it takes the library time that grows with their square."""
+MOST_RECIPIENTS = 150
+"""So many fit into it."""
 NO_KEY_FITS = "No matching keys found"
 """How the library says that a file is sealed to others."""
 
@@ -107,7 +111,10 @@ def read_identities(text: str, place: str) -> list[AgeIdentity]:
 
 
 def seal_stream(source: Source, sink: Sink, recipients: Sequence[AgeRecipient]) -> None:
-    """Seal all that a source gives to each of the recipients. What source or sink raise comes through as it is."""
+    """Seal all that a source gives to each of the recipients. What source or sink raise comes through as it is. Raises
+    `BadRecipient` if they are too many."""
+    if len(recipients) > MOST_RECIPIENTS:
+        raise BadRecipient(f"{len(recipients)} recipients are more than {MOST_RECIPIENTS}")
     ends = _Ends(source, sink)
     try:
         encrypt_io(ends, ends, [one.key for one in recipients])
@@ -120,7 +127,12 @@ def open_stream(source: Source, sink: Sink, identities: Sequence[AgeIdentity]) -
 
     Raises `SealedToOthers`, `ArchiveDamaged`.
     """
-    ends = _Ends(source, sink)
+    head = bytearray()
+    while len(head) < MOST_HEADER and (piece := source.read(MOST_HEADER - len(head))):
+        head += piece
+    if len(head) == MOST_HEADER and b"\n--- " not in head:
+        raise ArchiveDamaged(f"its header does not end within {MOST_HEADER} bytes")
+    ends = _Ends(source, sink, bytes(head))
     try:
         decrypt_io(ends, ends, [one.key for one in identities])
     except (DecryptError, OSError) as error:
@@ -134,11 +146,14 @@ def open_stream(source: Source, sink: Sink, identities: Sequence[AgeIdentity]) -
 class _Ends:
     """Both ends of a stream, as the library uses them: it wraps what they raise, so the first such error is kept."""
 
-    def __init__(self, source: Source, sink: Sink) -> None:
-        self._source, self._sink = source, sink
+    def __init__(self, source: Source, sink: Sink, head: bytes = b"") -> None:
+        self._source, self._sink, self._head = source, sink, head
         self.failure: BaseException | None = None
 
     def read(self, size: int) -> bytes:
+        if self._head:
+            found, self._head = self._head[:size], self._head[size:]
+            return found
         return bytes(self._kept(self._source.read, size))
 
     def write(self, data: bytes) -> int:

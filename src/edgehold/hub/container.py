@@ -284,4 +284,6 @@ def read_schema(content: bytes) -> Schema:
         raise Malformed("tables come before indices")
     if not all(PLAIN_NAME.fullmatch(one.name) for one in schema.statements):
         raise Malformed("a table has a name that no table of a hub has")
+    if any("\0" in one.sql for one in schema.statements):
+        raise Malformed("a statement with a zero in it")
     return schema

@@ -122,7 +122,7 @@ class _Mending:
     """Whose key each is in the archive, wrapped as it is."""
 
     def __post_init__(self) -> None:
-        self.keys = {key: one for one in self.old.ids() if (key := self.old.wrapped_key(one)) is not None}
+        self.keys = {key: one for one, key in self.old.readable_keys().items() if key is not None}
 
     # ── a store that SQLite can read ──────────────────────────────────────────────────────────────────────────────
 
@@ -136,8 +136,8 @@ class _Mending:
                 live.set_fact("latest", b"")
                 self.found.restored.append((None, "the damaged list of the latest objects was emptied"))
             there = set(live.ids())
-            for one in list(there):
-                name = self._true_id(one, live)
+            for one, key in live.readable_keys().items():
+                name = self._true_id(one, key)
                 if name is not None and name not in there:
                     live.rename(one, name)
                     there.add(name)
@@ -204,17 +204,17 @@ class _Mending:
                 return
         self.found.beyond += [(None, fault) for fault in faults]
 
-    def _true_id(self, one: ObjectId, store: Store) -> ObjectId | None:
+    def _true_id(self, one: ObjectId, key: bytes | None) -> ObjectId | None:
         """The id of an object in the archive with the same key, if it is another: nothing opens under a wrong one."""
-        found = self.keys.get(store.wrapped_key(one) or b"")
+        found = self.keys.get(key or b"")
         return None if found == one else found
 
     # ── one that it cannot read ───────────────────────────────────────────────────────────────────────────────────
 
     def make_anew(self, damaged: Store | None) -> None:
         """Bring the archive's store to what can still be read of the damaged one."""
-        readable = set() if damaged is None else damaged.readable_ids()
-        readable = {one for one in readable if damaged is None or self._true_id(one, damaged) is None}
+        keys = {} if damaged is None else damaged.readable_keys()
+        readable = {one for one, key in keys.items() if self._true_id(one, key) is None}
         archived = self.old.ids()
         with self.old.transaction():
             for one in [*archived, *sorted(readable.difference(archived))]:

@@ -677,13 +677,14 @@ class Store:
         made = {statement.strip() for statement in _SCHEMA.split(";") if statement.strip()}
         return made <= {sql for (sql,) in self._execute("SELECT sql FROM sqlite_schema")}
 
-    def readable_ids(self) -> set[ObjectId]:
-        """The objects that a damaged file still names, from whichever end they can be read."""
-        found: set[ObjectId] = set()
+    def readable_keys(self) -> dict[ObjectId, bytes | None]:
+        """The objects that a file still names, damaged or not, from whichever end they can be read, with their wrapped keys;
+        none of one that was erased."""
+        found: dict[ObjectId, bytes | None] = {}
         for order in ("", " DESC"):
             with suppress(NotAStore, AlteredBlob), _readable(self.path):
-                for (object_id,) in self._database.execute(f"SELECT id FROM object ORDER BY id{order}"):  # noqa: S608
-                    found.add(ObjectId(object_id))
+                for object_id, key in self._database.execute(f"SELECT id, wrapped FROM object ORDER BY id{order}"):  # noqa: S608
+                    found[ObjectId(object_id)] = key
         return found
 
     def is_erased(self, object_id: ObjectId) -> bool:
@@ -699,13 +700,6 @@ class Store:
         """All that is written inside is undone if an error leaves it, also within a transaction."""
         with _readable(self.path), self._database:
             yield
-
-    def wrapped_key(self, object_id: ObjectId) -> bytes | None:
-        """An object's key as it lies there; none if it was erased or cannot be read."""
-        try:
-            return self._row(object_id).wrapped
-        except (AlteredBlob, NotAStore):
-            return None
 
     def rename(self, object_id: ObjectId, name: ObjectId) -> None:
         """Give an object back its id."""
