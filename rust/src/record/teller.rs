@@ -429,6 +429,8 @@ pub(super) struct Teller<'a, C: Coder> {
     pub(super) coder: C,
     /// Letters that may still be read.
     pub(super) room: usize,
+    /// How many there could be at first.
+    most: usize,
     depth: usize,
     /// The element of the version before that is expected next, how many were copied, and what was said of the last ones.
     pub(super) cursor: usize,
@@ -458,6 +460,7 @@ impl<'a, C: Coder> Teller<'a, C> {
             known,
             coder,
             room,
+            most: room,
             depth: 0,
             cursor: 0,
             copied: 0,
@@ -1643,6 +1646,9 @@ impl<'a, C: Coder> Teller<'a, C> {
             given.map_or(0, |one| one.odd.len() as u32),
             [36, 37]
         ) as usize;
+        if count > self.most {
+            return Err("more odd spaces than the record may have letters".into());
+        }
         let mut odd = Vec::new();
         let mut before = 0;
         for place in 0..count {

@@ -91,6 +91,8 @@ NO_TABLE = ""
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
 MOST_SLOTS = 1 << 63 - PLACES
+ID = 16
+"""Bytes of an object's id."""
 MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 LATEST = 8
@@ -1040,6 +1042,8 @@ class Store:
         rows = self._execute(f"SELECT {columns} FROM object WHERE id = ?", object_id)  # noqa: S608
         if not rows:
             raise UnknownObject(f"there is no object {object_id.hex()}")
+        if rows[0][0] != object_id:  # in a damaged tree SQLite finds what it did not look for
+            raise AlteredBlob(f"what is said about object {object_id.hex()} was altered")
         return _Row(*rows[0])
 
     def _open_record(self, row: _Row) -> tuple[ObjectRecord, bytes | None]:
@@ -1207,8 +1211,9 @@ def _open_about(key: bytes, what: bytes, object_id: ObjectId, sealed: bytes) -> 
 def _as_written(cursor: apsw.Cursor, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """A row, if its values are such as stores write; raises `AlteredBlob`."""
     for (name, *_), value in zip(cursor.description, row, strict=True):
-        is_in_place = name != "slot" or (isinstance(value, int) and 0 <= value < MOST_SLOTS)
-        if not is_in_place or not isinstance(value, _COLUMNS.get(name, object)):
+        is_right = name != "slot" or (isinstance(value, int) and 0 <= value < MOST_SLOTS)
+        is_right = is_right and (name != "id" or (isinstance(value, bytes) and len(value) == ID))
+        if not is_right or not isinstance(value, _COLUMNS.get(name, object)):
             raise AlteredBlob(f"a {name} was altered: no store writes it so")
     return row
 
