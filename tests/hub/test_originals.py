@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import apsw
@@ -39,20 +40,20 @@ def test_what_is_said_of_one_was_altered_and_the_others_come_out(store: Store, t
 def test_a_full_disk_leaves_nothing_in_the_way(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
-    real, out = originals.write_file, tmp_path / "out"
+    real, out = originals.write_pieces, tmp_path / "out"
     if is_there:
         out.mkdir()
 
-    def fails(path: Path, content: bytes) -> None:
+    def fails(path: Path, pieces: Iterable[bytes]) -> None:
         if path.name == "c":
             raise StorageFull(str(path))
-        real(path, content)
+        real(path, pieces)
 
-    monkeypatch.setattr(originals, "write_file", fails)
+    monkeypatch.setattr(originals, "write_pieces", fails)
     with pytest.raises(StorageFull):
         write_originals(store, out)
     assert out.exists() is is_there
-    monkeypatch.setattr(originals, "write_file", real)
+    monkeypatch.setattr(originals, "write_pieces", real)
     written, _ = write_originals(store, out)
     assert sorted(one.path.name for one in written) == ["a", "b", "c"]
     store.close()
