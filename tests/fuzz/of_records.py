@@ -89,7 +89,7 @@ from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.rows import Wanted, readable
-from edgehold.hub.tables import close_table, open_table
+from edgehold.hub.tables import Rows, close_table, open_table
 from edgehold.issuer.issuer import read_patient
 from edgehold.policy.policy import Policy, policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import read_component
@@ -602,8 +602,8 @@ def asked(folder: Path) -> Reader:
     def read(typed: bytes) -> None:
         words = typed.decode("utf-8", "replace").split("|")
         code, since, until, region = [*(word or None for word in words), None, None, None, None][:4]
-        Wanted(code=code, since=since, until=until).where(events)
-        Wanted(region=region).where(genotypes.files)
+        Wanted(code=code, since=since, until=until).where(Rows({}, {0: "LOINC//39156-5"}, events, 0))
+        Wanted(region=region).where(Rows({}, {}, genotypes.files, 0))
 
     return Reader(read, [b"LOINC//39156-5|1970|1970-01|chr1:1-20", b"|2000-02-29T10:00:00Z|2001-01-01|X", b"|||MT:5"])
 
