@@ -26,7 +26,7 @@ from hypothesis import settings
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
 
-UNTRACED = ("demo", "docs", "faults", "fuzz", "journeys", "mutants", "privacy", "scenarios", "simulation")
+UNTRACED = ("demo", "faults", "fuzz", "journeys", "mutants", "privacy", "scenarios", "simulation")
 """Folders whose tests run without the coverage tracer: they take what others cover through many or hostile hours."""
 
 MARKED = re.compile(r"\bmark\.(?:campaign|untraced)\b")
@@ -137,7 +137,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
             return None
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)  # pytest itself moves those together that share a fixture with the same parameter
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if folder_of(item.path) in UNTRACED or is_campaign(item):

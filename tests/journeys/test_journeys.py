@@ -3,10 +3,14 @@
 In a block ```console, a line `$ command` is run by a shell; `# exit code N` at its end says what it returns if not 0. The
 lines below it are fragments of what it prints, in their order; `…` stands for anything. An id in hexadecimal stands for
 whatever id comes at its place, there and in all later commands. A block ```json NAME is saved as the file NAME.
+
+The demo with which most walks begin is the same under its seed, whoever plays it: it is played once a run, in an empty
+folder, and each walk gets a copy of what it left and said.
 """
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +23,12 @@ import pytest
 from edgehold.sandbox.compiled import default_cache
 from edgehold.server.home import Home
 from edgehold.server.pair import running
+from once import made_once
 
 WALKS = sorted(Path(__file__).parent.glob("*.md"))
 ID = re.compile(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,64}\b")
 SECONDS = 120
+DEMO = "edgehold demo --hubs 24 --dir d --seed 1"
 
 
 @dataclass
@@ -60,6 +66,8 @@ class Walk:
 
     place: Path
     environment: dict[str, str]
+    demo: Path
+    """What `DEMO` left in an empty folder, and what it said."""
     ids: dict[str, str] = field(default_factory=dict)
 
     def take(self, step: Step) -> None:
@@ -68,17 +76,12 @@ class Walk:
             (self.place / step.file).write_text(step.fragments[0])
             return
         command = ID.sub(lambda found: self.ids.get(found[0], found[0]), step.command)
-        ran = subprocess.run(
-            ["/bin/sh", "-c", command],
-            cwd=self.place,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        said = ran.stdout + ran.stderr
-        assert ran.returncode == step.code, f"$ {command}\n{said}"
+        if command == DEMO:
+            shutil.copytree(self.demo / "left", self.place, dirs_exist_ok=True)
+            code, said = 0, (self.demo / "said").read_text()
+        else:
+            code, said = run(command, self.place, self.environment)
+        assert code == step.code, f"$ {command}\n{said}"
         at = 0
         for fragment in step.fragments:
             found = re.compile(self.pattern(fragment)).search(said, at)
@@ -106,10 +109,23 @@ class Walk:
         return "".join(parts)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def run(command: str, place: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """What a shell returns and prints."""
+    ran = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def environment_in(folder: Path) -> dict[str, str]:
     """A user's: a home of their own, `edgehold` on the path, the runtime that set-up compiled."""
-    commands = tmp_path / "bin"
+    commands = folder / "bin"
     commands.mkdir()
     script = commands / "edgehold"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m edgehold.cli "$@"\n')
@@ -118,20 +134,35 @@ def environment(tmp_path: Path) -> dict[str, str]:
     if "PYTHONPATH" in kept:
         kept["PYTHONPATH"] = os.pathsep.join(str(Path(part).resolve()) for part in kept["PYTHONPATH"].split(os.pathsep))
     return kept | {
-        "HOME": str(tmp_path / "home"),
+        "HOME": str(folder / "home"),
         "PATH": f"{commands}:/usr/local/bin:/usr/bin:/bin",
         "XDG_CACHE_HOME": str(default_cache().parent),
         "PYTHONUTF8": "1",
     }
 
 
+def play_demo(folder: Path) -> None:
+    """Play the demo in an empty folder, and keep what it says; it leaves nothing anywhere else."""
+    (folder / "left").mkdir()
+    code, said = run(DEMO, folder / "left", environment_in(folder))
+    assert code == 0, said
+    assert not (folder / "home").exists()
+    (folder / "said").write_text(said)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Played once a run."""
+    return made_once(tmp_path_factory, "demo of the walks", play_demo)
+
+
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.stem)
-def test_a_walk_goes_as_it_is_written(walk: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_walk_goes_as_it_is_written(walk: Path, tmp_path: Path, demo: Path) -> None:
     place = tmp_path / "empty"
     place.mkdir()
     found = list(steps(walk.read_text(encoding="utf-8")))
     assert len(found) > 8
-    going = Walk(place, environment)
+    going = Walk(place, environment_in(tmp_path), demo)
     try:
         for step in found:
             going.take(step)
