@@ -60,10 +60,10 @@ def test_a_limit_of_file_sizes_is_a_full_disk(tmp_path: Path, file_size_limit: N
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, is_long: bool) -> Iterator[Path]:
-    """A file system of a mebibyte in memory. Only root mounts one, and only `make long` runs as root."""
-    if not is_long or os.geteuid() != 0:
-        pytest.skip("mounts a file system, as root and in `make long`")
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a mebibyte in memory. Only root mounts one, so that it is for `make long`."""
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a file system")
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", place], check=False)
@@ -93,6 +93,7 @@ def is_refused(act: Callable[[], object]) -> None:
         act()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_is_there_and_nothing_by_half(
     small_disk: Path, tmp_path: Path, figures: Figures
 ) -> None:
