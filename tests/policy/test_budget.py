@@ -83,6 +83,8 @@ def test_equal_to_what_is_left_is_covered() -> None:
     budget = WHOLE.debited(spent("1/3"))
     assert budget.covers(spent("2/3")) is None
     assert budget.covers(spent("667/1000")) == Exhausted("year", "2/3", 4)
+    with pytest.raises(BudgetExhausted, match="year limit, of which 2/3 is left"):
+        budget.debited(spent("667/1000"))
 
 
 def test_a_year_is_the_last_four_periods() -> None:
