@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgehold.errors import BadPolicy
@@ -53,6 +53,7 @@ policies = st.builds(
 
 
 @given(policies)
+@example(Policy(uses=(PermittedUse(Permission.HMB), PermittedUse(Permission.DS, ("a", "b"), (Term(Modifier.PUB),)))))
 def test_a_policy_survives_its_file_and_its_bytes(policy: Policy) -> None:
     assert read_policy(write_policy(policy)) == policy
     assert decode(encode(policy), Policy) == policy
