@@ -14,7 +14,7 @@ const TABLES: [u32; CONTEXTS] = [12, 13, 14];
 /// Decisions of a line: whether a deviation has the length that is asked for, and the sign of short ones.
 pub(super) const SLOTS: usize = 8;
 /// Scale of sizes, as `step_of` gives them.
-pub(super) const SIZES: usize = 80;
+const SIZES: usize = 80;
 /// More than any length.
 pub(super) const LENGTHS: usize = 32;
 
@@ -116,11 +116,7 @@ pub(super) struct Deviations {
     mixer: Mixer,
     /// How long deviations are at most whose signs and bits are told by all contexts.
     mixed: u32,
-    signs: Vec<Share>,
-    /// Of the bits below the leading one: the first, the second, and the others.
-    first: Vec<Share>,
-    second: Vec<Share>,
-    low: Vec<Share>,
+    bits: Bits,
 }
 
 impl Deviations {
@@ -131,10 +127,7 @@ impl Deviations {
             tables: TABLES.map(|bits| Table::new(bits.min(most.max(8)))),
             mixer: Mixer::new(2 * LENGTHS * SLOTS),
             mixed,
-            signs: vec![Share::NEW; LENGTHS * 27],
-            first: vec![Share::NEW; LENGTHS * SIZES],
-            second: vec![Share::NEW; LENGTHS * SIZES * 2],
-            low: vec![Share::NEW; LENGTHS * LENGTHS],
+            bits: Bits::new(),
         }
     }
 
@@ -174,11 +167,10 @@ impl Deviations {
         ];
         let of = group << 8 | u64::from(expected);
         self.open(contexts, of);
-        let length = self.length(
-            coder,
-            u32::BITS - value.unsigned_abs().leading_zeros(),
-            expected,
-        );
+        let length = u32::BITS - value.unsigned_abs().leading_zeros();
+        let length = pass_length(length, expected, |is_other, slot| {
+            self.decide(coder, is_other, slot, expected as usize)
+        });
         if length == 0 {
             return 0;
         }
@@ -189,7 +181,8 @@ impl Deviations {
             self.by_contexts(coder, is_negative, size, length)
         } else {
             let turns = turns([r1, x1 - foreseen, x2 - foreseen]);
-            self.by_size(coder, is_negative, size, length, turns, quick as usize)
+            self.bits
+                .by_size(coder, is_negative, size, length, turns, quick as usize)
         };
         if is_negative != 0 {
             -(size as i32)
@@ -203,28 +196,6 @@ impl Deviations {
         for ((number, table), context) in self.tables.iter_mut().enumerate().zip(contexts) {
             table.find(hash(context << 16 | of, number as u64));
         }
-    }
-
-    /// A length: whether it is the expected one, one more, one less, two more and so on.
-    #[inline]
-    fn length<C: Coder>(&mut self, coder: &mut C, length: u32, expected: u32) -> u32 {
-        let mut slot = 0;
-        for step in 0..=2 * MOST_LENGTH {
-            let away = step.div_ceil(2);
-            let one = if step % 2 == 1 {
-                expected + away
-            } else {
-                expected.wrapping_sub(away)
-            };
-            if one > MOST_LENGTH {
-                continue;
-            }
-            slot = (slot + 1).min(SLOTS - 1);
-            if self.decide(coder, u32::from(length != one), slot, expected as usize) == 0 {
-                return one;
-            }
-        }
-        0
     }
 
     /// Sign and size of a deviation of known length, its first two bits below the leading one by all contexts.
@@ -245,26 +216,69 @@ impl Deviations {
                 | if done < 2 {
                     self.decide(coder, bit, (2 << done | read & done) as usize, of)
                 } else {
-                    pass_share(
-                        coder,
-                        &mut self.low[length as usize * LENGTHS + at as usize],
-                        bit,
-                    )
+                    self.bits.lower(coder, length, at, bit)
                 };
         }
         (is_negative, read)
     }
+}
 
-    /// Sign and size, each decision by one share: by signs before, by sizes before.
+/// A length: whether it is the expected one, one more, one less, two more and so on. A decision says whether it is another,
+/// and which slot knows of it.
+#[inline(always)]
+pub(super) fn pass_length(
+    length: u32,
+    expected: u32,
+    mut decide: impl FnMut(u32, usize) -> u32,
+) -> u32 {
+    let mut slot = 0;
+    for step in 0..=2 * MOST_LENGTH {
+        let away = step.div_ceil(2);
+        let one = if step % 2 == 1 {
+            expected + away
+        } else {
+            expected.wrapping_sub(away)
+        };
+        if one > MOST_LENGTH {
+            continue;
+        }
+        slot = (slot + 1).min(SLOTS - 1);
+        if decide(u32::from(length != one), slot) == 0 {
+            return one;
+        }
+    }
+    0
+}
+
+/// Signs and bits of deviations, each decision by one share.
+pub(super) struct Bits {
+    signs: Vec<Share>,
+    /// Of the bits below the leading one: the first, the second, and the others.
+    first: Vec<Share>,
+    second: Vec<Share>,
+    low: Vec<Share>,
+}
+
+impl Bits {
+    pub(super) fn new() -> Self {
+        Bits {
+            signs: vec![Share::NEW; LENGTHS * 27],
+            first: vec![Share::NEW; LENGTHS * SIZES],
+            second: vec![Share::NEW; LENGTHS * SIZES * 2],
+            low: vec![Share::NEW; LENGTHS * LENGTHS],
+        }
+    }
+
+    /// Sign and size: by signs before, by sizes around.
     #[inline]
-    fn by_size<C: Coder>(
+    pub(super) fn by_size<C: Coder>(
         &mut self,
         coder: &mut C,
         is_negative: u32,
         size: u32,
         length: u32,
         turns: usize,
-        quick: usize,
+        around: usize,
     ) -> (u32, u32) {
         let of = length as usize;
         let is_negative = pass_share(coder, &mut self.signs[of * 27 + turns], is_negative);
@@ -272,19 +286,26 @@ impl Deviations {
         for done in 0..length - 1 {
             let at = length - 2 - done;
             let share = match done {
-                0 => &mut self.first[of * SIZES + quick],
-                1 => &mut self.second[(of * 2 + (read & 1) as usize) * SIZES + quick],
+                0 => &mut self.first[of * SIZES + around],
+                1 => &mut self.second[(of * 2 + (read & 1) as usize) * SIZES + around],
                 _ => &mut self.low[of * LENGTHS + at as usize],
             };
             read = read << 1 | pass_share(coder, share, size >> at & 1);
         }
         (is_negative, read)
     }
+
+    /// One of the lower bits.
+    #[inline]
+    pub(super) fn lower<C: Coder>(&mut self, coder: &mut C, length: u32, at: u32, bit: u32) -> u32 {
+        let low = &mut self.low[length as usize * LENGTHS + at as usize];
+        pass_share(coder, low, bit)
+    }
 }
 
 /// One decision of which only how often it was a one counts.
 #[inline]
-pub(super) fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
+fn pass_share<C: Coder>(coder: &mut C, share: &mut Share, bit: u32) -> u32 {
     let bit = coder.code(bit, share.probability().clamp(1, 65535));
     share.update(bit, LOW_LIMIT);
     bit

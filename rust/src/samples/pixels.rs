@@ -5,7 +5,7 @@
 //! as [`super::deviations`] does for signals, but by other contexts.
 
 use super::deviations::{
-    pass_share, signed_step, step_of, turns, LENGTHS, LIMIT, MOST_LENGTH, SIZES, SLOTS,
+    pass_length, signed_step, step_of, turns, Bits, LENGTHS, LIMIT, MOST_LENGTH, SLOTS,
 };
 use super::sight::kept;
 use super::{Channel, Samples, Weights};
@@ -202,11 +202,7 @@ struct Deviation {
 pub(super) struct Pixels {
     channels: Vec<Channel>,
     mixed: Mixed,
-    signs: Vec<Share>,
-    /// Of the bits below the leading one: the first, the second, and the others.
-    first_bits: Vec<Share>,
-    second_bits: Vec<Share>,
-    low: Vec<Share>,
+    bits: Bits,
     line: usize,
     frame: usize,
     /// What the first sight left of each sample, and what was left in the end.
@@ -219,10 +215,7 @@ impl Pixels {
         Pixels {
             channels: Channel::all(samples),
             mixed: Mixed::new(samples.layout.samples),
-            signs: vec![Share::NEW; LENGTHS * 27],
-            first_bits: vec![Share::NEW; LENGTHS * SIZES],
-            second_bits: vec![Share::NEW; LENGTHS * SIZES * 2],
-            low: vec![Share::NEW; LENGTHS * LENGTHS],
+            bits: Bits::new(),
             line: samples.layout.line / samples.layout.channels,
             frame: samples.layout.frame / samples.layout.channels,
             first: vec![0; samples.planes.size],
@@ -427,7 +420,11 @@ impl Pixels {
     ) -> i32 {
         let size = one.value.unsigned_abs();
         self.mixed.open(contexts, one.name);
-        let length = self.length::<N, C>(coder, u32::BITS - size.leading_zeros(), one.expected);
+        let of = one.expected as usize * SLOTS;
+        let length = u32::BITS - size.leading_zeros();
+        let length = pass_length(length, one.expected, |is_other, slot| {
+            self.mixed.decide::<N, C>(coder, is_other, slot, of + slot)
+        });
         if length == 0 {
             return 0;
         }
@@ -436,42 +433,14 @@ impl Pixels {
             self.mixed.open(contexts, one.name | u64::from(length + 1));
             self.by_contexts::<N, C>(coder, is_negative, size, length)
         } else {
-            self.by_size(coder, is_negative, size, length, one)
+            self.bits
+                .by_size(coder, is_negative, size, length, one.turns, one.size)
         };
         if is_negative != 0 {
             -(size as i32)
         } else {
             size as i32
         }
-    }
-
-    /// A length: whether it is the expected one, one more, one less, two more and so on.
-    #[inline]
-    fn length<const N: usize, C: Coder>(
-        &mut self,
-        coder: &mut C,
-        length: u32,
-        expected: u32,
-    ) -> u32 {
-        let mut slot = 0;
-        for step in 0..=2 * MOST_LENGTH {
-            let away = step.div_ceil(2);
-            let one = if step % 2 == 1 {
-                expected + away
-            } else {
-                expected.wrapping_sub(away)
-            };
-            if one > MOST_LENGTH {
-                continue;
-            }
-            slot = (slot + 1).min(SLOTS - 1);
-            let node = expected as usize * SLOTS + slot;
-            let is_other = u32::from(length != one);
-            if self.mixed.decide::<N, C>(coder, is_other, slot, node) == 0 {
-                return one;
-            }
-        }
-        0
     }
 
     /// Sign and size of a deviation of known length, its first two bits below the leading one by all contexts.
@@ -494,34 +463,8 @@ impl Pixels {
                     let slot = (2 << done | read & done) as usize;
                     self.mixed.decide::<N, C>(coder, bit, slot, node + slot)
                 } else {
-                    let low = &mut self.low[length as usize * LENGTHS + at as usize];
-                    pass_share(coder, low, bit)
+                    self.bits.lower(coder, length, at, bit)
                 };
-        }
-        (is_negative, read)
-    }
-
-    /// Sign and size, each decision by one share: by signs before, by sizes around.
-    #[inline]
-    fn by_size<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        is_negative: u32,
-        size: u32,
-        length: u32,
-        one: &Deviation,
-    ) -> (u32, u32) {
-        let of = length as usize;
-        let is_negative = pass_share(coder, &mut self.signs[of * 27 + one.turns], is_negative);
-        let mut read = 1u32;
-        for done in 0..length - 1 {
-            let at = length - 2 - done;
-            let share = match done {
-                0 => &mut self.first_bits[of * SIZES + one.size],
-                1 => &mut self.second_bits[(of * 2 + (read & 1) as usize) * SIZES + one.size],
-                _ => &mut self.low[of * LENGTHS + at as usize],
-            };
-            read = read << 1 | pass_share(coder, share, size >> at & 1);
         }
         (is_negative, read)
     }

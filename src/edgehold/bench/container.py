@@ -26,7 +26,7 @@ from edgehold.hub.intake.fhir import is_fhir
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.store import CHUNK, Store
-from edgehold.hub.tables import derive_tables
+from edgehold.hub.tables import Rows, derive_tables
 from edgehold.system import SystemRandomness
 from edgehold.wire.data import Kind
 
@@ -75,13 +75,7 @@ def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[R
     where = {"code.u32": (code, code), "time.i64": (start, start + YEAR - 1)}
     columns = ["time.i64", "value.f64"]
     read = store.read_rows(alone.id, columns, where, randomness)
-
-    def milliseconds() -> float:
-        begun = time.perf_counter()
-        store.read_rows(alone.id, columns, where, randomness)
-        return 1000 * (time.perf_counter() - begun)
-
-    found = interleave(work.runs, {"one": milliseconds})["one"]
+    found = time_rows(work, lambda: store.read_rows(alone.id, columns, where, randomness))
     held = store.get_object(alone.id)
     years = (max(moment for _, moment in dated) - min(moment for _, moment in dated)) // YEAR
     return [
@@ -89,6 +83,17 @@ def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[R
         make_row(f"{name}, {years} years: one of a code, read", "B", [read.read], OBJECT, [held.kept + held.cached]),
         make_row(f"{name}: one year of a code", "ms", found),
     ]
+
+
+def time_rows(work: Work, read: Callable[[], Rows]) -> list[float]:
+    """Milliseconds of reading some rows, round by round."""
+
+    def milliseconds() -> float:
+        begun = time.perf_counter()
+        read()
+        return 1000 * (time.perf_counter() - begun)
+
+    return interleave(work.runs, {"one": milliseconds})["one"]
 
 
 def genotypes_of(work: Work) -> list[Path]:
@@ -123,13 +128,7 @@ def measure_gene(work: Work, store: Store, path: Path) -> list[Row]:
     }
     columns = [column["file"] for column in schema_of(files)["columns"]]
     read = store.read_rows(held.id, columns, where, randomness)
-
-    def milliseconds() -> float:
-        begun = time.perf_counter()
-        store.read_rows(held.id, columns, where, randomness)
-        return 1000 * (time.perf_counter() - begun)
-
-    found = interleave(work.runs, {"one": milliseconds})["one"]
+    found = time_rows(work, lambda: store.read_rows(held.id, columns, where, randomness))
     held = store.get_object(held.id)
     name = f"{path.name}, {len(positions):,} rows: {len(read.columns['dosage.u8'])} of a gene"
     return [

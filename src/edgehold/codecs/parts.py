@@ -60,10 +60,8 @@ class PartsCodec:
         """Of each part: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
         reader = Numbers(encoded)
         while not reader.is_at_end:
-            name = Digest(reader.bytes(32))
-            base = Digest(reader.bytes(32)) if reader.take() else None
-            reader.take()
-            yield name, base, reader.bytes(reader.take())
+            name, base, _, encoded_size = _read_head(reader)
+            yield name, base, reader.bytes(encoded_size)
 
     def decoded_parts(self, pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
         """The parts again, from an encoding in pieces of any size; no more than one part and its encoding are in memory
@@ -72,9 +70,7 @@ class PartsCodec:
         while stream.has(1):
             stream.has(MOST_HEAD)
             head = Numbers(bytes(stream.held[:MOST_HEAD]))
-            name = Digest(head.bytes(32))
-            base = Digest(head.bytes(32)) if head.take() else None
-            size, encoded_size = head.take(), head.take()
+            name, base, size, encoded_size = _read_head(head)
             limit -= size
             if size > PART or limit < 0 or encoded_size > 2 * PART or name == PARTS:
                 raise CannotDecode(f"a part of {size} bytes, encoded in {encoded_size}, is larger than it may be")
@@ -86,6 +82,13 @@ class PartsCodec:
                 raise CannotDecode(f"a part has {len(part)} bytes instead of {size}")
             stream.drop(encoded_size)
             yield part
+
+
+def _read_head(reader: Numbers) -> tuple[Digest, Digest | None, int, int]:
+    """What stands before a part: its codec, that one's base, the length of the part and of its encoding."""
+    name = Digest(reader.bytes(32))
+    base = Digest(reader.bytes(32)) if reader.take() else None
+    return name, base, reader.take(), reader.take()
 
 
 class _Stream:
