@@ -352,7 +352,7 @@ def _move(story: Story, world: ScenarioWorld) -> None:
     story.do(world, "a hub is written into an archive", place, _export)
     story.do(world, "a lost hub is restored", hub_place(NEWEST), _restore, makes=True)
     story.do(world, "an archive becomes a hub elsewhere", hub_place(ELSEWHERE), _import_archive, makes=True)
-    hub(world, HUB).store._execute("DELETE FROM chunk")
+    hub(world, HUB).store.execute("DELETE FROM chunk")
     story.do(world, "a damaged hub is mended", place, _repair)
 
 
@@ -398,7 +398,7 @@ def _fill(story: Story, world: ScenarioWorld) -> None:
         (inbox / name).write_bytes(content)
     story.do(world, f"{TAKES_IN}an export", place, taking_in(*small_export()))
     for statement in ("UPDATE object SET tables = NULL", "DELETE FROM rows"):
-        hub(world, NEW).store._execute(statement)
+        hub(world, NEW).store.execute(statement)
     story.do(world, "a table is read, derived and kept", place, reading("100.dat"))
     story.do(world, "a table is read that is kept", place, reading("100.dat"))
     story.do(world, "a hub is checked", place, _check)

@@ -23,7 +23,8 @@ from edgehold.errors import BadGenesis, BadPurpose, Malformed
 from edgehold.hub.catalog import Postings
 from edgehold.hub.container import Head, Schema
 from edgehold.hub.keys import KeyFile, RecoveryKit
-from edgehold.hub.store import Latest, ObjectRecord
+from edgehold.hub.sealed import ObjectRecord
+from edgehold.hub.store import Latest
 from edgehold.hub.tables import KeptTable
 from edgehold.ledger.genesis import initial_state, read_genesis, show_genesis
 from edgehold.ledger.state import ENTRY_TYPES

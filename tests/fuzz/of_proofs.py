@@ -34,7 +34,7 @@ from edgehold.errors import (
     Refusal,
 )
 from edgehold.hub.catalog import root_of
-from edgehold.hub.store import leaf_of
+from edgehold.hub.sealed import leaf_of
 from edgehold.ledger.credential import verify_credential
 from edgehold.ledger.rules.evidence import verify_absence
 from edgehold.ledger.transition import execute

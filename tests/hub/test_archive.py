@@ -206,12 +206,12 @@ def test_only_its_recipients_and_its_own_kit_open_it(world: World, tmp_path: Pat
 def test_a_damaged_hub_is_not_taken_for_a_good_copy(world: World, tmp_path: Path) -> None:
     hub = world.new_hub("ada")
     hub.import_file(LINES / "array.txt")
-    hub.store._execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
+    hub.store.execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
     with pytest.raises(HubDamaged, match="altered"):
         export_hub(world.folder / "ada", tmp_path / "hub.age")
     hub.close()
     (world.folder / "ada" / JOURNAL_FILE).unlink()
-    hub.store._execute("DELETE FROM object")
+    hub.store.execute("DELETE FROM object")
     with pytest.raises(NotAStore):
         export_hub(world.folder / "ada", tmp_path / "hub.age")
     (world.folder / "ada" / KEYS_FILE).unlink()

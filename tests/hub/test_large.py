@@ -28,12 +28,14 @@ from edgehold.errors import (
     NoTable,
     UnknownFormat,
 )
-from edgehold.hub import sharing
+from edgehold.hub import sealed, sharing
 from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, take_in
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
 from edgehold.hub.journal import Journal
+from edgehold.hub.mending import mend_content, mend_derived, take_over
 from edgehold.hub.originals import write_originals
+from edgehold.hub.sealed import PLACES
 from edgehold.hub.store import Store
 from edgehold.verify.opening import record_commitment
 from edgehold.wire.data import Kind
@@ -61,7 +63,7 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (take_in, "AT_ONCE", 500),
         (kinds, "MOST_BYTES", 500),
         (sharing, "AT_ONCE", 500),
-        (stores, "CHUNK", 512),
+        (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),
         (cuts, "TABLE_PART", 6000),
         (cuts, "BLOCKS_PART", 6000),
@@ -117,8 +119,8 @@ def test_a_chunk_that_is_altered_missing_or_elsewhere_is_named_and_can_be_put_ba
 ) -> None:
     one = take(store, DATA / "samples" / "100.dat").added[0]
     with Store.create(tmp_path / "other.sqlite", bytes(32), DICE) as other:
-        other.take_over(one.id, store, DICE)
-        first, at = one.slot << stores.PLACES, (one.slot << stores.PLACES) + 2
+        take_over(other, one.id, store, DICE)
+        first, at = one.slot << PLACES, (one.slot << PLACES) + 2
         for harm in (
             f"UPDATE chunk SET data = zeroblob(length(data)) WHERE place = {at}",
             f"DELETE FROM chunk WHERE place = {at}",
@@ -131,7 +133,7 @@ def test_a_chunk_that_is_altered_missing_or_elsewhere_is_named_and_can_be_put_ba
             written, altered = write_originals(store, tmp_path / f"out {len(harm)}")
             assert (one.id not in {some.id for some in written}, len(altered)) == (True, 1)
             assert not (tmp_path / f"out {len(harm)}" / "100.dat").exists()
-            store.mend_content(one.id, other)
+            mend_content(store, one.id, other)
             assert store.fault_of(one.id) is None
 
 
@@ -139,7 +141,7 @@ def test_a_table_of_a_large_image_is_made_of_its_beginning_each_time(store: Stor
     take(store, DATA / "samples" / "CT_small.dcm")
     one = store.objects()[0]
     kept = store.table(one.id)
-    store.mend_derived(one.id, DICE)
+    mend_derived(store, one.id, DICE)
     assert store.table(one.id) == kept
     assert store.check() == []
 
@@ -215,7 +217,7 @@ def test_a_small_file_of_blocks_that_hold_much_is_cut_as_well(
     one = take(store, path).added[0]
     assert one.descriptor.codec == PARTS
     with pytest.raises(NoTable):
-        store._derive_table(one.id, path.read_bytes())
+        store.derive_table(one.id, path.read_bytes())
 
 
 def test_a_process_that_is_killed_within_a_large_file_leaves_nothing_of_it(tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_a_process_that_is_killed_within_a_large_file_leaves_nothing_of_it(tmp_p
 
 
 def test_padding_of_several_chunks_is_left_out_when_it_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "CHUNK", 16)
+    monkeypatch.setattr(sealed, "CHUNK", 16)
     noise = os.urandom(2050)
     one, _ = store.put_object(noise, name="noise", kind=Kind.OTHER, randomness=DICE)
     assert one.padding > 16

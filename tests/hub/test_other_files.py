@@ -32,7 +32,8 @@ from edgehold.hub.intake import kinds
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, import_file
 from edgehold.hub.originals import file_name, write_originals
-from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.sealed import StoredObject
+from edgehold.hub.store import Store
 from edgehold.wire.account import Role
 from edgehold.wire.data import Kind, ObjectId
 
@@ -96,10 +97,10 @@ def test_a_table_says_of_which_years_it_is_and_is_the_one_that_the_original_give
             continue
         kept = store.table(one.id)
         assert schema_of(kept)["schema"] == schema
-        store._execute("UPDATE object SET tables = NULL WHERE id = ?", one.id)
+        store.execute("UPDATE object SET tables = NULL WHERE id = ?", one.id)
         assert store.table(one.id) == kept
     assert only(store, "export.xml").descriptor.last_year == 2016
-    store._execute("DELETE FROM rows")
+    store.execute("DELETE FROM rows")
     assert store.check() == []
 
 
@@ -191,7 +192,7 @@ def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Sto
         import_file(store, DATA / "lines" / name, randomness=DICE).added[0] for name in ("array.txt", "small.vcf")
     )
     store.erase(first.id, DICE)
-    store._execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
+    store.execute("UPDATE chunk SET data = CAST(data || x'00' AS BLOB)")
     written, altered = write_originals(store, tmp_path / "out")
     assert written == []
     assert [type(one) for one in altered] == [AlteredBlob]
@@ -200,7 +201,7 @@ def test_what_was_erased_is_not_written_and_what_was_altered_is_named(store: Sto
 
 def test_text_where_bytes_were_kept_is_a_damaged_store(store: Store) -> None:
     kept = import_file(store, DATA / "lines" / "array.txt", randomness=DICE).added[0]
-    store._execute("UPDATE chunk SET data = CAST(data AS TEXT)")
+    store.execute("UPDATE chunk SET data = CAST(data AS TEXT)")
     with pytest.raises(NotAStore, match="damaged"):
         store.get_original(kept.id)
 

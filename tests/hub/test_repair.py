@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import BeyondRepair, ErasedObject, KeysUnusable, OtherHub, SealedToOthers, StorageFailed, StoreBusy
+from edgehold.hub import repair as repairs
 from edgehold.hub.archive import export_hub
 from edgehold.hub.catalog import catalog_root, check_catalog
 from edgehold.hub.hub import JOURNAL_FILE, STORE_FILE, Hub
@@ -178,7 +179,7 @@ def test_if_its_place_was_taken_it_gets_another(hub: Hub) -> None:
 def test_what_came_after_the_archive_is_left_as_it_is(hub: Hub) -> None:
     """A signature that was put beside a record later stays, although the bytes come from the archive."""
     one = id_of(hub, FILES[0])
-    hub.store._sign(one, b"signature", DICE)
+    hub.store.sign(one, b"signature", DICE)
     damage(hub, "DELETE FROM chunk")
     mended = mend(hub)
     assert (one, "its missing or altered bytes are back") in mended.restored
@@ -187,7 +188,7 @@ def test_what_came_after_the_archive_is_left_as_it_is(hub: Hub) -> None:
 
 def test_a_signature_that_was_altered_makes_the_object_what_it_was(hub: Hub) -> None:
     one = id_of(hub, FILES[0])
-    hub.store._sign(one, b"signature", DICE)
+    hub.store.sign(one, b"signature", DICE)
     damage(hub, f"UPDATE object SET signature = zeroblob(50) WHERE id = {hexed(one)}")
     assert mend(hub).restored == [(one, "is as it was in the archive")]
     assert hub.store.get_signature(one) is None
@@ -386,7 +387,7 @@ def test_a_failing_disk_is_no_damage(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
     def fails(*_: object) -> None:
         raise StorageFailed("disk")
 
-    monkeypatch.setattr(Store, "mend_content", fails)
+    monkeypatch.setattr(repairs, "mend_content", fails)
     with pytest.raises(StorageFailed):
         mend(hub)
     monkeypatch.setattr(Store, "_check_object", fails)

@@ -25,7 +25,8 @@ from edgehold.errors import EdgeholdError
 from edgehold.hub.intake.fhir import is_fhir
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.take_in import import_file
-from edgehold.hub.store import CHUNK, Store
+from edgehold.hub.sealed import CHUNK
+from edgehold.hub.store import Store
 from edgehold.hub.tables import Rows, derive_tables
 from edgehold.system import SystemRandomness
 from edgehold.wire.data import Kind

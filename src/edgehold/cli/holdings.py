@@ -20,7 +20,7 @@ from edgehold.errors import (
 )
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.hub import Hub
-from edgehold.hub.store import StoredObject
+from edgehold.hub.sealed import StoredObject
 from edgehold.ledger.state import find_root, get_panel
 from edgehold.wire.ids import Digest
 

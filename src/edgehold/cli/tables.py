@@ -21,7 +21,8 @@ from edgehold.durable import write_file
 from edgehold.errors import NothingToShow, UsageError
 from edgehold.hub.arrow import arrow_table, joined, require_arrow, write_table
 from edgehold.hub.rows import Wanted, read_part, readable
-from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.sealed import StoredObject
+from edgehold.hub.store import Store
 from edgehold.system import SystemRandomness
 
 SHOWN: Final = 40

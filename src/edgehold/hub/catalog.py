@@ -19,7 +19,8 @@ from msgspec import Meta, Struct
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.merkle import tree_path, tree_root
 from edgehold.errors import Malformed, NotCommitted
-from edgehold.hub.store import LEAST_LEAVES, Store
+from edgehold.hub.sealed import LEAST_LEAVES
+from edgehold.hub.store import Store
 from edgehold.ports import Randomness
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import LeafOpening, ObjectId, Salt

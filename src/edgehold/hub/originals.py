@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edgehold.durable import storage_failures, write_pieces
 from edgehold.errors import AlteredBlob, FolderInUse
-from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.sealed import StoredObject
+from edgehold.hub.store import Store
 from edgehold.wire.data import ObjectId
 
 LINE = re.compile(r"(.*) line (\d+)")

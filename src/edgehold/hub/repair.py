@@ -21,6 +21,15 @@ from edgehold.hub.catalog import check_catalog
 from edgehold.hub.hub import JOURNAL_FILE, STORE_FILE
 from edgehold.hub.journal import Journal
 from edgehold.hub.keys import HubKeys, load_keys
+from edgehold.hub.mending import (
+    bury_anew,
+    mend_content,
+    mend_derived,
+    remove_strays,
+    rename,
+    take_over,
+    take_over_alone,
+)
 from edgehold.hub.store import Store
 from edgehold.ports import Randomness
 from edgehold.wire.data import ObjectId
@@ -139,7 +148,7 @@ class _Mending:
             for one, key in live.readable_keys().items():
                 name = self._true_id(one, key)
                 if name is not None and name not in there:
-                    live.rename(one, name)
+                    rename(live, one, name)
                     there.add(name)
                     self.found.restored.append((name, "has its id again"))
             for one in self.old.ids():
@@ -147,7 +156,7 @@ class _Mending:
                     self._bring_back(live, one)
             self._mend_objects(live)
             self._mend_catalog(live, self.old, "as they were in the archive")
-            if not self.found.beyond and (removed := live.remove_strays()):
+            if not self.found.beyond and (removed := remove_strays(live)):
                 self.found.restored.append((None, f"{removed} pieces that belong to no object were removed"))
         live.empty_log()
 
@@ -166,10 +175,10 @@ class _Mending:
     def _bring_back(self, live: Store, one: ObjectId) -> None:
         """Put an object in its place that the store knows nothing of, or, if it was erased, its tombstone."""
         if one in self.erased:
-            live.bury_anew(one, self.old.get_object(one).slot, self.randomness)
+            bury_anew(live, one, self.old.get_object(one).slot, self.randomness)
             self.found.restored.append((one, "was erased: its missing tombstone was made anew"))
         else:
-            live.take_over(one, self.old, self.randomness)
+            take_over(live, one, self.old, self.randomness)
             self.found.restored.append((one, "was missing, and is as it was in the archive"))
 
     def _mend_object(self, live: Store, one: ObjectId) -> bool:
@@ -179,10 +188,10 @@ class _Mending:
             self.found.restored.append((one, "was erased: its damaged tombstone was made anew"))
             return True
         ways: tuple[tuple[str, Callable[[], None]], ...] = (
-            ("its missing or altered bytes are back", lambda: live.mend_content(one, self.old)),
-            ("what follows from it was made again", lambda: live.mend_derived(one, self.randomness)),
-            ("is as it was in the archive", lambda: live.take_over(one, self.old, self.randomness)),
-            ("was sealed anew from the archive", lambda: live.take_over_alone(one, self.old, self.randomness)),
+            ("its missing or altered bytes are back", lambda: mend_content(live, one, self.old)),
+            ("what follows from it was made again", lambda: mend_derived(live, one, self.randomness)),
+            ("is as it was in the archive", lambda: take_over(live, one, self.old, self.randomness)),
+            ("was sealed anew from the archive", lambda: take_over_alone(live, one, self.old, self.randomness)),
         )
         for words, mend in ways:
             if _helps(live, mend, lambda: live.fault_of(one) is None):
@@ -224,7 +233,7 @@ class _Mending:
                 self._newer_catalog(damaged)
             if not self.old.knows_latest():
                 self.old.set_fact("latest", b"")
-            self.old.remove_strays()
+            remove_strays(self.old)
         self.found.beyond += [(None, fault) for fault in [*self.old.check(), *check_catalog(self.old)]]
         self.old.empty_log()
 
@@ -248,7 +257,7 @@ class _Mending:
             self.old.check_sealed(one)
             return True
 
-        return _helps(self.old, lambda: self.old.take_over(one, damaged, self.randomness), is_whole)
+        return _helps(self.old, lambda: take_over(self.old, one, damaged, self.randomness), is_whole)
 
     def _newer_catalog(self, damaged: Store) -> None:
         """Take what the damaged store knows of its postings, if it still fits."""

@@ -25,7 +25,8 @@ from edgehold.errors import (
 )
 from edgehold.hub.catalog import open_leaf
 from edgehold.hub.originals import whole_of
-from edgehold.hub.store import Store, StoredObject
+from edgehold.hub.sealed import StoredObject
+from edgehold.hub.store import Store
 from edgehold.hub.tables import tables_directory
 from edgehold.hub.watch import SeenTask
 from edgehold.ledger.state import State, find_root, get_account

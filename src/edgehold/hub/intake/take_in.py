@@ -30,7 +30,8 @@ from edgehold.hub.intake.fhir import (
 )
 from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, read_whole, size_of
 from edgehold.hub.intake.packs import find_fault, unpacked
-from edgehold.hub.store import AT_ONCE, NO_TABLE, Store, StoredObject
+from edgehold.hub.sealed import StoredObject
+from edgehold.hub.store import AT_ONCE, NO_TABLE, Store
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Signature
