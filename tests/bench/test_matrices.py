@@ -41,8 +41,9 @@ def test_a_rival_that_is_not_installed_is_said_to_be(tmp_path: Path, monkeypatch
         "compressed sparse rows in npz: numpy is not installed",
         "Parquet, zstd 19: pyarrow is not installed",
         "VCF-Zarr: zarr is not installed",
+        "PLINK 2, phased: pgenlib is not installed",
     ]
-    assert [row.rival_value is None for row in rows] == [False, True, True, True]
+    assert [row.rival_value is None for row in rows] == [False, True, True, True, True]
 
 
 def test_an_encoding_of_another_matrix_is_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

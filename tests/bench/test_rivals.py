@@ -56,6 +56,19 @@ def test_rivals_take_what_they_are_for() -> None:
         rivals.layout_of_samples(b"")
 
 
+def test_a_rival_that_is_told_the_columns_gets_all_of_them() -> None:
+    variants = (
+        b"##fileformat=VCF\n#CHROM\n1\t5\t.\tA\tG\t9\t.\tDP=3;MQ=1\tGT:DP\t0/1:7\n1\t6\t.\tC\tG\t8\t.\tDP=4\tGT\t1/1\n"
+    )
+    columns = list(rivals.columns_of(variants))
+    assert columns[:3] == [[b"##fileformat=VCF", b"#CHROM"], [b"1", b"1"], [b"5", b"6"]]
+    assert columns[8:] == [[b"DP=3", b"DP=4"], [b"MQ=1", b""], [b"GT:DP", b"GT"], [b"0/1", b"1/1"], [b"7", b""]]
+    assert list(rivals.columns_of(b"time;pulse\n1;60\n2;61\n")) == [[b"time;pulse"], [b"1", b"2"], [b"60", b"61"]]
+    for other in (b"", b"<a>,</a>", b"one column\nonly"):
+        with pytest.raises(NotTaken):
+            list(rivals.columns_of(other))
+
+
 def test_an_image_that_does_not_come_back_is_no_figure() -> None:
     numpy = pytest.importorskip("numpy")
     image = numpy.zeros((2, 2), "u1")

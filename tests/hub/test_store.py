@@ -31,7 +31,8 @@ from edgehold.errors import (
     UnknownObject,
     WrongHubKey,
 )
-from edgehold.hub import store as store_module
+from edgehold.hub import sealed
+from edgehold.hub import store as stores
 from edgehold.hub.catalog import check_catalog
 from edgehold.hub.intake.fhir import read_original
 from edgehold.hub.intake.take_in import Imported, import_file, years_of
@@ -332,7 +333,7 @@ def test_an_original_that_is_not_what_was_committed_to_is_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as changed:
-        changed.setattr(store_module, "record_commitment", lambda _: Digest(bytes(32)))
+        changed.setattr(stores, "record_commitment", lambda _: Digest(bytes(32)))
         object_id = put(store, patient())
     with pytest.raises(AlteredBlob, match="committed"):
         store.get_original(object_id)
@@ -472,7 +473,7 @@ def test_a_store_is_never_made_over_a_file(tmp_path: Path) -> None:
 
 
 def test_two_writers_do_not_wait_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "BUSY_MILLISECONDS", 1)
+    monkeypatch.setattr(sealed, "BUSY_MILLISECONDS", 1)
     with Store.open(store.path, KEY) as other, store.transaction(), pytest.raises(StoreBusy):
         put(other, patient())
 

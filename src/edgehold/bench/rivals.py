@@ -11,9 +11,12 @@ import bz2
 import importlib
 import io
 import lzma
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, Final
 
@@ -34,6 +37,12 @@ SMALL: Final = 2_000_000
 PPMD_ORDERS: Final = (4, 6, 8, 12, 16)
 PPMD_MEMORY: Final = 1 << 26
 FLAC_CHANNELS: Final = 8
+COLUMNS: Final = "OpenZL, told the columns"
+COLUMN_ENDS: Final = b",;\t"
+"""What may stand between the columns of a text."""
+CELLS_WITHIN: Final = {7: b";", 9: b":"}
+"""Of the columns of a VCF those that are told cell by cell: what is said of a place, and of the person there."""
+MOST_CELLS: Final = 40
 
 
 class NotTaken(Exception):
@@ -90,7 +99,9 @@ def rivals_for(kind: Kind) -> Sequence[Rival]:
         case Kind.EHR:
             return [*general, Rival("PPMd", ppmd), Rival("zstd 22 with 10 MB of the public cohort", zstd_cohort)]
         case Kind.LAB | Kind.WEARABLE:
-            return [*general, Rival("PPMd", ppmd), Rival("OpenZL", openzl)]
+            return [*general, Rival("PPMd", ppmd), Rival("OpenZL", openzl), Rival(COLUMNS, openzl_columns)]
+        case Kind.GENOTYPE:
+            return [*general, Rival(COLUMNS, openzl_columns), Rival("VCF-Zarr by bio2zarr", vcf_zarr)]
         case Kind.SIGNAL:
             return [*general, Rival("FLAC", flac), Rival("pcodec 12", pcodec)]
         case Kind.IMAGE:
@@ -160,13 +171,75 @@ def ppmd(data: bytes) -> int:
 def openzl(data: bytes) -> int:
     """OpenZL, its general graph."""
     package = installed("openzl.ext")
-    context = package.CCtx()
+    return zl(package, package.Type.Serial, data, package.graphs.Compress())
+
+
+def zl(package: ModuleType, kind: Any, values: Any, graph: Any, lengths: Any = None) -> int:
+    """Bytes that a graph of OpenZL makes of values; it reads them where they are, so they are held meanwhile."""
     compressor = package.Compressor()
-    compressor.select_starting_graph(package.graphs.Compress()(compressor))
+    compressor.select_starting_graph(graph(compressor))
     compressor.set_parameter(package.CParam.FormatVersion, package.MAX_FORMAT_VERSION)
     compressor.set_parameter(package.CParam.CompressionLevel, 9)
+    context = package.CCtx()
     context.ref_compressor(compressor)
-    return len(context.compress([package.Input(package.Type.Serial, data)]))
+    inputs = [package.Input(kind, values) if lengths is None else package.Input(kind, values, lengths)]
+    return len(context.compress(inputs))
+
+
+# ── for text in columns ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def openzl_columns(data: bytes) -> int:
+    """OpenZL, which is told what is a column, each by the graph that makes the fewest bytes of it. What stands between
+    the columns is not counted, nor which graph it was. Raises `NotTaken` for what is no table."""
+    package = installed("openzl.ext")
+    return sum(column_size(package, column) for column in columns_of(data))
+
+
+def columns_of(data: bytes) -> Iterator[list[bytes]]:
+    """The columns of a text, what stands above them first; raises `NotTaken`."""
+    lines = data.splitlines()
+    if not lines or data[:1] in (b"<", b"{", b"["):
+        raise NotTaken
+    above = sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), lines)) or 1
+    end = max((lines[-1].count(one), bytes([one])) for one in COLUMN_ENDS)[1]
+    rows = [line.split(end) for line in lines[above:]]
+    columns = [list(column) for column in zip_longest(*rows, fillvalue=b"")]
+    if len(columns) < 2:
+        raise NotTaken
+    yield lines[:above]
+    for place, column in enumerate(columns):
+        within = CELLS_WITHIN.get(place) if data.startswith(b"##fileformat=VCF") else None
+        cells = [] if within is None else list(zip_longest(*(cell.split(within) for cell in column), fillvalue=b""))
+        yield from map(list, cells) if 0 < len(cells) < MOST_CELLS else [column]
+
+
+def column_size(package: ModuleType, column: Sequence[bytes]) -> int:
+    """The fewest bytes that OpenZL makes of a column: as text, as strings, as distinct strings, as numbers, as steps."""
+    numpy = installed("numpy")
+    compress, kinds = package.graphs.Compress(), package.Type
+    sizes = [zl(package, kinds.Serial, b"\n".join(column) + b"\n", compress)]
+    if text := b"".join(column):
+        strings, lengths = numpy.frombuffer(text, numpy.uint8).copy(), numpy.array(list(map(len, column)), numpy.uint32)
+        distinct = lambda to: package.nodes.TokenizeString(sort=False)(to, compress, compress)  # noqa: E731
+        sizes += [zl(package, kinds.String, strings, graph, lengths) for graph in (compress, distinct)]
+    if all(cell.isdigit() and len(cell) < 19 and (cell == b"0" or cell[:1] != b"0") for cell in column):
+        numbers = numpy.array(list(map(int, column)), numpy.int64)
+        steps = lambda to: package.nodes.DeltaInt()(to, compress)  # noqa: E731
+        sizes += [zl(package, kinds.Numeric, numbers, graph) for graph in (compress, steps)]
+    return min(sizes)
+
+
+def vcf_zarr(data: bytes) -> int:
+    """VCF-Zarr, as bio2zarr writes it when it is not told anything: every file of the folder."""
+    if not data.startswith(b"##fileformat=VCF"):
+        raise NotTaken
+    package, tabix = installed("bio2zarr.vcf"), installed("pysam")
+    with TemporaryDirectory() as folder:
+        text, made = Path(folder, "one.vcf"), Path(folder, "one.vcz")
+        text.write_bytes(data)
+        package.convert([tabix.tabix_index(str(text), preset="vcf", force=True)], str(made))
+        return sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
 
 
 # ── for samples ───────────────────────────────────────────────────────────────────────────────────────────────────
