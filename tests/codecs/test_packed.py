@@ -527,3 +527,82 @@ def test_bases_of_what_is_inside_are_named() -> None:
     assert bases_of(shipped_codec(None), b"") == ()
     with pytest.raises(CannotDecode):
         bases_of(CODEC, CODEC.encode(packed_record)[:-1])
+
+
+# ── versions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def longer(text: bytes) -> bytes:
+    """A text with its last line once more."""
+    return text + text[text.rindex(b"\n", 0, -1) + 1 :]
+
+
+def next_of(parts: dict[str, bytes]) -> dict[str, bytes]:
+    """The parts of a ZIP file of a later day: a line more, a record more, a route more."""
+    return {
+        **parts,
+        "export/export.xml": longer(parts["export/export.xml"]),
+        "export/clinical/b.json": parts["export/clinical/a.json"].replace(b"1", b"2", 1),
+        "export/routes/three.gpx": parts["export/routes/one.gpx"].replace(b"1.5", b"3.5"),
+    }
+
+
+TABLE = (DATA / "lines" / "observations.csv").read_bytes()
+VERSIONS = {
+    "gzip": (gzip.compress(TABLE), gzip.compress(longer(TABLE))),
+    "bgzip": (bgzipped(TABLE, 4000), bgzipped(longer(TABLE), 4000)),
+    "zip": (zipped(PARTS), zipped(next_of(PARTS))),
+    "stored": (zipped(PARTS, zipfile.ZIP_STORED), zipped(next_of(PARTS))),
+    "not packed before": (TABLE, gzip.compress(longer(TABLE))),
+}
+
+
+@pytest.mark.parametrize("how", VERSIONS)
+def test_a_version_takes_what_is_new_inside(how: str) -> None:
+    before, file = VERSIONS[how]
+    following = CODEC.after(before)
+    encoded, alone = following.encode(file), CODEC.encode(file)
+    assert following.decode(encoded, len(file)) == file
+    assert len(encoded) < (0.3 if how in {"zip", "stored"} else 0.15) * len(alone)
+    with pytest.raises(CannotDecode):
+        CODEC.decode(encoded, len(file))
+    with pytest.raises(CannotDecode):
+        CODEC.after(b"another").decode(encoded, len(file))
+    assert list(CODEC.inside(encoded))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        gzip.compress(TABLE)[:-20],  # it breaks off
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"\xff" * 20,
+        b"PK\x03\x04 and no directory",
+        zipped({"of another kind.gpx": PARTS["export/routes/one.gpx"]}),
+        gzip.compress(bytes(packed.MOST_KNOWN + 1)),
+    ],
+)
+def test_after_what_tells_nothing_a_file_stands_by_itself(before: bytes) -> None:
+    file = gzip.compress(TABLE)
+    encoded = CODEC.after(before).encode(file)
+    assert CODEC.decode(encoded, len(file)) == CODEC.after(before).decode(encoded, len(file)) == file
+
+
+def test_the_contents_of_a_version_are_those_that_can_be_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert packed.contents_of(TABLE) == {None: TABLE}
+    assert packed.contents_of(bgzipped(TABLE, 4000) + b"rest") == {None: TABLE}
+    assert packed.contents_of(zipped({"a/x.json": b"{}", "b/y.json": b"[]", "z.bin": b"\1"})) == {
+        (Kind.OTHER, ".json"): b"{}[]",
+        (Kind.OTHER, ".bin"): b"\1",
+    }
+    monkeypatch.setattr(packed, "room_for", lambda size: len(TABLE) - 1)
+    assert packed.contents_of(gzip.compress(TABLE)) == {}
+    assert packed.contents_of(zipped({"x.csv": TABLE}, zipfile.ZIP_STORED)) == {}
+
+
+def test_a_content_that_follows_what_cannot_be_followed_is_refused() -> None:
+    text = shipped_codec(None)
+    after_one = bytes(text.name) + b"\2" + written([len(text.encode(b"text"))]) + text.encode(b"text")
+    data = encoding([0, 1, 1, 0, 0, 4, 0], b"", b"", after_one)
+    with pytest.raises(CannotDecode, match="no content 1"):
+        CODEC.decode(data, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import lzma
 import struct
@@ -42,6 +43,7 @@ from wasmtime import WasmtimeError
 from edgehold.cli.hub import read_invitation, read_text
 from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
+from edgehold.codecs.choice import packed_codec
 from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, Following, shipped_codec
@@ -256,8 +258,9 @@ def lines_to_keep(folder: Path) -> Reader:
 def next_version(folder: Path) -> Reader:
     """A version as each codec that knows versions tells it after another, behind a byte that says which; a few bytes may
     stand for many, up to the limit."""
-    codecs: tuple[Following, ...] = (shipped_codec(SHIPPED_BASE), shipped_record_codec(RECORD_BASE), lines_codec())
-    before, most = (resources()[0], resources()[0], texts_in_lines()[0]), 1 << 13
+    plain: tuple[Following, ...] = (shipped_codec(SHIPPED_BASE), shipped_record_codec(RECORD_BASE), lines_codec())
+    codecs = (*plain, packed_codec())
+    before, most = (resources()[0], resources()[0], texts_in_lines()[0], gzip.compress(texts_in_lines()[0])), 1 << 13
     following = [codec.after(one) for codec, one in zip(codecs, before, strict=True)]
 
     def read(sparse: bytes) -> None:
@@ -265,6 +268,7 @@ def next_version(folder: Path) -> Reader:
         require(len(codec.decode(sparse[1:], most)) <= most, "more bytes than were allowed")
 
     after = (before[0] + b" ", before[1].replace(b"}", b', "id": "b"}', 1), before[2] + before[2][-90:])
+    after = (*after, gzip.compress(after[2]))
     return Reader(read, [bytes([which]) + following[which].encode(one) for which, one in enumerate(after)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import shutil
@@ -64,6 +65,20 @@ def test_texts_and_other_files_have_versions_too(store: Store, kind: Kind) -> No
     assert second.after == first.id
     assert second.encoded < 0.15 * first.encoded
     assert [store.get_original(one) for one in ids] == text
+
+
+def test_packed_files_have_versions(store: Store) -> None:
+    versions = [version(1000), gzip.compress(version(1030)), gzip.compress(version(1060))]
+    assert all(len(one) >= LEAST_VERSION for one in versions)
+    ids = [store.put_object(one, name="x.json.gz", kind=Kind.EHR, randomness=RANDOMNESS)[0].id for one in versions]
+    first, *later = map(store.get_object, ids)
+    assert [one.after for one in later] == ids[:2]
+    assert all(one.encoded < 0.15 * first.encoded for one in later)
+    assert [store.get_original(one) for one in ids] == versions
+    store.erase(ids[1], RANDOMNESS)
+    assert store.get_object(ids[2]).after is None
+    assert store.get_original(ids[2]) == versions[2]
+    assert store.check() == []
 
 
 def test_what_resembles_nothing_stands_by_itself(store: Store) -> None:
@@ -131,7 +146,7 @@ def test_what_follows_an_erased_version_is_kept_as_its_owner_asked(store: Store,
 
 def test_each_codec_is_tried_once_for_a_version() -> None:
     assert [codec_title(one.name) for one in codecs_after(Kind.EHR, version(0), Profile.FAST)] == ["zstd/1"]
-    assert [codec_title(one.name) for one in codecs_after(Kind.EHR, version(0))] == ["record/1", "zstd/1"]
+    assert [codec_title(one.name) for one in codecs_after(Kind.EHR, version(0))] == ["deflate/1", "record/1", "zstd/1"]
 
 
 def test_no_byte_of_an_erased_version_is_left_in_what_follows(store: Store) -> None:

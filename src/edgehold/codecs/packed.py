@@ -2,20 +2,23 @@
 
 `docs/formats.md`, deflate/1. The native module unpacks each deflate stream and tells what its writer chose beside what
 zlib would have chosen; bytes that are in no stream (headers, directories) are kept too. So the packed file comes back
-bit for bit, and its content takes the room that it would have taken plain.
+bit for bit, and its content takes the room that it would have taken plain. Of a version that follows another, what is
+inside is told as the difference from what is inside of that one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Final
-from zlib import crc32
+from zlib import MAX_WBITS, crc32, decompressobj
+from zlib import error as BrokenStream  # noqa: N812
 
 from edgehold import _native
 from edgehold.codecs.compared import compared
-from edgehold.codecs.general import Codec, shipped_codec
+from edgehold.codecs.general import Codec, Following, shipped_codec
 from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
@@ -38,6 +41,10 @@ DEFLATE: Final = tagged_hash("codec", b"deflate/1")
 SAMPLE: Final = 1 << 16
 TOGETHER: Final = frozenset({Kind.EHR, Kind.LAB, Kind.WEARABLE, Kind.OTHER})
 """Kinds of which several parts are encoded as one text, if their names end alike."""
+MOST_KNOWN: Final = 3 << 22
+"""Bytes of a content, and of the one before it, of which one is told as the difference from the other."""
+WINDOW: Final = 1 << 16
+"""Bytes of a stream that are unpacked at a time."""
 TRAILER: Final = 8
 """Bytes behind a stream in a gzip file: checksum and length of its text."""
 
@@ -86,6 +93,13 @@ class PackedCodec:
     ) -> None:
         self._codecs_for = codecs_for
         self._codec_named = codec_named
+        self._before: Mapping[object, bytes] = {}
+
+    def after(self, before: bytes) -> PackedCodec:
+        """The codec for a version that follows this one, packed or not."""
+        following = copy(self)
+        following._before = contents_of(before)
+        return following
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
@@ -99,7 +113,7 @@ class PackedCodec:
         contents: list[list[bytes]] = [[] for _ in pieces.groups]
         for one in pieces.found:
             contents[one.group].append(one.content)
-        groups = [self._encode_group(b"".join(parts)) for parts in contents]
+        groups = [self._encode_group(b"".join(parts), key) for key, parts in zip(pieces.groups, contents, strict=True)]
         gaps = [*(one.gap for one in pieces.found), data[pieces.end :]]
         if is_gzip:
             gaps = folded(gaps, [(one.content, one.size) for one in pieces.found])
@@ -110,21 +124,27 @@ class PackedCodec:
         outline = shipped_codec(None).encode(written([*numbers]) + b"".join(gaps))
         told = pieces.told.finish()
         encoded = written([len(outline), len(told)]) + outline + told
-        for codec, group in groups:
-            encoded += codec.name + written([int(codec.base is not None)]) + (codec.base or b"")
+        for codec, follows, group in groups:
+            encoded += codec.name + written([int(codec.base is not None) + 2 * follows]) + (codec.base or b"")
             encoded += written([len(group)]) + group
         return compared(self, data, encoded)
 
-    def _encode_group(self, content: bytes) -> tuple[Codec, bytes]:
-        """The smallest encoding of what is packed; a pack in a pack stays as it is."""
+    def _encode_group(self, content: bytes, key: object) -> tuple[Codec, int, bytes]:
+        """The smallest encoding of what is packed, and which content of the version before it follows, from one; a pack
+        in a pack stays as it is."""
         codecs = () if is_pack(content) else self._codecs_for(kind_to_encode(content))
-        found: list[tuple[Codec, bytes]] = []
-        for codec in codecs or (shipped_codec(None),):
+        ways = [(codec, 0) for codec in codecs or (shipped_codec(None),)]
+        known = self._before.get(key)
+        if known is not None and max(len(known), len(content)) <= MOST_KNOWN:
+            place = 1 + list(self._before).index(key)
+            ways += [(codec.after(known), place) for codec in codecs if isinstance(codec, Following)]
+        found: list[tuple[Codec, int, bytes]] = []
+        for codec, follows in ways:
             try:
-                found.append((codec, codec.encode(content)))
+                found.append((codec, follows, codec.encode(content)))
             except CannotDecode:
                 continue
-        return min(found, key=lambda one: len(one[1]))
+        return min(found, key=lambda one: len(one[2]))
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
@@ -178,22 +198,30 @@ class PackedCodec:
         reader = Numbers(encoded)
         reader.bytes(reader.take() + reader.take())
         while not reader.is_at_end:
-            yield _read_group(reader)
+            name, base, _, encoding = _read_group(reader)
+            yield name, base, encoding
 
     def _decode_group(self, reader: Numbers, size: int) -> bytes:
-        name, base, encoding = _read_group(reader)
+        name, base, follows, encoding = _read_group(reader)
         if name == DEFLATE:
             raise CannotDecode("a pack in a pack")
-        content = self._codec_named(name, base).decode(encoding, size)
+        codec = self._codec_named(name, base)
+        if follows:
+            if follows > len(self._before) or not isinstance(codec, Following):
+                raise CannotDecode(f"there is no content {follows} that this one could follow")
+            codec = codec.after(list(self._before.values())[follows - 1])
+        content = codec.decode(encoding, size)
         if len(content) != size:
             raise CannotDecode(f"a group holds {len(content)} bytes instead of {size}")
         return content
 
 
-def _read_group(reader: Numbers) -> tuple[Digest, Digest | None, bytes]:
+def _read_group(reader: Numbers) -> tuple[Digest, Digest | None, int, bytes]:
+    """The codec of a group, its base, which content it follows, from one, and its encoding."""
     name = Digest(reader.bytes(32))
-    base = Digest(reader.bytes(32)) if reader.take() else None
-    return name, base, reader.bytes(reader.take())
+    follows, has_base = divmod(reader.take(), 2)
+    base = Digest(reader.bytes(32)) if has_base else None
+    return name, base, follows, reader.bytes(reader.take())
 
 
 # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -232,10 +260,71 @@ def zip_pieces(data: bytes) -> Pieces:
                 continue
         else:
             continue
-        kind = kind_to_encode(content)
-        group = (kind, PurePath(one.name).suffix) if kind in TOGETHER and not is_pack(content) else number
+        group = group_of(number, one.name, content)
         pieces.put(data, one.start, end, content, group, is_deflated=one.method == DEFLATED)
     return pieces
+
+
+def group_of(number: int, name: str, content: bytes) -> object:
+    """With what else of a ZIP file a part is encoded; what is the same goes together."""
+    kind = kind_to_encode(content)
+    return (kind, PurePath(name).suffix) if kind in TOGETHER and not is_pack(content) else number
+
+
+def contents_of(data: bytes) -> dict[object, bytes]:
+    """What is inside a version, put together as it would be encoded; of one that is not packed, itself. What cannot be
+    unpacked, or is more than is believed, is left out."""
+    if not is_pack(data):
+        return {None: data}
+    found: dict[object, list[bytes]] = {}
+    left = room_for(len(data))
+    for number, name, content in contents_of_gzip(data, left) if data.startswith(GZIP) else contents_of_zip(data, left):
+        left -= len(content)
+        if left < 0:
+            break
+        found.setdefault(None if name is None else group_of(number, name, content), []).append(content)
+    return {key: b"".join(parts) for key, parts in found.items()}
+
+
+def contents_of_gzip(data: bytes, most: int) -> Iterator[tuple[int, None, bytes]]:
+    """The texts of a gzip file, as long as there are whole ones."""
+    start = stream_start(data, 0)
+    for number in range(MOST_STREAMS):
+        one = None if start is None else inflated(data, start, most)
+        if one is None:
+            return
+        content, end = one
+        yield number, None, content
+        start = stream_start(data, end + TRAILER)
+
+
+def contents_of_zip(data: bytes, most: int) -> Iterator[tuple[int, str, bytes]]:
+    """The parts of a ZIP file that can be unpacked, with their places in the directory and their names."""
+    try:
+        members = zip_members(data, "")
+    except IntakeError:
+        return
+    for number, one in enumerate(members):
+        if one.method == STORED:
+            yield number, one.name, data[one.start : one.start + one.packed]
+        elif one.method == DEFLATED and (found := inflated(data, one.start, most)) is not None:
+            yield number, one.name, found[0]
+
+
+def inflated(data: bytes, start: int, most: int) -> tuple[bytes, int] | None:
+    """What the deflate stream that begins at a place holds, and where it ends; none if it breaks off, or holds more than
+    so many bytes."""
+    stream, content = decompressobj(-MAX_WBITS), bytearray()
+    for at in range(start, len(data), WINDOW):
+        try:
+            content += stream.decompress(data[at : at + WINDOW], most + 1 - len(content))
+        except BrokenStream:
+            return None
+        if len(content) > most:
+            return None
+        if stream.eof:
+            return bytes(content), min(at + WINDOW, len(data)) - len(stream.unused_data)
+    return None
 
 
 def kind_to_encode(content: bytes) -> Kind:
