@@ -3,6 +3,7 @@ and opened."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import time
@@ -67,6 +68,8 @@ def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[R
     alone, _ = store.put_object(record, name=name, kind=Kind.EHR, tables=derive_tables(record), randomness=randomness)
     store.put_object(before, name=stem, kind=Kind.EHR, randomness=randomness)
     next_, _ = store.put_object(after, name=stem, kind=Kind.EHR, randomness=randomness)
+    for one in (before, after):
+        packed, _ = store.put_object(gzip.compress(one), name=f"{stem}, packed", kind=Kind.EHR, randomness=randomness)
 
     files = store.table(alone.id)
     codes, times = values_of("code.u32", files["code.u32"]), values_of("time.i64", files["time.i64"])
@@ -81,6 +84,13 @@ def measure_record(work: Work, store: Store, name: str, record: bytes) -> list[R
     years = (max(moment for _, moment in dated) - min(moment for _, moment in dated)) // YEAR
     return [
         make_row(f"{name}: {NEW_ENTRIES} new entries", "B", [next_.kept], ALONE, [fresh_size(work, after)]),
+        make_row(
+            f"{name}: {NEW_ENTRIES} new entries, in gzip",
+            "B",
+            [packed.kept],
+            ALONE,
+            [fresh_size(work, gzip.compress(after))],
+        ),
         make_row(f"{name}, {years} years: one of a code, read", "B", [read.read], OBJECT, [held.kept + held.cached]),
         make_row(f"{name}: one year of a code", "ms", found),
     ]
