@@ -6,6 +6,7 @@ in a file beside the report, and the next call goes on with the slices that were
     python -m tools.long                              all that is left, then the report
     python -m tools.long --minutes 30 simulation      slices of this part for half an hour, then the report
     python -m tools.long --again bench-ledger         this part anew, its earlier outcomes forgotten
+    python -m tools.long --data FOLDER bench-store    with the files of a folder, which the benches of the store measure
     python -m tools.long --report                     the report only
 """
 
@@ -48,7 +49,9 @@ CAMPAIGNS = {
 }
 """Where tests with campaigns are, their headings, and into how many slices they are cut."""
 
-BENCHES = ("ledger", "consortium", "newcomer", "map", "sandbox", "aggregation", "store", "demo")
+BENCHES = ("ledger", "consortium", "newcomer", "map", "sandbox", "aggregation", "store", "large", "demo")
+OF_FILES = ("store", "large")
+"""Benches of the files of a folder; the store's does without, on what is shipped."""
 
 OTHERS = "others"
 """All other tests."""
@@ -86,6 +89,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(all_parts()))
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further slice after so long")
     parser.add_argument("--again", action="store_true", help="forget the earlier outcomes of the named parts")
+    parser.add_argument("--data", type=Path, help="a folder of files for the benches of the store")
     parser.add_argument("--report", action="store_true", help="only write the report again")
     given = parser.parse_args()
     unknown = set(given.parts) - set(all_parts())
@@ -98,7 +102,8 @@ def main() -> int:
         outcomes = {part: found for part, found in outcomes.items() if part not in given.parts}
     is_good = True
     if not given.report:
-        is_good = run_slices(outcomes, given.parts or all_parts(), until=time.monotonic() + 60 * given.minutes)
+        until = time.monotonic() + 60 * given.minutes
+        is_good = run_slices(outcomes, given.parts or all_parts(), until, given.data)
     REPORT.write_text("\n".join(render(outcomes)) + "\n")
     print(f"{REPORT.relative_to(ROOT)} written")
     return 0 if is_good else 1
@@ -124,7 +129,7 @@ def read_outcomes() -> Outcomes:
     }
 
 
-def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float) -> bool:
+def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float, data: Path | None) -> bool:
     """Run the slices that have no outcome yet, keeping each outcome at once; whether none failed."""
     is_good = True
     for part in parts:
@@ -132,7 +137,7 @@ def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float) -> bool:
         for number in range(slices_of(part)):
             if number in done or time.monotonic() > until:
                 continue
-            outcome = run_slice(part, number)
+            outcome = run_slice(part, number, data)
             outcomes.setdefault(part, []).append(outcome)
             KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1) + b"\n")
             is_good = is_good and outcome.returned == 0
@@ -141,27 +146,29 @@ def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float) -> bool:
     return is_good
 
 
-def command_of(part: str, number: int, figures: Path) -> list[str]:
+def command_of(part: str, number: int, figures: Path, data: Path | None) -> list[str]:
     """The command of a slice."""
     if part.startswith("bench-"):
-        return [sys.executable, "-m", "edgehold.cli", "bench", part.removeprefix("bench-"), "--json"]
+        name = part.removeprefix("bench-")
+        files = ["--data", str(data)] if data is not None and name in OF_FILES else []
+        return [sys.executable, "-m", "edgehold.cli", "bench", name, *files, "--json"]
     pytest = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "--long", "--figures", str(figures)]
     if part == OTHERS:
         return [*pytest, *(f"--ignore={folder}" for folder, _, _ in CAMPAIGNS.values())]
     return [*pytest, "--slice", f"{number + 1}/{slices_of(part)}", CAMPAIGNS[part][0]]
 
 
-def run_slice(part: str, number: int) -> Outcome:
+def run_slice(part: str, number: int, data: Path | None = None) -> Outcome:
     """Run one slice to its end and gather what it found."""
     figures = LOGS / f"{part}.figures.json"
     figures.unlink(missing_ok=True)
-    command = command_of(part, number, figures)
+    command = command_of(part, number, figures, data)
     load, started = os.getloadavg()[0], time.monotonic()
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
     (LOGS / f"{part}-{number + 1}.log").write_text(result.stdout + result.stderr)
     is_bench = part.startswith("bench-")
-    words = [Path(word).name if word == sys.executable else word for word in command]
+    words = ["FOLDER" if word == str(data) else Path(word).name if word == sys.executable else word for word in command]
     lines = [] if is_bench else result.stdout.strip().splitlines()
     return Outcome(
         slice=number,
