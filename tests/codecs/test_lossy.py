@@ -124,7 +124,7 @@ def test_of_real_files_all_else_stays(name: str) -> None:
     assert [row for row in text.splitlines() if row.startswith(b"#")] == [
         row for row in found.text.splitlines() if row.startswith(b"#") and row + b"\n" != SAID
     ]
-    tables = [dict(derive_variants(one).files) for one in (text, found.text)]
+    tables = [dict(derive_variants([one]).files) for one in (text, found.text)]
     for table in tables:
         table.pop("quality.f64")
     assert tables[0] == tables[1]

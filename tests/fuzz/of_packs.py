@@ -188,7 +188,7 @@ def any_file(folder: Path) -> Reader:
             found = format_of(one)
             require(isinstance(json.dumps([found.kind.value, found.title]), str), "no words for it")
             with suppress(IntakeError):
-                derive_table(file, kind=found.kind, name=one.name, header=file)
+                derive_table([file], kind=found.kind, name=one.name, header=file)
         bulk_type(path)
 
     xml = b'<?xml version="1.0"?>\n<!DOCTYPE HealthData [<!ELEMENT HealthData ANY>]>\n<HealthData>\n</HealthData>\n'

@@ -22,6 +22,7 @@ from edgehold.codecs.tables.laboratory import Columns
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     AlteredBlob,
+    BadColumns,
     FileChanged,
     LargeFile,
     LargeOriginal,
@@ -31,6 +32,7 @@ from edgehold.errors import (
 from edgehold.hub import sealed, sharing
 from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, take_in
+from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
 from edgehold.hub.journal import Journal
 from edgehold.hub.mending import mend_content, mend_derived, take_over
@@ -44,7 +46,13 @@ from edgehold.wire.sharing import Grant, Nonce
 
 DATA = Path(__file__).parent.parent / "data"
 DICE = SeededRandomness(1, "large files")
-IMAGES = "edgehold.images/1"
+EVENTS = "edgehold.events/1"
+SCHEMAS = {
+    Kind.LAB: EVENTS,
+    Kind.WEARABLE: EVENTS,
+    Kind.GENOTYPE: "edgehold.genotypes/1",
+    Kind.IMAGE: "edgehold.images/1",
+}
 FILES = {
     "lines/observations.csv": Kind.LAB,
     "lines/export.xml": Kind.WEARABLE,
@@ -93,16 +101,21 @@ def test_each_kind_comes_back_and_is_committed_to_as_if_it_had_come_at_once(
         done = take(store, DATA / name, profile)
         one = done.added[0]
         assert (one.descriptor.kind, one.descriptor.codec) == (kind, PARTS), name
-        assert one.descriptor.schema == (IMAGES if kind is Kind.IMAGE else NO_TABLE)
+        assert one.descriptor.schema == SCHEMAS.get(kind, NO_TABLE)
         original = (DATA / name).read_bytes()
         assert b"".join(store.read_original(one.id)) == original
         assert one.commitment == record_commitment(original)
-        assert kind in (Kind.OTHER, Kind.IMAGE) or any("EH485" in note for note in done.notes)
+        assert any("EH485" in note for note in done.notes) == (kind is Kind.SIGNAL)
         assert take(store, DATA / name).added == ()
         with pytest.raises(LargeOriginal):
             store.get_original(one.id)
-        if kind is not Kind.IMAGE:
-            with pytest.raises((LargeOriginal, NoTable)):
+        if kind in SCHEMAS:
+            known = derive_table([original], kind=kind, name=name)
+            assert known is not None
+            assert (done.rows, one.descriptor.first_year) == ({known.schema: known.rows}, (known.years or (None,))[0])
+            assert store.table(one.id) == known.files
+        else:
+            with pytest.raises(NoTable):
                 store.table(one.id)
     assert store.check() == []
     assert store.path.with_name("store.sqlite-wal").stat().st_size == 0, "the log is emptied"
@@ -170,8 +183,8 @@ def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Pat
     path = DATA / "lines" / "observations.csv"
     with pytest.raises(LargeFile, match="signature"):
         import_file(store, path, signature=b"a signature", randomness=DICE)
-    with pytest.raises(LargeFile, match="columns"):
-        import_file(store, path, columns=Columns(date="date", code="code", value="value"), randomness=DICE)
+    with pytest.raises(BadColumns, match="observations"):
+        import_file(store, path, columns=Columns(date="nowhere", code="code", value="value"), randomness=DICE)
     broken = tmp_path / "zero.csv"
     broken.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(UnknownFormat, match=f"byte {path.stat().st_size}"):
@@ -216,8 +229,9 @@ def test_a_small_file_of_blocks_that_hold_much_is_cut_as_well(
     monkeypatch.setattr(kinds, "MOST_UNPACKED", 1000)
     one = take(store, path).added[0]
     assert one.descriptor.codec == PARTS
-    with pytest.raises(NoTable):
-        store.derive_table(one.id, path.read_bytes())
+    known = derive_table([path.read_bytes()], kind=Kind.GENOTYPE, name="x")
+    assert known is not None
+    assert store.table(one.id) == known.files
 
 
 def test_a_process_that_is_killed_within_a_large_file_leaves_nothing_of_it(tmp_path: Path) -> None:

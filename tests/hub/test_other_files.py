@@ -106,8 +106,8 @@ def test_a_table_says_of_which_years_it_is_and_is_the_one_that_the_original_give
 
 def test_a_table_that_is_not_its_original_s_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     import_file(store, DATA / "lines" / "minutes.csv", randomness=DICE)
-    changed = derive_table(b"time,steps\n2016-04-01,7\n", kind=Kind.WEARABLE, name="x")
-    monkeypatch.setattr("edgehold.hub.store.derive_again", lambda *_, **__: changed and changed.files)
+    changed = derive_table([b"time,steps\n2016-04-01,7\n"], kind=Kind.WEARABLE, name="x")
+    monkeypatch.setattr("edgehold.hub.store.derive_again", lambda *_, **__: iter([changed]))
     (fault,) = store.check()
     assert "its tables are not those of its original" in fault
 
@@ -147,7 +147,7 @@ def test_a_signal_without_its_header_waits_for_it(store: Store, tmp_path: Path) 
     assert done.added[0].descriptor.schema == NO_TABLE
     assert "EH471" in done.notes[0]
     with pytest.raises(NoTable, match="no header"):
-        derive_table(b"x", kind=Kind.SIGNAL, name="x.dat")
+        derive_table([b"x"], kind=Kind.SIGNAL, name="x.dat")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ LINES = ["1 100 rs1 A G 9.5 PASS . GT 0/1", "1 200 . A <NON_REF> . . END=300 GT 
 def vcf_of(lines: Iterable[str]) -> dict[str, bytes]:
     names = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
     text = "".join(line.replace(" ", "\t") + "\n" for line in lines)
-    return dict(derive_variants(names + text.encode()).files)
+    return dict(derive_variants([names + text.encode()]).files)
 
 
 GENOTYPES = vcf_of([*LINES, "HLA-A 7 . A G . . . GT 1/1"])

@@ -158,7 +158,7 @@ def tables_of(data: Path) -> Mapping[str, bytes]:
         return encode_table(derive_events(read_one_person(data)))
     header = header_beside(data) if kind is Kind.SIGNAL else None
     original = read_whole(data, is_text=kind in TEXTS)
-    derived = derive_table(original, kind=kind, name=data.name, header=header)
+    derived = derive_table([original], kind=kind, name=data.name, header=header)
     if derived is None:
         raise NoTable(f"{data.name}: a header alone has no table")
     return derived.files

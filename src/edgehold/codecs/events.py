@@ -40,7 +40,7 @@ import re
 import struct
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -51,13 +51,9 @@ from edgehold.codecs.tables.form import (
     STRING,
     Column,
     Derived,
-    Strings,
-    in_order,
-    little,
-    order_of,
-    table_files,
     years_between,
 )
+from edgehold.codecs.tables.runs import Columns, RunRows
 from edgehold.errors import BadField, IntakeLimit, Malformed
 from edgehold.wire.codec import convert
 
@@ -437,57 +433,60 @@ COLUMNS = (
     Column("text", "u32", STRING),
     Column("unit", "u32", STRING),
 )
-MOST_ROWS = 1 << 21
+MOST_ROWS = 1 << 23
 """Of one table."""
+MOST_NAMES = 1 << 22
+"""Of distinct codes, units and texts."""
 
 
 class EventRows:
     """The rows of a table `edgehold.events/1` that is being made, in any order."""
 
     def __init__(self) -> None:
-        self._strings = Strings("")
-        self._times, self._values = array("q"), array("d")
-        self._codes, self._texts, self._units = array("I"), array("I"), array("I")
+        self._rows = RunRows(COLUMNS, "", _keys)
+        self._times, self._codes, self._values, self._texts, self._units = self._rows.columns
+        self._stated: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self._rows)
 
     def add(self, time: int, code: str, value: float | None = None, text: str = "", unit: str = "") -> None:
         """One more row; raises `IntakeLimit` if there are too many."""
-        if len(self._times) >= MOST_ROWS:
+        if self._rows.is_full:
+            self._note_years()
+            self._rows.close_run()
+        if len(self._rows) >= MOST_ROWS:
             raise IntakeLimit(f"more than {MOST_ROWS} events")
-        place = self._strings.place
+        place = self._rows.strings.place
         self._times.append(time)
         self._codes.append(place(code))
         self._values.append(NAN if value is None else value + 0.0)  # -0.0 becomes 0.0
         self._texts.append(place(text))
         self._units.append(place(unit))
 
-    def files(self, said: Mapping[str, str] | None = None) -> dict[str, bytes]:
-        """The files of the table, see `encode_table`; the strings are gone afterwards."""
-        strings, final = self._strings.take_sorted()
-        codes, texts, units = (
-            array("I", map(final.__getitem__, column)) for column in (self._codes, self._texts, self._units)
-        )
-        values = self._values
-        is_number = array("b", (value == value for value in values))
-        numbers = values if all(is_number) else array("d", (value if value == value else 0.0 for value in values))
-        order = order_of(self._times, codes, is_number, numbers, texts, units)
-        columns = (self._times, codes, values, texts, units)
-        data = (little(in_order(column, order)) for column in columns)
-        facts = {} if said is None else {"said": said}
-        return table_files(SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings, **facts)
-
     def derived(self, note: str = "", said: Mapping[str, str] | None = None) -> Derived:
-        """The table with its years, birth apart."""
-        birth = self._strings.find("MEDS_BIRTH")
+        """The table with its years, birth apart; the rows are gone afterwards."""
+        self._note_years()
+        years = years_between(min(self._stated, default=None), max(self._stated, default=None))
+        facts = {} if said is None else {"said": said}
+        table = self._rows.table(SCHEMA, MOST_NAMES, **facts)
+        return Derived(schema=SCHEMA, table=table, years=years, note=note)
 
-        def stated() -> Iterator[int]:
-            rows = zip(self._times, self._codes, strict=True)
-            return (time for time, code in rows if time != MISSING_TIME and code != birth)
+    def _note_years(self) -> None:
+        """Remember the first and the last moment that is stated in the rows of a run."""
+        birth = self._rows.strings.find("MEDS_BIRTH")
+        rows = zip(self._times, self._codes, strict=True)
+        stated = [time for time, code in rows if time != MISSING_TIME and code != birth]
+        if stated:
+            self._stated = [*self._stated, min(stated), max(stated)]
 
-        years = years_between(min(stated(), default=None), max(stated(), default=None))
-        return Derived(schema=SCHEMA, files=self.files(said), years=years, note=note)
+
+def _keys(columns: Columns) -> list[Sequence[Any]]:
+    """By what rows are sorted: a row without a value before those that have one."""
+    times, codes, values, texts, units = columns
+    is_number = array("b", (value == value for value in values))
+    numbers = values if all(is_number) else array("d", (value if value == value else 0.0 for value in values))
+    return [times, codes, is_number, numbers, texts, units]
 
 
 def encode_table(events: Iterable[Event], said: Mapping[str, str] | None = None) -> dict[str, bytes]:
@@ -500,7 +499,7 @@ def encode_table(events: Iterable[Event], said: Mapping[str, str] | None = None)
     rows = EventRows()
     for event in events:
         rows.add(*event)
-    return rows.files(said)
+    return dict(rows.derived(said=said).files)
 
 
 class _Said(Struct):

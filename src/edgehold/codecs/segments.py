@@ -14,16 +14,15 @@ outline keeps the others, and those that rows are looked for by.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
-from edgehold.codecs.tables.form import STRING
-from edgehold.errors import Malformed
+from edgehold.codecs.tables.form import STRING, Table, joined_strings
+from edgehold.errors import IntakeLimit, Malformed
 
 Format = Literal["B", "b", "H", "h", "I", "i", "q", "d"]
 
@@ -46,6 +45,10 @@ SOUGHT: Final = "code.u32"
 """The column by whose strings rows are looked for."""
 LEAST_GROUP, MOST_GROUP, GROUPS = 1 << 13, 1 << 18, 64
 """Bytes of a group, and how many there are of a table whose groups are neither the least nor the largest."""
+MOST_STRINGS: Final = 15 << 20
+"""Bytes of the strings that the outline keeps; a message of the store has at most a sixteenth more."""
+SHARED: Final = 2**32 - 1
+"""Stands for the group of a string that lies with none."""
 
 Where = Mapping[str, tuple[int, int]]
 """Conditions on rows: of columns of whole numbers, or of `ROW`, the least and the largest value that is asked for."""
@@ -100,38 +103,139 @@ class Outline(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
         return self.rows_in(number) * sum(width_of(column.name) for column in self.columns)
 
 
+class Files:
+    """A table that lies in files."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        """Raises `Malformed` if its columns have different lengths."""
+        self._files = files
+        self.names: list[str] = sorted(name for name in files if format_of(name) is not None)
+        lengths = {len(files[name]) / width_of(name) for name in self.names}
+        if len(lengths) > 1 or not all(length.is_integer() for length in lengths):
+            raise Malformed(f"columns of different lengths: {sorted(lengths)} rows")
+        self.rows = int(lengths.pop()) if lengths else 0
+        self.strings = _strings_as_we_spell(files.get(STRINGS, b""))
+        not_others = {*self.names} if self.strings is None else {*self.names, STRINGS}
+        self.others = {name: data for name, data in files.items() if name not in not_others}
+
+    def stretches(self, rows: int) -> Iterator[dict[str, bytes]]:
+        """The columns of so many rows after one another."""
+        for start in range(0, self.rows, rows):
+            yield {
+                name: self._files[name][start * width_of(name) : (start + rows) * width_of(name)] for name in self.names
+            }
+
+    def files(self) -> Mapping[str, bytes]:
+        """All of it."""
+        return self._files
+
+
+def _strings_as_we_spell(listed: bytes) -> list[str] | None:
+    try:
+        strings = msgspec.json.decode(listed, type=list[str])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return strings if msgspec.json.encode(strings) == listed else None
+
+
+class Segments(NamedTuple):
+    """A table in row groups."""
+
+    outline: Outline
+    groups: Iterable[bytes]
+    """Each can be had once."""
+
+
 def cut(files: Mapping[str, bytes]) -> tuple[Outline, list[bytes]]:
-    """A table as outline and groups; raises `Malformed` if its columns have different lengths."""
-    names = sorted(name for name in files if format_of(name) is not None)
-    lengths = {len(files[name]) / width_of(name) for name in names}
-    if len(lengths) > 1 or not all(length.is_integer() for length in lengths):
-        raise Malformed(f"columns of different lengths: {sorted(lengths)} rows")
-    rows = int(lengths.pop()) if lengths else 0
-    width = sum(map(width_of, names))
-    group = max(1, min(max(rows * width // GROUPS, LEAST_GROUP), MOST_GROUP) // max(width, 1))
-    starts = range(0, rows, group)
+    """A table as outline and groups; raises `Malformed` if its columns have different lengths, `IntakeLimit`."""
+    outline, groups = cut_table(Files(files))
+    return outline, list(groups)
 
-    def piece(name: str, start: int) -> bytes:
-        return files[name][start * width_of(name) : (start + group) * width_of(name)]
 
-    columns = []
-    for name in names:
-        pieces = [values_of(name, piece(name, start)) for start in starts] if format_of(name) != "d" else []
-        columns.append(Column(name, tuple(map(min, pieces)), tuple(map(max, pieces))))
-    others = {name: data for name, data in files.items() if name not in names}
-    pointing = [name for name in string_columns(others) if name in names]
-    used = [set(chain(*(values_of(name, piece(name, start)) for name in pointing))) for start in starts]
-    sought = set(values_of(SOUGHT, files[SOUGHT])) if SOUGHT in pointing else set[int]()
-    others, words = part_strings(others, used, sought)
+def cut_table(given: Table | Mapping[str, bytes]) -> Segments:
+    """A table as outline and groups, of which one is in memory at a time; raises as `cut` does.
+
+    Its rows are gone through twice: which strings lie with groups is known behind the last.
+    """
+    table: Table = Files(given) if isinstance(given, Mapping) else given
+    width = sum(map(width_of, table.names))
+    group = max(1, min(max(table.rows * width // GROUPS, LEAST_GROUP), MOST_GROUP) // max(width, 1))
+    pointing = [name for name in string_columns(table.others) if name in table.names]
+    owners = _Owners(len(table.strings or ()), table.rows > group)
+    zones: dict[str, tuple[list[int], list[int]]] = {name: ([], []) for name in table.names}
+    for number, columns in enumerate(table.stretches(group)):
+        for name, (least, most) in zones.items():
+            if format_of(name) != "d":
+                values = values_of(name, columns[name])
+                least.append(min(values))
+                most.append(max(values))
+        for name in pointing:
+            owners.add(number, values_of(name, columns[name]), is_kept=name == SOUGHT)
+    groups = len(range(0, table.rows, group))
+    others, words = dict(table.others), [0] * groups
+    if table.strings is not None:
+        others[STRINGS], words = owners.parted(table.strings, groups)
+        if len(others[STRINGS]) > MOST_STRINGS:
+            raise IntakeLimit(f"names, codes and words of more than {MOST_STRINGS} bytes together that rows share")
     outline = Outline(
-        rows=rows,
+        rows=table.rows,
         group=group,
-        columns=tuple(columns),
+        columns=tuple(Column(name, tuple(least), tuple(most)) for name, (least, most) in zones.items()),
         others=tuple(sorted(others.items())),
-        words=tuple(map(len, words)),
+        words=tuple(words),
     )
-    groups = [b"".join(piece(name, start) for name in names) for start in starts]
-    return outline, [rows_of + own for rows_of, own in zip(groups, words, strict=True)]
+    return Segments(outline, _groups(table, group, pointing, owners))
+
+
+def _groups(table: Table, group: int, pointing: Sequence[str], owners: _Owners) -> Iterator[bytes]:
+    for number, columns in enumerate(table.stretches(group)):
+        own = owners.own(number, [values_of(name, columns[name]) for name in pointing])
+        words = msgspec.json.encode([table.strings[place] for place in own]) if own and table.strings else b""
+        yield b"".join([*(columns[name] for name in table.names), words])
+
+
+class _Owners:
+    """Which group a string lies with: the only one whose rows point to it, unless it is one that rows are looked for by."""
+
+    def __init__(self, strings: int, is_parted: bool) -> None:
+        self._owner = array("I", bytes(4 * strings))
+        self._is_parted = is_parted
+        self._has_strayed = False
+
+    def add(self, number: int, places: Iterable[int], *, is_kept: bool) -> None:
+        """The rows of a group point to these places."""
+        owner, mine = self._owner, number + 1
+        for place in set(places):
+            if place >= len(owner):
+                self._has_strayed = True
+            elif is_kept:
+                owner[place] = SHARED
+            elif owner[place] != mine:
+                owner[place] = SHARED if owner[place] else mine
+
+    def own(self, number: int, columns: Sequence[Iterable[int]]) -> list[int]:
+        """The places whose strings lie with a group, in their order."""
+        if not self._is_parted or self._has_strayed:
+            return []
+        return sorted(place for place in set(chain(*columns)) if self._owner[place] == number + 1)
+
+    def parted(self, strings: Sequence[str], groups: int) -> tuple[bytes, list[int]]:
+        """The list of strings without those that lie with groups, and of each group the bytes that its own take there. All
+        stay in the list if there is one group, or if a row points to what is none of them."""
+        words = [0] * groups
+        if not self._is_parted or self._has_strayed:
+            return joined_strings(strings), words
+        kept: list[str | int] = []
+        for place, owner in enumerate(self._owner):
+            if owner in (0, SHARED):
+                kept.append(strings[place])
+                continue
+            words[owner - 1] += len(msgspec.json.encode(strings[place])) + 1
+            if kept and isinstance(kept[-1], int):
+                kept[-1] += 1
+            else:
+                kept.append(1)
+        return msgspec.json.encode(kept), [size + 1 if size else 0 for size in words]
 
 
 def string_columns(others: Mapping[str, bytes]) -> list[str]:
@@ -141,36 +245,6 @@ def string_columns(others: Mapping[str, bytes]) -> list[str]:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return []
     return [about.file for about in schema.columns if about.unit == STRING and format_of(about.file) == "I"]
-
-
-def part_strings(
-    others: Mapping[str, bytes], used: Sequence[set[int]], sought: set[int]
-) -> tuple[dict[str, bytes], list[bytes]]:
-    """What is no column without the strings that lie with groups, and these as lists by group.
-
-    `used` are the places that rows of each group point to, `sought` those whose strings stay. All stay if there is one
-    group, or if the list is not spelled as we do.
-    """
-    whole, nothing = dict(others), [b""] * len(used)
-    listed = others.get(STRINGS, b"")
-    try:
-        strings = msgspec.json.decode(listed, type=list[str])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return whole, nothing
-    groups_of = Counter(chain(*used))
-    own = {place for place, count in groups_of.items() if count == 1} - sought
-    if len(used) < 2 or max(own, default=-1) >= len(strings) or msgspec.json.encode(strings) != listed:
-        return whole, nothing
-    kept: list[str | int] = []
-    for place, string in enumerate(strings):
-        if place not in own:
-            kept.append(string)
-        elif kept and isinstance(kept[-1], int):
-            kept[-1] += 1
-        else:
-            kept.append(1)
-    words = [msgspec.json.encode([strings[place] for place in sorted(own & places)]) for places in used]
-    return whole | {STRINGS: msgspec.json.encode(kept)}, [b"" if one == b"[]" else one for one in words]
 
 
 def check_outline(outline: Outline) -> Outline:

@@ -6,6 +6,7 @@ to the other needs no trust.
 
 from __future__ import annotations
 
+from edgehold.codecs.segments import cut_table
 from edgehold.errors import AlteredBlob, ErasedObject
 from edgehold.hub.sealed import chunks_of, leaf_of, place_of, places_of
 from edgehold.hub.store import Store
@@ -49,13 +50,13 @@ def mend_derived(store: Store, object_id: ObjectId, randomness: Randomness) -> N
     """Make again what follows from an object's description and original: leaf, identity, and a table if it has one."""
     row = store.row(object_id)
     record, _ = store.open_record(row)
-    original, identity = store.identify(object_id)
-    table = None if row.tables is None else store.derive_table(object_id, original)
+    original = store.pieces_of(object_id)
+    table = None if row.tables is None else cut_table(store.derive_table(object_id, original))
     store.remove_content(row.slot, ("rows",))
     store.execute(
         "UPDATE object SET leaf = ?, identity = ?, tables = NULL WHERE id = ?",
         leaf_of(record.descriptor, record.salt, record.commitment),
-        identity,
+        original.identity(),
         object_id,
     )
     if table is not None:

@@ -27,6 +27,7 @@ from edgehold.codecs.choice import (
     Profile,
 )
 from edgehold.codecs.parts import PARTS
+from edgehold.codecs.segments import Segments, cut_table
 from edgehold.crypto.aead import (
     MAX_CHUNKS,
     derive_key,
@@ -370,7 +371,7 @@ class SealedFile:
         record: ObjectRecord,
         encoded: bytes,
         signature: bytes | None,
-        tables: Mapping[str, bytes] | None,
+        tables: Mapping[str, bytes] | Segments | None,
         randomness: Randomness,
     ) -> None:
         """Seal everything of an object under a new key, in its place."""
@@ -386,7 +387,7 @@ class SealedFile:
         record: ObjectRecord,
         key: bytes,
         signature: bytes | None,
-        tables: Mapping[str, bytes] | None,
+        tables: Mapping[str, bytes] | Segments | None,
         randomness: Randomness,
     ) -> None:
         """Seal everything of an object but its chunks, which are there."""
@@ -524,13 +525,15 @@ class SealedFile:
 
     # ── row groups of tables ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def put_table(self, object_id: ObjectId, files: Mapping[str, bytes], randomness: Randomness) -> None:
-        """Keep the table of an object, in the place of the one that it has; raises `ErasedObject`, `Malformed`."""
+    def put_table(self, object_id: ObjectId, table: Mapping[str, bytes] | Segments, randomness: Randomness) -> None:
+        """Keep the table of an object, files or row groups, in the place of the one that it has; raises `ErasedObject`,
+        `Malformed`."""
         row = self.row(object_id)
         _, key = self.open_record(row)
         if key is None:
             raise ErasedObject(f"object {object_id.hex()} was erased")
-        kept, groups = close_table(Digest(randomness.draw(32)), object_id, files)
+        segments = cut_table(table) if isinstance(table, Mapping) else table
+        kept, groups = close_table(Digest(randomness.draw(32)), object_id, segments)
         self.remove_content(row.slot, ("rows",))
         for number, group in enumerate(groups):
             self.execute("INSERT INTO rows VALUES(?, ?)", place_of(row.slot, number), group)

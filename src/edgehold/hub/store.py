@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +26,8 @@ from edgehold.codecs.choice import (
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
 from edgehold.codecs.parts import PARTS, PartsCodec
-from edgehold.codecs.segments import STRINGS, Where, find_groups, join, select, strings_in
+from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select, strings_in
+from edgehold.codecs.tables.form import Table, files_of
 from edgehold.crypto.aead import (
     keyed_digest,
     open_sealed,
@@ -49,7 +51,7 @@ from edgehold.errors import (
 )
 from edgehold.hub.intake.derive import derive_again
 from edgehold.hub.sealed import ObjectRecord, SealedFile, StoredObject, chunks_of, leaf_of
-from edgehold.hub.tables import Rows, derive_tables
+from edgehold.hub.tables import KeptTable, Made, Rows, derive_tables
 from edgehold.ports import Randomness
 from edgehold.verify.opening import Commitment, record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
@@ -89,7 +91,7 @@ class Store(SealedFile):
         kind: Kind,
         schema: str = SCHEMA,
         years: tuple[int, int] | None = None,
-        tables: Mapping[str, bytes] | None = None,
+        tables: Mapping[str, bytes] | Segments | None = None,
         signature: bytes | None = None,
         policy: Digest | None = None,
         profile: Profile = Profile.SMALL,
@@ -153,15 +155,14 @@ class Store(SealedFile):
         *,
         name: str,
         kind: Kind,
-        schema: str = SCHEMA,
-        years: tuple[int, int] | None = None,
-        tables: Mapping[str, bytes] | None = None,
+        derive: Callable[[Iterable[bytes]], Made | None] = lambda _: None,
         profile: Profile = Profile.SMALL,
         randomness: Randomness,
         told: Callable[[int], None] | None = None,
     ) -> tuple[StoredObject, bool]:
-        """As `put_object`, for an original that is never in memory at once: `parts` gives its parts, twice, and `told`
-        hears how many bytes of each are stored. Raises `FileChanged` if it is another the second time.
+        """As `put_object`, for an original that is never in memory at once: `parts` gives its parts, as often as they are
+        asked for, `derive` makes their table if they are stored, and `told` hears how many bytes of each are. Raises
+        `FileChanged` if it is another than the first time.
 
         It is no version of another, and no issuer signs it.
         """
@@ -171,15 +172,10 @@ class Store(SealedFile):
             if known:
                 return self.get_object(ObjectId(known[0][0])), False
             object_id, slot, key = ObjectId(randomness.draw(16)), self.free_slot(randomness), randomness.draw(32)
-            again, left = Commitment(), received
+            again = _Again(parts, name, commitment, received)
 
             def noted() -> Iterator[bytes]:
-                nonlocal left
-                for part in parts():
-                    again.update(part)
-                    left -= len(part)
-                    if left < 0:
-                        raise FileChanged(f"{name}: has more than the {received} bytes that were read before")
+                for part in again:
                     yield part
                     if told is not None:
                         told(len(part))
@@ -193,13 +189,18 @@ class Store(SealedFile):
                     yield piece
 
             encoded = self.put_pieces(object_id, slot, key, pieces())
-            if again.digest() != commitment:
-                raise FileChanged(f"{name}: of {received} bytes some were others when they were read again")
-            first, last = years or (None, None)
+            made = derive(again)
+            again.finish()
+            first, last = (made and made.years) or (None, None)
             record = ObjectRecord(
                 name=name,
                 descriptor=DatasetDescriptor(
-                    schema=schema, kind=kind, first_year=first, last_year=last, codec=codec.name, base=codec.base
+                    schema=NO_TABLE if made is None else made.schema,
+                    kind=kind,
+                    first_year=first,
+                    last_year=last,
+                    codec=codec.name,
+                    base=codec.base,
                 ),
                 salt=Salt(randomness.draw(32)),
                 commitment=commitment,
@@ -208,7 +209,8 @@ class Store(SealedFile):
                 bases=tuple(sorted(bases)),
                 profile=profile,
             )
-            self.describe(object_id, slot, identity, record, key, None, tables, randomness)
+            table = None if made is None else made.segments
+            self.describe(object_id, slot, identity, record, key, None, table, randomness)
             return self.get_object(object_id), True
 
     def holds(self, original: bytes) -> bool:
@@ -261,7 +263,7 @@ class Store(SealedFile):
         original."""
         kept, _ = self.kept_table(object_id)
         if kept is None:
-            return self.derive_table(object_id, self.get_original(object_id))
+            return dict(files_of(self.derive_table(object_id)))
         slot = self.row(object_id).slot
         groups = [self.get_group(kept, object_id, slot, number) for number in range(kept.outline.groups)]
         return join(kept.outline, [group for group, _ in groups])
@@ -275,7 +277,7 @@ class Store(SealedFile):
         kept, read = self.kept_table(object_id)
         if kept is None:
             with self.transaction():
-                self.put_table(object_id, self.derive_table(object_id, self.get_original(object_id)), randomness)
+                self.put_table(object_id, cut_table(self.derive_table(object_id)), randomness)
             kept, read = self.kept_table(object_id)
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
@@ -364,12 +366,26 @@ class Store(SealedFile):
         _, key = self.open_record(row)
         if key is None:
             return
-        original, identity = self.identify(object_id)
-        if row.identity != identity:
-            raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
+        original = self.pieces_of(object_id)
         kept, _ = self.kept_table(object_id)
-        if kept is not None and (files := self.table(object_id)) != self.table_again(object_id, original, files):
+        is_same = kept is None or self._gives_again(object_id, original, kept)
+        if row.identity != original.identity():
+            raise AlteredBlob(f"object {object_id.hex()}: its identity is not the one of its original")
+        if not is_same:
             raise AlteredBlob(f"object {object_id.hex()}: its tables are not those of its original")
+
+    def _gives_again(self, object_id: ObjectId, original: Iterable[bytes], kept: KeptTable) -> bool:
+        """Whether the table that was kept is one that the original gives, or nothing else tells how to read it."""
+        slot, is_told = self.row(object_id).slot, False
+        for table in self.tables_again(object_id, original, dict(kept.outline.others)):
+            is_told = True
+            if table is not None:
+                outline, groups = cut_table(table)
+                if outline == kept.outline and all(
+                    group == self.get_group(kept, object_id, slot, number)[0] for number, group in enumerate(groups)
+                ):
+                    return True
+        return not is_told
 
     def knows_latest(self) -> bool:
         """Whether the list of objects that may have a next version can be read, and they are all here."""
@@ -440,7 +456,7 @@ class Store(SealedFile):
         record: ObjectRecord,
         original: bytes,
         signature: bytes | None,
-        tables: Mapping[str, bytes] | None,
+        tables: Mapping[str, bytes] | Segments | None,
         randomness: Randomness,
     ) -> None:
         """Encode an original by itself and seal it with everything that belongs to it, under a new key."""
@@ -467,31 +483,31 @@ class Store(SealedFile):
 
     # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def identify(self, object_id: ObjectId) -> tuple[bytes, bytes]:
-        """What a table is derived from, the original or of one in parts the first, and the identity of all of it."""
-        identity, first = start_keyed_digest(self._identity_key), None
-        for piece in self.read_original(object_id):
-            identity.update(piece)
-            first = piece if first is None else first
-        return first or b"", identity.digest()
+    def pieces_of(self, object_id: ObjectId) -> Original:
+        """The original of an object, of any size."""
+        return Original(partial(self.read_original, object_id), self._identity_key)
 
-    def derive_table(self, object_id: ObjectId, original: bytes) -> dict[str, bytes]:
+    def derive_table(self, object_id: ObjectId, original: Iterable[bytes] | None = None) -> Mapping[str, bytes] | Table:
         """The table of an object that has none yet; raises `NoTable`."""
-        derived = self.table_again(object_id, original, None)
+        pieces = self.pieces_of(object_id) if original is None else original
+        derived = next(self.tables_again(object_id, pieces, None), None)
         if derived is None:
             raise NoTable(f"object {object_id.hex()} has no table")
-        return dict(derived)
+        return derived
 
-    def table_again(
-        self, object_id: ObjectId, original: bytes, kept: Mapping[str, bytes] | None
-    ) -> Mapping[str, bytes] | None:
-        """The table that the original of an object gives, as it gave the one that was kept."""
+    def tables_again(
+        self, object_id: ObjectId, original: Iterable[bytes], kept: Mapping[str, bytes] | None
+    ) -> Iterator[Mapping[str, bytes] | Table | None]:
+        """The table that the original of an object gives, or those of which one is the one that was kept."""
         one = self.get_object(object_id)
         if one.descriptor.schema == NO_TABLE and one.descriptor.codec == PARTS:
-            return None
-        if one.descriptor.kind is Kind.EHR:
-            return derive_tables(original)
-        return derive_again(original, kind=one.descriptor.kind, name=one.name, kept=kept, beside=self._originals_named)
+            yield None
+        elif one.descriptor.kind is Kind.EHR:
+            yield derive_tables(b"".join(original))
+        else:
+            kind, named = one.descriptor.kind, self._originals_named
+            for derived in derive_again(original, kind=kind, name=one.name, kept=kept, beside=named):
+                yield None if derived is None else derived.table
 
     def _originals_named(self, name: str) -> Iterator[bytes]:
         """The originals of this name; what is said of another object may be altered."""
@@ -500,6 +516,57 @@ class Store(SealedFile):
                 one = self.get_object(object_id)
                 if one.name == name and not one.descriptor.tombstone and one.received <= AT_ONCE:
                     yield self.get_original(object_id)
+
+
+class Original:
+    """The bytes of an object in pieces, as often as they are asked for."""
+
+    def __init__(self, read: Callable[[], Iterator[bytes]], identity_key: bytes) -> None:
+        self._read, self._key = read, identity_key
+        self._identity: bytes | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        digest = start_keyed_digest(self._key)
+        for piece in self._read():
+            digest.update(piece)
+            yield piece
+        self._identity = digest.digest()
+
+    def identity(self) -> bytes:
+        """The identity of all of them; they are read for it if nobody read them to the end."""
+        if self._identity is None:
+            for _ in self:
+                pass
+        assert self._identity is not None  # noqa: S101
+        return self._identity
+
+
+class _Again:
+    """The parts of a file that were read before, and have to be the same each time they are read again."""
+
+    def __init__(self, parts: Callable[[], Iterator[bytes]], name: str, commitment: Digest, received: int) -> None:
+        self._parts, self._name = parts, name
+        self._commitment, self._received = commitment, received
+        self._is_whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._is_whole = False
+        found, left = Commitment(), self._received
+        for part in self._parts():
+            found.update(part)
+            left -= len(part)
+            if left < 0:
+                raise FileChanged(f"{self._name}: has more than the {self._received} bytes that were read before")
+            yield part
+        if found.digest() != self._commitment:
+            raise FileChanged(f"{self._name}: of {self._received} bytes some were others when they were read again")
+        self._is_whole = True
+
+    def finish(self) -> None:
+        """Read them once more if nobody did to the end."""
+        if not self._is_whole:
+            for _ in self:
+                pass
 
 
 @dataclass(frozen=True)

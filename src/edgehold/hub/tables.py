@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from edgehold.codecs.events import encode_table
 from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
-from edgehold.codecs.segments import Outline, check_outline, cut
+from edgehold.codecs.segments import Outline, Segments, check_outline, cut_table
+from edgehold.codecs.tables.form import Derived
 from edgehold.crypto.aead import open_chunk, seal_chunk
 from edgehold.crypto.padding import pad, unpad
 from edgehold.durable import require_files, storage_failures
@@ -60,15 +61,29 @@ def derive_tables(original: bytes) -> dict[str, bytes]:
     return encode_table(events_of(original, "stored object"))
 
 
-def close_table(key: Digest, object_id: ObjectId, files: Mapping[str, bytes]) -> tuple[bytes, list[bytes]]:
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A table that was derived, cut into row groups, to be kept."""
+
+    schema: str
+    years: tuple[int, int] | None
+    segments: Segments
+
+
+def make_table(derived: Derived) -> Made:
+    """A derived table as it can be kept; raises `IntakeLimit` if its rows share more strings than a hub keeps in one piece."""
+    return Made(schema=derived.schema, years=derived.years, segments=cut_table(derived.table))
+
+
+def close_table(key: Digest, object_id: ObjectId, segments: Segments) -> tuple[bytes, Iterator[bytes]]:
     """A table as it is kept, under a key that seals nothing else: what goes under the object's key (`open_table` takes
-    it again), and its sealed row groups. Raises `Malformed` if it is no table."""
-    outline, groups = cut(files)
-    sealed = [
-        seal_chunk(key, object_id, number, len(groups), pad(shipped_codec(None).encode(group)))
-        for number, group in enumerate(groups)
-    ]
-    return pad(shipped_codec(SHIPPED_BASE).encode(encode(KeptTable(key, outline)))), sealed
+    it again), and its sealed row groups."""
+    total = segments.outline.groups
+    sealed = (
+        seal_chunk(key, object_id, number, total, pad(shipped_codec(None).encode(group)))
+        for number, group in enumerate(segments.groups)
+    )
+    return pad(shipped_codec(SHIPPED_BASE).encode(encode(KeptTable(key, segments.outline)))), sealed
 
 
 def open_table(kept: bytes) -> KeptTable:

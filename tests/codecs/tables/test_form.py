@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from seen import DATA
 
 from edgehold.codecs.events import MISSING_TIME, Event, EventRows, decode_table, encode_table
-from edgehold.codecs.tables import form
 from edgehold.codecs.tables.annotations import derive_annotations, read_annotations
 from edgehold.codecs.tables.form import (
-    Column,
     Strings,
     column_of,
     order_of,
     schema_of,
     strings_of,
-    table_files,
     year_of,
     years_between,
 )
@@ -104,7 +101,7 @@ def test_strings_are_sorted_by_code_point_also_as_bytes() -> None:
         assert texts[final[one]] == others[other_final[other]] == word
 
 
-def test_what_is_no_table_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_table_is_malformed() -> None:
     files = {"a.u32": bytes(4), "b.i64": bytes(7), "strings.json": b"[1]", "schema.json": b"["}
     for name in ("b.i64", "c.u8", "strings.json", "d"):
         with pytest.raises(Malformed):
@@ -115,9 +112,6 @@ def test_what_is_no_table_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Malformed):
         schema_of(files)
     assert strings_of({}) == [""]
-    monkeypatch.setattr(form, "MOST_STRINGS", 10)
-    with pytest.raises(IntakeLimit):
-        table_files("x", 1, [(Column("a", "u8", "x"), b"1")], ["", "a long word"])
 
 
 def test_limits_of_lines_and_annotations() -> None:
@@ -133,24 +127,24 @@ def test_more_calls_than_are_remembered_are_read_all_the_same() -> None:
         f"1\t{place}\t.\tN\t{alts}\t.\t.\t.\tGT\t{place % 41}/{place % 37}\n".encode() for place in range(1, 1200)
     )
     head = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
-    assert schema_of(derive_variants(head + lines).files)["rows"] == 1199 * 40
+    assert schema_of(derive_variants([head + lines]).files)["rows"] == 1199 * 40
 
 
 def test_a_header_has_no_header_and_other_kinds_no_table() -> None:
     assert header_name("100.hea") is None
     assert header_name("a.b.dat") == "a.b.hea"
-    assert derive_table(b"100 0 360\n", kind=Kind.SIGNAL, name="100.hea") is None
-    assert derive_table(b"x", kind=Kind.OTHER, name="x") is None
+    assert derive_table([b"100 0 360\n"], kind=Kind.SIGNAL, name="100.hea") is None
+    assert derive_table([b"x"], kind=Kind.OTHER, name="x") is None
     assert header_beside(DATA / "samples" / "CT_small.dcm") is None
     assert header_beside(DATA / "samples" / "100.hea") is None
     with pytest.raises(NoTable):
-        derive_table(b"x", kind=Kind.SIGNAL, name="x.dat")
+        derive_table([b"x"], kind=Kind.SIGNAL, name="x.dat")
 
 
 def test_what_was_said_of_a_kept_table_is_read_as_strictly() -> None:
     kept = encode_table([], {"date": "a"})
     with pytest.raises(Malformed, match="said of columns"):
-        derive_again(b"", kind=Kind.LAB, name="x", kept=kept, beside=lambda _: [])
+        list(derive_again([b""], kind=Kind.LAB, name="x", kept=kept, beside=lambda _: []))
 
 
 def test_the_resolution_that_annotations_say_is_used_only_where_it_is_one() -> None:

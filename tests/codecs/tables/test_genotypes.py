@@ -28,7 +28,7 @@ def vcf(*lines: str, head: bytes = HEAD) -> bytes:
 
 def alleles(*lines: str) -> list[tuple[Any, ...]]:
     """Place, end, reference, alternate, dosage, ploidy and phase of each row."""
-    found = rows(derive_variants(vcf(*lines)).files)
+    found = rows(derive_variants([vcf(*lines)]).files)
     return [
         tuple(row[name] for name in ("position", "end", "ref", "alt", "dosage", "ploidy", "phased")) for row in found
     ]
@@ -71,16 +71,18 @@ def test_what_rows_a_line_gives(line: str, expected: list[tuple[Any, ...]]) -> N
 
 def test_rows_are_sorted_and_have_names_filters_and_qualities() -> None:
     found = derive_variants(
-        vcf(
-            "chr2 5 rs9 A G 30 PASS . GT 0/1",
-            "GL000192.1 7 . A G . q10;s50 . GT 1/1",
-            "chrX 5 . A G 1e2 . . GT 1",
-            "chrM 1 . A G -0.0 PASS . GT 1",
-            "chr1 9 . T C 0.5 PASS . GT 0/1",
-            "",
-            "chr1 9 . T A 0.5 PASS . GT 0/1",
-            "HLA-A*01:01 3 . T A . PASS . GT 0/1",
-        )
+        [
+            vcf(
+                "chr2 5 rs9 A G 30 PASS . GT 0/1",
+                "GL000192.1 7 . A G . q10;s50 . GT 1/1",
+                "chrX 5 . A G 1e2 . . GT 1",
+                "chrM 1 . A G -0.0 PASS . GT 1",
+                "chr1 9 . T C 0.5 PASS . GT 0/1",
+                "",
+                "chr1 9 . T A 0.5 PASS . GT 0/1",
+                "HLA-A*01:01 3 . T A . PASS . GT 0/1",
+            )
+        ]
     )
     seen = rows(found.files)
     assert [(row["chromosome"], row["position"], row["alt"]) for row in seen] == [
@@ -97,7 +99,7 @@ def test_rows_are_sorted_and_have_names_filters_and_qualities() -> None:
 
 def test_sequences_that_are_too_many_share_a_number() -> None:
     lines = [f"s{number} 1 . A G . . . GT 0/1" for number in range(300)]
-    found = derive_variants(vcf(*lines)).files
+    found = derive_variants([vcf(*lines)]).files
     assert max(row["chromosome"] for row in rows(found)) == 255
     assert len(schema_of(found)["chromosomes"]) == 255 - 27
 
@@ -115,7 +117,7 @@ def test_sequences_that_are_too_many_share_a_number() -> None:
 def test_the_assembly_and_the_year_are_known_by_the_header(
     head: bytes, assembly: str, years: tuple[int, int] | None
 ) -> None:
-    found = derive_variants(vcf("1 100 . A G . . . GT 0/1", head=HEAD + head))
+    found = derive_variants([vcf("1 100 . A G . . . GT 0/1", head=HEAD + head)])
     assert schema_of(found.files)["assembly"] == assembly
     assert found.years == years
 
@@ -149,13 +151,13 @@ def test_the_assembly_and_the_year_are_known_by_the_header(
 )
 def test_what_is_no_vcf_of_one_person_is_refused_at_its_line(text: bytes, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        derive_variants(text)
+        derive_variants([text])
 
 
 def test_too_many_rows_or_strings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(genotypes, "MOST_ROWS", 1)
     with pytest.raises(IntakeLimit):
-        derive_variants(vcf("1 1 . A G . . . GT 0/1", "1 2 . A G . . . GT 0/1"))
+        derive_variants([vcf("1 1 . A G . . . GT 0/1", "1 2 . A G . . . GT 0/1")])
     monkeypatch.setattr(genotypes, "MOST_ROWS", 100)
     monkeypatch.setattr(genotypes, "MOST_NAMES", 2)
     with pytest.raises(IntakeLimit):
@@ -170,7 +172,7 @@ def by_reference(path: Path) -> list[tuple[int, str, list[int], bool]]:
 
 
 def as_rows(text: bytes) -> set[tuple[int, str, str, int]]:
-    found = rows(derive_variants(text).files)
+    found = rows(derive_variants([text]).files)
     return {(row["position"], row["ref"], row["alt"], row["dosage"]) for row in found}
 
 
@@ -210,7 +212,7 @@ def test_any_calls_are_those_of_the_reference(
     text = vcf(*lines, head=head)
     path = tmp_path_factory.mktemp("vcf") / "x.vcf"
     path.write_bytes(text)
-    found = rows(derive_variants(text).files)
+    found = rows(derive_variants([text]).files)
     assert len(found) == 3 * len(lines)
     for position, _, called, is_phased in by_reference(path):
         for row in (row for row in found if row["position"] == position):

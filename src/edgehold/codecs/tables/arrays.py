@@ -44,7 +44,7 @@ def derive_array(data: bytes) -> Derived:
         lines = data[start:end].splitlines()
         _read_lines(lines, mark, number, rows)
         number += len(lines)
-        rows.check_size(number)
+        rows.settle(number)
         start = end
     year = YEAR.search(header)
     words = header.decode("utf-8", "replace")

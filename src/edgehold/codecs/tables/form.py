@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from operator import eq, gt
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from edgehold.errors import IntakeLimit, Malformed
+from edgehold.errors import Malformed
 
 ENDS: Final[Mapping[str, Any]] = {"u8": "B", "u32": "I", "i64": "q", "f64": "d"}
 """What a column holds, by the end of its name, as `array` and `memoryview` call it."""
 TYPES: Final = {"u8": "uint8", "u32": "uint32", "i64": "int64", "f64": "float64"}
-MOST_STRINGS: Final = 15 << 20
-"""Bytes of all strings of a table; a message of the store has at most a sixteenth more."""
 STRING: Final = "index into strings.json"
 """The unit of a column whose numbers stand for strings."""
 SECONDS: Final = "seconds since 1970-01-01T00:00:00Z"
@@ -26,16 +24,64 @@ SECONDS: Final = "seconds since 1970-01-01T00:00:00Z"
 Key = TypeVar("Key", str, bytes)
 
 
+class Table(Protocol):
+    """A table of any number of rows, which are given out in stretches."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the files of its columns, sorted."""
+        ...
+
+    @property
+    def strings(self) -> Sequence[str] | None:
+        """The distinct strings in their order; none if it has none, or if they are spelled as we do not."""
+        ...
+
+    @property
+    def others(self) -> Mapping[str, bytes]:
+        """The files that are neither columns nor strings."""
+        ...
+
+    def stretches(self, rows: int) -> Iterator[Mapping[str, bytes]]:
+        """The columns of so many rows after one another; the last stretch may have fewer. Again each time."""
+        ...
+
+    def files(self) -> Mapping[str, bytes]:
+        """All of it in files."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Derived:
     """A table that was made of an original."""
 
     schema: str
-    files: Mapping[str, bytes]
+    table: Mapping[str, bytes] | Table
+    """Files by name or, of many rows, what gives them out."""
     years: tuple[int, int] | None = None
     """The first and the last year in which something was stated or measured."""
     note: str = ""
     """What the table lacks, for the owner: where a file that is cut off ends."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The table as files."""
+        return files_of(self.table)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return int(schema_of(self.table)["rows"]) if isinstance(self.table, Mapping) else self.table.rows
+
+
+def files_of(table: Mapping[str, bytes] | Table) -> Mapping[str, bytes]:
+    """A table as files."""
+    return table if isinstance(table, Mapping) else table.files()
 
 
 class Column(NamedTuple):
@@ -59,6 +105,7 @@ class Strings(Generic[Key]):
     """The strings of a table that is being made, each with a place of its own; bytes are UTF-8 that was checked."""
 
     def __init__(self, empty: Key) -> None:
+        self._empty: Key = empty
         self._places: dict[Key, int] = {empty: 0}
 
     def __len__(self) -> int:
@@ -73,13 +120,12 @@ class Strings(Generic[Key]):
         return self._places.get(string)
 
     def take_sorted(self) -> tuple[list[str], array[int]]:
-        """The strings in their final order, and for each place until now the final one. None is left here, since there may
-        be a million."""
+        """The strings in their final order, and for each place until now the final one. Only the empty one is left here."""
         ordered = sorted(self._places)  # of UTF-8 the order of bytes is that of code points
         final = array("I", bytes(4 * len(ordered)))
         for place, string in enumerate(ordered):
             final[self._places.pop(string)] = place
-        self._places = {}
+        self._places = {self._empty: 0}
         return [string if isinstance(string, str) else string.decode() for string in ordered], final
 
 
@@ -134,20 +180,32 @@ def table_files(
     strings: Sequence[str] | None = None,
     **facts: Any,
 ) -> dict[str, bytes]:
-    """The files of a table. `facts` are what holds of all rows.
-
-    Raises `IntakeLimit` if the strings are longer than a hub keeps in one piece."""
+    """The files of a table. `facts` are what holds of all rows."""
     files: dict[str, bytes] = {}
     about = []
     for column, data in columns:
         files[column.file] = data
-        about.append(column.facts())
+        about.append(column)
     if strings is not None:
         files["strings.json"] = msgspec.json.encode(strings)
-        if len(files["strings.json"]) > MOST_STRINGS:
-            raise IntakeLimit(f"names, codes and words of more than {MOST_STRINGS} bytes together")
-    files["schema.json"] = msgspec.json.encode({"schema": schema, "rows": rows, "columns": about, **facts})
+    files["schema.json"] = schema_file(schema, rows, about, **facts)
     return files
+
+
+def schema_file(schema: str, rows: int, columns: Iterable[Column], **facts: Any) -> bytes:
+    """What `schema.json` holds."""
+    about = [column.facts() for column in columns]
+    return msgspec.json.encode({"schema": schema, "rows": rows, "columns": about, **facts})
+
+
+def joined_strings(strings: Sequence[str]) -> bytes:
+    """What `strings.json` holds, made of some at a time: there may be millions."""
+    at_once = 1 << 12
+    parts = (
+        msgspec.json.encode([strings[place] for place in range(start, min(start + at_once, len(strings)))])[1:-1]
+        for start in range(0, len(strings), at_once)
+    )
+    return b"[" + b",".join(parts) + b"]"
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,14 +30,17 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
-from edgehold.codecs.tables.form import STRING, Column, Derived, Strings, in_order, little, order_of, table_files
+from edgehold.codecs.tables.form import STRING, Column, Derived, Strings
+from edgehold.codecs.tables.runs import Columns, RunRows
 from edgehold.errors import IntakeLimit
 
 SCHEMA: Final = "edgehold.genotypes/1"
 MISSING: Final = 255
-MOST_ROWS: Final = 1 << 21
-MOST_NAMES: Final = 1 << 20
+MOST_ROWS: Final = 1 << 23
+MOST_NAMES: Final = 1 << 23
 """Of distinct strings."""
+MOST_EMPTY: Final = 1 << 19
+"""Lines, of a header too, that have no row."""
 NAN: Final = float("nan")
 FIRST_OTHER: Final = 27
 
@@ -71,13 +74,14 @@ LENGTHS: Final = {
 
 
 class GenotypeRows:
-    """The rows of a table that is being made, in any order. Who adds to the columns keeps them of one length."""
+    """The rows of a table that is being made, in any order. Who adds to the columns keeps them of one length, and says after
+    some lines that they are whole (`settle`)."""
 
     def __init__(self) -> None:
-        self.strings: Strings[bytes] = Strings(b"")
-        self.chromosomes, self.dosages, self.ploidies, self.phased = (array("B") for _ in range(4))
-        self.positions, self.ends, self.refs, self.alts, self.names, self.filters = (array("I") for _ in range(6))
-        self.qualities = array("d")
+        self._rows = RunRows(COLUMNS, b"", _keys)
+        self.strings: Strings[bytes] = self._rows.strings
+        self.chromosomes, self.positions, self.ends, self.dosages, *others = self._rows.columns
+        self.ploidies, self.phased, self.qualities, self.refs, self.alts, self.names, self.filters = others
         self._others: dict[bytes, int] = {}
 
     def chromosome(self, name: bytes) -> int:
@@ -87,39 +91,29 @@ class GenotypeRows:
             number = self._others.setdefault(name, len(self._others) + FIRST_OTHER)
         return min(number, MISSING)
 
-    def check_size(self, lines: int = 0) -> None:
-        """Raise `IntakeLimit` if there are more rows, lines or strings than a table is made of."""
-        if max(len(self.positions), lines) > MOST_ROWS or len(self.strings) > MOST_NAMES:
-            raise IntakeLimit(f"more than {MOST_ROWS} lines or rows, or {MOST_NAMES} different names and alleles")
+    def settle(self, lines: int = 0) -> None:
+        """All rows of so many lines are there. Strings may have other places afterwards. Raises `IntakeLimit` if there are more
+        rows, lines or strings than a table is made of."""
+        if lines - len(self._rows) > MOST_EMPTY:
+            raise IntakeLimit(f"more than {MOST_EMPTY} lines that have no row")
+        if len(self._rows) > MOST_ROWS or len(self.strings) > MOST_NAMES:
+            raise IntakeLimit(f"more than {MOST_ROWS} rows, or {MOST_NAMES} different names and alleles")
+        if self._rows.is_full:
+            self._rows.close_run()
 
     def derived(self, assembly: str, year: int | None) -> Derived:
         """The table; the rows are gone afterwards."""
-        self.check_size()
-        strings, final = self.strings.take_sorted()
-        for column in (self.refs, self.alts, self.names, self.filters):
-            for row, place in enumerate(column):
-                column[row] = final[place]
-        places = array("q", (c << 32 | p for c, p in zip(self.chromosomes, self.positions, strict=True)))
-        alleles = (self.ends, self.refs, self.alts, self.names)
-        order = order_of(places, *alleles, self.dosages, self.ploidies, self.phased, self.filters)
-        del places
-        columns: list[array[Any]] = [
-            *(self.chromosomes, self.positions, self.ends, self.dosages, self.ploidies, self.phased, self.qualities),
-            *(self.refs, self.alts, self.names, self.filters),
-        ]
-        data = (taken(column, order) for column in columns)
+        self.settle()
         others = {str(number): name.decode() for name, number in self._others.items() if number < MISSING}
-        files = table_files(
-            SCHEMA, len(order), zip(COLUMNS, data, strict=True), strings, assembly=assembly, chromosomes=others
-        )
-        return Derived(schema=SCHEMA, files=files, years=None if year is None else (year, year))
+        table = self._rows.table(SCHEMA, MOST_NAMES, assembly=assembly, chromosomes=others)
+        return Derived(schema=SCHEMA, table=table, years=None if year is None else (year, year))
 
 
-def taken(column: array[Any], order: Sequence[int]) -> bytes:
-    """The bytes of a column in an order; the column is empty afterwards, since there may be millions of rows."""
-    data = little(in_order(column, order))
-    del column[:]
-    return data
+def _keys(columns: Columns) -> list[Sequence[Any]]:
+    """By what rows are sorted."""
+    chromosomes, positions, ends, dosages, ploidies, phased, _, refs, alts, names, filters = columns
+    places = array("q", (c << 32 | p for c, p in zip(chromosomes, positions, strict=True)))
+    return [places, ends, refs, alts, names, dosages, ploidies, phased, filters]
 
 
 def assembly_of(lengths: dict[int, int], words: str) -> str:

@@ -112,7 +112,7 @@ def derive_image(data: bytes) -> Derived:
         bytes((min(255, _short(values, BITS, order)),)),
     )
     files = table_files(SCHEMA, 1, zip(COLUMNS, cells, strict=True), ordered)
-    return Derived(schema=SCHEMA, files=files, years=years_between(time, time), note=note)
+    return Derived(schema=SCHEMA, table=files, years=years_between(time, time), note=note)
 
 
 def read_values(data: bytes) -> tuple[dict[Tag, bytes], str, str]:

@@ -146,7 +146,7 @@ def derive_signals(data: bytes, name: str, header: bytes) -> Derived:
     end = None if about.start is None else int(about.start + max(0, rows - 1) / rate)
     note = "" if about.frames is None or here >= about.frames else f"it ends after {here} of {about.frames} frames"
     years = years_between(None if about.start is None else int(about.start), end)
-    return Derived(schema=SCHEMA, files=files, years=years, note=note)
+    return Derived(schema=SCHEMA, table=files, years=years, note=note)
 
 
 # ── the header ────────────────────────────────────────────────────────────────────────────────────────────────────

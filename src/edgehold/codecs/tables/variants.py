@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.genotypes import CHROMOSOMES, MISSING, NAN, GenotypeRows, assembly_of
-from edgehold.errors import BadRow, NoTable, SeveralPersons
+from edgehold.errors import BadRow, IntakeLimit, NoTable, SeveralPersons
 
 MAGIC: Final = b"##fileformat=VCF"
 TAB: Final = b"\t"
@@ -37,6 +38,9 @@ REST: Final = (b"<NON_REF>", b"<*>")
 MOST_ALTERNATES: Final = 1000
 OFTEN: Final = 1 << 12
 """So many lines after one another it is looked whether they are too many."""
+MOST_LINE: Final = 1 << 24
+"""Bytes."""
+TOO_LONG: Final = f"a line of more than {MOST_LINE} bytes"
 MOST_POSITION: Final = 2**31 - 1
 
 
@@ -54,45 +58,67 @@ class Call(NamedTuple):
 NO_CALL: Final = Call({}, 0, False, -1)
 
 
-def derive_variants(data: bytes) -> Derived:
+def derive_variants(pieces: Iterable[bytes]) -> Derived:
     """The genotypes of a VCF text; raises `IntakeError`, which names the line."""
-    check_text(data)
-    file = io.BytesIO(data)
-    header, number, samples = _read_header(file)
+    lines = lines_of(pieces)
+    header, number, samples = _read_header(lines)
     if samples != 1:
         if samples:
             raise SeveralPersons(f"line {number}: {samples} persons; a hub keeps one person's data")
         raise NoTable(f"line {number}: no person, only places")
     rows = GenotypeRows()
-    _read_lines(file, number, rows)
+    _read_lines(lines, number, rows)
     lengths = {CHROMOSOMES[name]: int(length) for name, length in CONTIG.findall(header) if name in CHROMOSOMES}
     year = YEAR.search(header)
     words = header.decode("utf-8", "replace")
     return rows.derived(assembly_of(lengths, words), None if year is None else int(year[1]))
 
 
-def check_text(data: bytes) -> None:
-    """Raise `BadRow` if a text is no UTF-8."""
+def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a text in pieces, with their ends; raises `BadRow` if it is no UTF-8, `IntakeLimit` for a line that is too
+    long."""
+    held, at = b"", 0
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if end:
+            text = held + piece[:end]
+            if len(text) > MOST_LINE and any(len(line) > MOST_LINE for line in io.BytesIO(text)):
+                raise IntakeLimit(TOO_LONG)
+            check_text(text, at)
+            yield from io.BytesIO(text)
+            held, at = b"", at + len(text)
+        held += piece[end:]
+        if len(held) > MOST_LINE:
+            raise IntakeLimit(TOO_LONG)
+    if held:
+        check_text(held, at)
+        yield held
+
+
+def check_text(data: bytes, at: int = 0) -> None:
+    """Raise `BadRow` if a text, which begins at that byte of a file, is no UTF-8."""
     if not data.isascii():
         try:
             data.decode()
         except UnicodeDecodeError as error:
-            raise BadRow(f"byte {error.start}: not UTF-8") from error
+            raise BadRow(f"byte {at + error.start}: not UTF-8") from error
 
 
-def _read_header(file: io.BytesIO) -> tuple[bytes, int, int]:
-    """The header, its lines, and how many persons it names."""
-    for number, line in enumerate(file, 1):
+def _read_header(lines: Iterator[bytes]) -> tuple[bytes, int, int]:
+    """How the header begins, its lines, and how many persons it names."""
+    header = bytearray()
+    for number, line in enumerate(lines, 1):
+        if len(header) < MOST_HEADER:
+            header += line
         if not line.startswith(b"##"):
             line = line.rstrip(b"\r\n")
             if line != NAMES and not line.startswith(NAMES + b"\t"):
                 break
-            end = min(file.tell(), MOST_HEADER)
-            return file.getbuffer()[:end].tobytes(), number, max(0, line.count(b"\t") - 8)
+            return bytes(header[:MOST_HEADER]), number, max(0, line.count(b"\t") - 8)
     raise BadRow("the line that begins with #CHROM is missing")
 
 
-def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
+def _read_lines(lines: Iterator[bytes], number: int, rows: GenotypeRows) -> None:
     calls: dict[bytes, Call] = {}
     chromosomes: dict[bytes, int] = {}
     place = rows.strings.place
@@ -101,10 +127,10 @@ def _read_lines(file: io.BytesIO, number: int, rows: GenotypeRows) -> None:
     add_quality = rows.qualities.append
     add_ref, add_alt = rows.refs.append, rows.alts.append
     add_name, add_filter = rows.names.append, rows.filters.append
-    for line in file:
+    for line in lines:
         number += 1
         if not number % OFTEN:
-            rows.check_size(number)
+            rows.settle(number)
         fields = line.rstrip(b"\r\n").split(b"\t", 10)
         if len(fields) != 10:
             if fields == [b""]:

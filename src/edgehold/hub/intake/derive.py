@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,8 +19,8 @@ from edgehold.codecs.tables.laboratory import MARK, Columns, derive_laboratory
 from edgehold.codecs.tables.minutes import derive_minutes
 from edgehold.codecs.tables.signals import derive_signals, read_header
 from edgehold.codecs.tables.variants import MAGIC, derive_variants
-from edgehold.errors import IntakeError, Malformed, NoTable
-from edgehold.hub.intake.packs import unpacked
+from edgehold.errors import IntakeError, LargeFile, Malformed, NoTable
+from edgehold.hub.intake.packs import unpacked_pieces
 from edgehold.wire.codec import convert
 from edgehold.wire.data import Kind
 
@@ -27,32 +28,72 @@ HEADER: str = ".hea"
 """The end of the name of a WFDB header."""
 
 
+MOST_AT_ONCE: Final = 1 << 26
+"""Bytes of an original whose table is made of all of it at once: arrays, signals, images."""
+
+
+class Begun:
+    """The pieces of an original, of which the first is looked at before all are gone through; if these can be had again, so
+    can those."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self._rest: Iterator[bytes] | None = iter(pieces)
+        self.first = next(self._rest, b"")
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest, self._rest = self._rest, None
+        return iter(self._pieces) if rest is None else chain((self.first,), rest)
+
+
+class Unpacked:
+    """The content of a gzip file in pieces, as often as that can be had."""
+
+    def __init__(self, packed: Iterable[bytes], name: str) -> None:
+        self._packed, self._name = packed, name
+
+    def __iter__(self) -> Iterator[bytes]:
+        return unpacked_pieces(self._packed, self._name)
+
+
 def derive_table(
-    original: bytes, *, kind: Kind, name: str, header: bytes | None = None, columns: Columns | None = None
+    original: Iterable[bytes], *, kind: Kind, name: str, header: bytes | None = None, columns: Columns | None = None
 ) -> Derived | None:
-    """The table of an original that is no FHIR; none if its kind has none. `header` is that of a signal's record,
+    """The table of an original in pieces that is no FHIR; none if its kind has none. `header` is that of a signal's record,
     `columns` what the owner says of a table in lines. What is packed with gzip is read as if it were not, what is in a
     ZIP file has no table. Raises `IntakeError`."""
-    if is_pack(original):
-        if not original.startswith(GZIP):
+    pieces = Begun(original)
+    is_packed = is_pack(pieces.first)
+    if is_packed:
+        if not pieces.first.startswith(GZIP):
             return None
-        original = unpacked(original, name)
+        pieces = Begun(Unpacked(pieces, name))
     if columns is not None:
-        return derive_laboratory(original, columns)
+        return derive_laboratory(at_once(pieces), columns)
     match kind:
         case Kind.LAB:
-            return derive_laboratory(original)
+            return derive_laboratory(at_once(pieces))
         case Kind.WEARABLE:
-            is_markup = original.lstrip(MARK.encode() + b" \t\r\n").startswith(b"<")
-            return derive_apple(original) if is_markup else derive_minutes(original)
+            is_markup = pieces.first.lstrip(MARK.encode() + b" \t\r\n").startswith(b"<")
+            return derive_apple(at_once(pieces)) if is_markup else derive_minutes(at_once(pieces))
         case Kind.GENOTYPE:
-            return derive_variants(original) if original.startswith(MAGIC) else derive_array(original)
+            return derive_variants(pieces) if pieces.first.startswith(MAGIC) else derive_array(at_once(pieces))
         case Kind.SIGNAL:
-            return _derive_signal(original, name, header)
+            return _derive_signal(at_once(pieces), name, header)
         case Kind.IMAGE:
-            return derive_image(original)
+            return derive_image(at_once(pieces) if is_packed else pieces.first)
         case _:
             return None
+
+
+def at_once(pieces: Iterable[bytes]) -> bytes:
+    """All pieces together; raises `LargeFile` if they are more than a table is made of at once."""
+    whole = bytearray()
+    for piece in pieces:
+        whole += piece
+        if len(whole) > MOST_AT_ONCE:
+            raise LargeFile(f"it has more than {MOST_AT_ONCE} bytes, and its table is made of all of them at once")
+    return bytes(whole)
 
 
 def header_name(name: str) -> str | None:
@@ -71,33 +112,29 @@ def _derive_signal(original: bytes, name: str, header: bytes | None) -> Derived 
 
 
 def derive_again(
-    original: bytes,
+    original: Iterable[bytes],
     *,
     kind: Kind,
     name: str,
     kept: Mapping[str, bytes] | None,
     beside: Callable[[str], Iterable[bytes]],
-) -> Mapping[str, bytes] | None:
-    """The table of an original as it was derived when it was taken in, to compare it with the one that was kept.
+) -> Iterator[Derived | None]:
+    """The table of an original as it was derived when it was taken in, to compare it with the one that was kept, of which
+    `kept` are the files that are no columns; or to keep it, if none was.
 
-    `beside` gives the originals of a name. If several headers have the name, it is the one that gives the table that was
-    kept; if none is there any more, there is nothing to compare with, and the kept one is returned.
+    `beside` gives the originals of a name. If several headers have the name, it is one of the tables that they give; if
+    there is no header any more, there is nothing to compare with.
     """
     columns = None if kept is None else _said(kept)
     above = header_name(name) if kind is Kind.SIGNAL else None
     if above is None:
-        derived = derive_table(original, kind=kind, name=name, columns=columns)
-        return None if derived is None else derived.files
-    found = kept
+        yield derive_table(original, kind=kind, name=name, columns=columns)
+        return
     for header in beside(above):
         try:
-            derived = derive_table(original, kind=kind, name=name, header=header)
+            yield derive_table(original, kind=kind, name=name, header=header)
         except IntakeError:  # the header of another record of this name
-            derived = None
-        found = None if derived is None else derived.files
-        if kept is None or found == kept:
-            return found
-    return found
+            yield None
 
 
 def _said(kept: Mapping[str, bytes]) -> Columns | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
     LEAST_ROOM,
+    MOST_RATIO,
     MOST_STREAMS,
     STORED,
     Member,
@@ -82,14 +83,14 @@ def beginning(data: bytes) -> bytes:
 
 def unpacked(data: bytes, place: str) -> bytes:
     """The content of a gzip file; raises `BrokenPack` or `PackLimit`."""
-    return b"".join(_unpack_gzip(data, place))
+    return b"".join(_unpack_whole(data, place))
 
 
 def find_fault(data: bytes, place: str) -> IntakeError | None:
     """What is wrong with a packed file: the first thing that keeps anybody from unpacking it once and for all."""
     try:
         if data.startswith(GZIP):
-            _check(_unpack_gzip(data, place), place)
+            _check(_unpack_whole(data, place), place)
         else:
             _check_zip(data, place)
     except IntakeError as error:
@@ -126,31 +127,69 @@ def _check(chunks: Iterator[bytes], place: str) -> tuple[int, int]:
     return size, checksum
 
 
-def _unpack_gzip(data: bytes, place: str) -> Iterator[bytes]:
-    left = room_for(len(data))
-    at = members = 0
-    while data.startswith(GZIP, at):
+class _Ahead:
+    """Bytes that come in pieces, of which some are looked at before they are done with."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._held, self._at = b"", 0
+        self.done = 0
+
+    @property
+    def seen(self) -> int:
+        """How many bytes have come."""
+        return self.done + len(self._held) - self._at
+
+    def look(self, size: int) -> bytes:
+        """So many of the next bytes, or all that are left."""
+        while len(self._held) - self._at < size and (piece := next(self._pieces, None)) is not None:
+            self._held, self._at = self._held[self._at :] + piece, 0
+        return self._held[self._at : self._at + size]
+
+    def skip(self, size: int) -> None:
+        """So many bytes that were looked at are done with."""
+        self._at += size
+        self.done += size
+
+
+def unpacked_pieces(pieces: Iterable[bytes], place: str) -> Iterator[bytes]:
+    """The content of a gzip file of any size, in pieces; raises `BrokenPack` or `PackLimit`."""
+    return _unpack_gzip(pieces, place, lambda packed: MOST_RATIO * packed + LEAST_ROOM, None)
+
+
+def _unpack_whole(data: bytes, place: str) -> Iterator[bytes]:
+    return _unpack_gzip([data], place, room_for, MOST_STREAMS)
+
+
+def _unpack_gzip(pieces: Iterable[bytes], place: str, room: Callable[[int], int], most: int | None) -> Iterator[bytes]:
+    ahead = _Ahead(pieces)
+    content = members = 0
+    while ahead.look(len(GZIP)) == GZIP:
         members += 1
-        if members > MOST_STREAMS:
-            raise PackLimit(f"{place}: /: more than {MOST_STREAMS} gzip members")
-        start, step = at, LEAST_STEP
+        if most is not None and members > most:
+            raise PackLimit(f"{place}: /: more than {most} gzip members")
+        start, step = ahead.done, LEAST_STEP
         stream = zlib.decompressobj(_WITH_HEADER)
         while not stream.eof:
-            packed = data[at : at + step]
+            packed = ahead.look(step)
             try:
                 chunk = stream.decompress(packed, STEP)
             except zlib.error as error:
                 raise BrokenPack(f"{place}: the gzip member at byte {start} is broken: {error}") from error
             if not packed and not chunk:
                 raise BrokenPack(f"{place}: the gzip member at byte {start} breaks off")
-            at += len(packed) - len(stream.unconsumed_tail) - len(stream.unused_data)
+            ahead.skip(len(packed) - len(stream.unconsumed_tail) - len(stream.unused_data))
             step = min(4 * step, STEP)
-            left -= len(chunk)
-            if left < 0:
-                raise PackLimit(f"{place}: /: unpacks to more than {room_for(len(data))} bytes")
+            content += len(chunk)
+            if content > room(ahead.seen):
+                raise PackLimit(f"{place}: /: unpacks to more than {room(ahead.seen)} bytes")
             yield chunk
-    if data[at:].strip(b"\0"):
-        raise BrokenPack(f"{place}: {len(data) - at} bytes follow the last gzip member, at byte {at}")
+    behind, is_empty = ahead.done, True
+    while rest := ahead.look(STEP):
+        is_empty = is_empty and not rest.strip(b"\0")
+        ahead.skip(len(rest))
+    if not is_empty:
+        raise BrokenPack(f"{place}: {ahead.done - behind} bytes follow the last gzip member, at byte {behind}")
 
 
 def _check_zip(data: bytes, place: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,11 +14,11 @@ from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
 from edgehold.codecs.lossy import QUALITIES, Loss, Stepped, step_qualities
 from edgehold.codecs.packs import GZIP
-from edgehold.codecs.tables.form import Derived, schema_of
+from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.codecs.tables.variants import MAGIC
 from edgehold.crypto.jws import verify_detached
-from edgehold.errors import BadSignature, IntakeError, LargeFile
+from edgehold.errors import BadSignature, FileChanged, IntakeError, LargeFile
 from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import (
     DEFAULT_LIMITS,
@@ -32,6 +32,7 @@ from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, r
 from edgehold.hub.intake.packs import find_fault, unpacked
 from edgehold.hub.sealed import StoredObject
 from edgehold.hub.store import AT_ONCE, NO_TABLE, Store
+from edgehold.hub.tables import Made, make_table
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Signature
@@ -110,21 +111,22 @@ def import_file(
     rows: Counter[str] = Counter()
 
     def keep(original: bytes, place: str, kind: Kind, derived: Derived | None, token: bytes | None = signature) -> None:
+        made = None if derived is None else make_table(derived)
         stored, is_new = store.put_object(
             original,
             name=before + place,
             kind=kind,
-            schema=NO_TABLE if derived is None else derived.schema,
-            years=None if derived is None else derived.years,
-            tables=None if derived is None else derived.files,
+            schema=NO_TABLE if made is None else made.schema,
+            years=None if made is None else made.years,
+            tables=None if made is None else made.segments,
             signature=token,
             profile=profile,
             lossy=None if lost is None else QUALITIES,
             randomness=randomness,
         )
         (added if is_new else known).append(stored)
-        if is_new and derived is not None:
-            rows[derived.schema] += schema_of(derived.files)["rows"]
+        if is_new and made is not None:
+            rows[made.schema] += made.segments.outline.rows
 
     def check_signature(original: bytes, place: str) -> None:
         if signature is None:
@@ -150,45 +152,50 @@ def import_file(
         return derived_from(events)
 
     def keep_large() -> None:
-        """Take a file in part by part: without a table, but for images, whose row says what stands before the pixels."""
+        """Take a file in part by part, and its table with it."""
         size = size_of(path)
         for is_asked, what in (
             (signature is not None, "a signature stands for"),
-            (columns is not None, "columns are named of"),
             (lossy is not None and kind is Kind.GENOTYPE, "qualities are put in steps of"),
         ):
             if is_asked:
                 raise LargeFile(f"{path.name}: {what} a file of at most {AT_ONCE} bytes, and this has {size}")
         cut = cut_of(path, kind, profile)
-        parts = partial(read_parts, path, cut, is_text=kind in TEXTS and not form.is_packed)
-        found, lack = (
-            None,
-            LargeFile(f"it has more than {AT_ONCE} bytes, packed or not, and a table is made of all at once"),
-        )
-        if kind is Kind.IMAGE and not form.is_packed:
-            try:
-                found = derive_table(next(parts()), kind=kind, name=path.name)
-            except IntakeError as error:
-                notes.append(f"{path.name}: kept without a table: {error.code} {error}")
-        elif kind is not Kind.OTHER:
-            notes.append(f"{path.name}: kept without a table: {lack.code} {lack}")
         if form.is_packed and not cut.is_known:
             notes.append(f"{path.name}: kept as packed as it is, since it cannot be unpacked in parts")
+
+        def derive(parts: Iterable[bytes]) -> Made | None:
+            if kind is Kind.OTHER:
+                return None
+            try:
+                if kind is Kind.SIGNAL or (kind is Kind.EHR and form.is_packed):
+                    raise LargeFile(f"it has more than {AT_ONCE} bytes, and its table is made of all of them at once")
+                found = derive_table(parts, kind=kind, name=path.name, columns=columns)
+                made = None if found is None else make_table(found)
+            except FileChanged:
+                raise
+            except IntakeError as error:
+                if columns is not None:
+                    raise type(error)(f"{path.name}: {error}") from error
+                notes.append(f"{path.name}: kept without a table: {error.code} {error}")
+                return None
+            if found is not None and found.note:
+                notes.append(f"{path.name}: {found.note}")
+            if made is not None:
+                rows[made.schema] += made.segments.outline.rows
+            return made
+
         stored, is_new = store.put_parts(
-            parts,
+            partial(read_parts, path, cut, is_text=kind in TEXTS and not form.is_packed),
             cut.codec,
             name=before + path.name,
             kind=kind,
-            schema=NO_TABLE if found is None else found.schema,
-            years=None if found is None else found.years,
-            tables=None if found is None else found.files,
+            derive=derive,
             profile=profile,
             randomness=randomness,
             told=told,
         )
         (added if is_new else known).append(stored)
-        if is_new and found is not None:
-            rows[found.schema] += schema_of(found.files)["rows"]
 
     form = format_of(path)
     kind = form.kind
@@ -223,7 +230,7 @@ def import_file(
                 notes.append(f"kept as it is: {fault.code} {fault}")
             elif kind is not Kind.EHR:
                 try:
-                    found = derive_table(original, kind=kind, name=path.name, header=header, columns=columns)
+                    found = derive_table([original], kind=kind, name=path.name, header=header, columns=columns)
                 except IntakeError as error:
                     if columns is not None:  # somebody said how it is to be read
                         raise type(error)(f"{path.name}: {error}") from error
@@ -262,7 +269,7 @@ def header_beside(path: Path) -> bytes | None:
 
 def derived_from(events: Sequence[Event]) -> Derived:
     """The table of a record's events."""
-    return Derived(schema=SCHEMA, files=encode_table(events), years=years_of(events))
+    return Derived(schema=SCHEMA, table=encode_table(events), years=years_of(events))
 
 
 def years_of(events: Sequence[Event]) -> tuple[int, int] | None:
