@@ -437,7 +437,7 @@ def derive_recorded(data: bytes) -> Derived | None:
 def derive_said(data: bytes) -> Derived | None:
     """What an owner says of columns and, behind a zero, the table."""
     said, _, text = data.partition(b"\0")
-    return derive_laboratory(text, read_columns(said.decode("utf-8", "replace")))
+    return derive_laboratory([text], read_columns(said.decode("utf-8", "replace")))
 
 
 def derive_noted(data: bytes) -> Derived:
@@ -773,7 +773,7 @@ TARGETS: dict[str, Target] = {
     "packed samples": Target(packed_samples, (CannotDecode,), BY_BYTES),
     "samples to pack": Target(samples_to_pack, (CannotDecode,), BY_BYTES),
     "table of a laboratory": Target(
-        table_of(derive_laboratory, sampled("lines/observations.csv"), b"date;test;result\n1.3.2024;K;<5,3\n"),
+        table_of(pieced(derive_laboratory), sampled("lines/observations.csv"), b"date;test;result\n1.3.2024;K;<5,3\n"),
         (IntakeError,),
         BY_TOKENS,
         SHEETS,
@@ -785,10 +785,10 @@ TARGETS: dict[str, Target] = {
         TOML,
     ),
     "table of minutes": Target(
-        table_of(derive_minutes, sampled("lines/minutes.csv", 900)), (IntakeError,), BY_TOKENS, SHEETS
+        table_of(pieced(derive_minutes), sampled("lines/minutes.csv", 900)), (IntakeError,), BY_TOKENS, SHEETS
     ),
     "table of Apple Health": Target(
-        table_of(derive_apple, EXPORT, sampled("lines/export.xml", 4_000)), (IntakeError,), BY_TOKENS, MARKUP
+        table_of(pieced(derive_apple), EXPORT, sampled("lines/export.xml", 4_000)), (IntakeError,), BY_TOKENS, MARKUP
     ),
     "table of variants": Target(
         table_of(pieced(derive_variants), VCF, sampled("lines/small.vcf", 4_000)), (IntakeError,), BY_TOKENS, VARIANTS

@@ -233,7 +233,7 @@ def test_parquet_and_arrow_files_are_read_by_pandas_and_polars(tmp_path: Path) -
 
 
 def test_an_export_has_the_layout_and_the_schemas_of_meds(tmp_path: Path) -> None:
-    lab = dict(derive_laboratory((DATA / "lines" / "observations.csv").read_bytes()).files)
+    lab = dict(derive_laboratory([(DATA / "lines" / "observations.csv").read_bytes()]).files)
     folder = tmp_path / "out"
     count = write_meds([("aa", EVENTS), ("bb", lab)], folder, subject=7, now=datetime(2026, 1, 2, tzinfo=UTC))
     assert count == 5 + schema_of(lab)["rows"]

@@ -433,7 +433,7 @@ COLUMNS = (
     Column("text", "u32", STRING),
     Column("unit", "u32", STRING),
 )
-MOST_ROWS = 1 << 23
+MOST_ROWS = 1 << 24
 """Of one table."""
 MOST_NAMES = 1 << 22
 """Of distinct codes, units and texts."""

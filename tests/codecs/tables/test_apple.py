@@ -31,10 +31,10 @@ def test_every_record_of_a_real_export_is_an_event() -> None:
         expected.append(
             Event(start, f"APPLE//{one.attrib['type']}", float(one.attrib["value"]), "", one.attrib["unit"])
         )
-    found = events(derive_apple(data))
+    found = events(derive_apple([data]))
     assert sorted(one for one in found if one.code.startswith("APPLE//HKQ")) == sorted(expected)
     assert {one.code for one in found} >= {"MEDS_BIRTH", "GENDER//male"}
-    assert derive_apple(data).note == ""
+    assert derive_apple([data]).note == ""
 
 
 def test_categories_workouts_and_correlations() -> None:
@@ -48,7 +48,7 @@ def test_categories_workouts_and_correlations() -> None:
         'startDate="2016-04-01 10:00:00 +0000"/>'
     )
     both = f'<Correlation type="HKCorrelationTypeIdentifierBloodPressure">{ONE}</Correlation>'
-    assert events(derive_apple(export(sleep + bare + run + both + ONE))) == [
+    assert events(derive_apple([export(sleep + bare + run + both + ONE)])) == [
         Event(1459468800, "APPLE//HKCategoryTypeIdentifierMindfulSession"),
         Event(
             1459468800,
@@ -65,10 +65,10 @@ def test_categories_workouts_and_correlations() -> None:
 def test_the_person_is_born_and_perhaps_of_a_sex() -> None:
     kind = "HKCharacteristicTypeIdentifier"
     me = f'<Me {kind}DateOfBirth="1970-01-02" {kind}BiologicalSex="HKBiologicalSexFemale"/>'
-    derived = derive_apple(export(me + ONE))
+    derived = derive_apple([export(me + ONE)])
     assert events(derived) == [Event(MISSING_TIME, "GENDER//female"), Event(86400, "MEDS_BIRTH"), STEPS]
     assert derived.years == (2016, 2016)
-    assert events(derive_apple(export(f'<Me {kind}BiologicalSex="HKBiologicalSexNotSet"/>{ONE}'))) == [STEPS]
+    assert events(derive_apple([export(f'<Me {kind}BiologicalSex="HKBiologicalSexNotSet"/>{ONE}')])) == [STEPS]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_person_is_born_and_perhaps_of_a_sex() -> None:
 )
 def test_the_document_type_is_stepped_over_and_lines_stay_lines(before: str) -> None:
     data = export(ONE, before)
-    assert events(derive_apple(data)) == [STEPS]
+    assert events(derive_apple([data])) == [STEPS]
     assert without_document_type(data).count(b"\n") == data.count(b"\n")
     assert b"DOCTYPE" not in without_document_type(data)
 
@@ -101,14 +101,14 @@ def test_the_document_type_is_stepped_over_and_lines_stay_lines(before: str) -> 
     ],
 )
 def test_a_table_ends_where_the_export_breaks_off(data: bytes, says: str) -> None:
-    derived = derive_apple(data)
+    derived = derive_apple([data])
     assert events(derived) == [STEPS]
     assert derived.note.startswith("it ends at ")
     assert says in derived.note
 
 
 def test_an_export_is_utf8_whatever_it_says() -> None:
-    assert events(derive_apple(export(ONE).replace(b'"UTF-8"', b'"UTF-6"'))) == [STEPS]
+    assert events(derive_apple([export(ONE).replace(b'"UTF-8"', b'"UTF-6"')])) == [STEPS]
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,16 @@ def test_an_export_is_utf8_whatever_it_says() -> None:
 )
 def test_without_a_record_there_is_no_table(data: bytes) -> None:
     with pytest.raises(NoTable):
-        derive_apple(data)
+        derive_apple([data])
 
 
 def test_markup_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IntakeLimit, match="unfinished"):
-        derive_apple(export(ONE + "<Record a='" + "x" * (1 << 20) + "'/>"))
+        derive_apple([export(ONE + "<Record a='" + "x" * (1 << 20) + "'/>")])
     with pytest.raises(IntakeLimit, match="inside each other"):
-        derive_apple(export(ONE + "<a>" * 40))
+        derive_apple([export(ONE + "<a>" * 40)])
     monkeypatch.setattr(apple, "MOST_ELEMENTS", 3)
+    monkeypatch.setattr(apple, "OF_RECORD", 1)
+    assert derive_apple([export(ONE * 20)]).rows == 20
     with pytest.raises(IntakeLimit, match="elements"):
-        derive_apple(export(ONE * 4))
+        derive_apple([export(ONE + "<a/>" * 4)])

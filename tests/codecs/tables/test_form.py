@@ -116,7 +116,7 @@ def test_what_is_no_table_is_malformed() -> None:
 
 def test_limits_of_lines_and_annotations() -> None:
     with pytest.raises(IntakeLimit, match="empty lines"):
-        derive_laboratory(b"date,test,result\n" + b"\n" * 200_000)
+        derive_laboratory([b"date,test,result\n" + b"\n" * 200_000])
     with pytest.raises(IntakeLimit):
         read_annotations(bytes((1 << 21) + 2))
 

@@ -20,7 +20,7 @@ from edgehold.errors import BadColumns, BadRow, IntakeError, IntakeLimit, Severa
 
 
 def lab(text: str, columns: Columns | None = None) -> list[Event]:
-    return events(derive_laboratory(text.encode(), columns))
+    return events(derive_laboratory([text.encode()], columns))
 
 
 def at(text: str) -> int:
@@ -29,7 +29,7 @@ def at(text: str) -> int:
 
 def test_an_export_of_observations_gives_its_lines() -> None:
     data = (DATA / "lines" / "observations.csv").read_bytes()
-    derived = derive_laboratory(data)
+    derived = derive_laboratory([data])
     expected = []
     for line in csv.DictReader(data.decode().splitlines()):
         is_number = line["TYPE"] == "numeric"
@@ -81,7 +81,7 @@ def test_columns_are_known_by_what_they_are_called(text: str, expected: Event) -
 
 def test_what_is_no_utf8_is_windows() -> None:
     data = "date,test,result,unit\n2024-03-01,CRP,3,µg/L\n".encode("cp1252")
-    assert events(derive_laboratory(data))[0].unit == "µg/L"
+    assert events(derive_laboratory([data]))[0].unit == "µg/L"
 
 
 def test_days_with_slashes_are_read_if_a_date_shows_which_is_first() -> None:
@@ -111,7 +111,7 @@ def test_the_owner_says_which_columns_hold_what() -> None:
         Event(at("2024-02-01"), "SWISSLAB//FARBE", None, "gelb", ""),
         Event(at("2024-02-01"), "SWISSLAB//GLU", 5.3, "hoch", "mmol/L"),
     ]
-    facts = schema_of(derive_laboratory(text.encode(), said).files)["said"]
+    facts = schema_of(derive_laboratory([text.encode()], said).files)["said"]
     assert facts == {"date": "Abnahme", "code": "Analyt", "value": "Ergebnis", "unit": "Einheit"} | {
         "text": "Bewertung",
         "vocabulary": "SWISSLAB",
@@ -261,14 +261,14 @@ def test_minutes_give_an_event_for_each_measure() -> None:
             Event(time, "FITBIT//intensity", float(line["intensity"])),
             Event(time, "OMH//step-count", float(line["steps"]), "", "steps"),
         ]
-    derived = derive_minutes(data)
+    derived = derive_minutes([data])
     assert sorted(events(derived)) == sorted(expected)
     assert derived.years == (2016, 2016)
 
 
 def test_a_wearable_s_own_export_and_empty_cells() -> None:
     text = b"Id,ActivityMinute,Steps,Calories\n7,4/13/2016 12:01:00 AM,0,\n7,4/12/2016 1:00:00 PM,,1.5\n"
-    assert events(derive_minutes(text)) == [
+    assert events(derive_minutes([text])) == [
         Event(at("2016-04-12T13:00"), "OMH//calories-burned", 1.5, "", "kcal"),
         Event(at("2016-04-13T00:01"), "OMH//step-count", 0.0, "", "steps"),
     ]
@@ -285,4 +285,4 @@ def test_a_wearable_s_own_export_and_empty_cells() -> None:
 )
 def test_what_are_no_minutes_is_refused(text: bytes, error: type[IntakeError], says: str) -> None:
     with pytest.raises(error, match=says):
-        derive_minutes(text)
+        derive_minutes([text])

@@ -15,13 +15,15 @@ from test_form import EVENTS
 from test_genotypes import HEAD, NAMES
 
 from edgehold.codecs import segments
-from edgehold.codecs.events import Event, EventRows, encode_table
+from edgehold.codecs.events import Event, EventRows, decode_table, encode_table
 from edgehold.codecs.segments import Files, cut, cut_table, join
 from edgehold.codecs.tables import genotypes, runs, variants
+from edgehold.codecs.tables.apple import in_steps
 from edgehold.codecs.tables.form import Derived, joined_strings
+from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.runs import Merged, Words
 from edgehold.codecs.tables.variants import derive_variants, lines_of
-from edgehold.errors import BadRow, IntakeLimit
+from edgehold.errors import BadRow, IntakeError, IntakeLimit
 from edgehold.hub.intake.derive import derive_table
 from edgehold.wire.data import Kind
 
@@ -31,6 +33,9 @@ FILES = {
     "variants/nist.vcf": Kind.GENOTYPE,
     "variants/platinum.vcf": Kind.GENOTYPE,
     "lines/small.vcf": Kind.GENOTYPE,
+    "lines/export.xml": Kind.WEARABLE,
+    "lines/minutes.csv": Kind.WEARABLE,
+    "lines/observations.csv": Kind.LAB,
 }
 
 
@@ -105,7 +110,7 @@ def test_a_real_file_in_pieces_packed_or_not_has_the_table_that_it_has_at_once(
     known = derive_table([original], kind=FILES[name], name=path.name)
     assert known is not None
     groups = cut(known.files)
-    with small_runs(50, 7):
+    with small_runs(7, 3):
         for data, size in ((original, 1000), (gzip.compress(original), 1000), (original, len(original))):
             found = derive_table(in_pieces(data, size), kind=FILES[name], name=path.name)
             assert found is not None
@@ -115,6 +120,72 @@ def test_a_real_file_in_pieces_packed_or_not_has_the_table_that_it_has_at_once(
             outline, some = cut_table(found.table)
             assert (outline, list(some)) == groups
             assert join(*groups) == known.files
+
+
+SHEETS = st.lists(
+    st.builds(
+        ",".join,
+        st.tuples(
+            st.sampled_from(["1/2/2020", "03/04/2019", "13/1/2020", "1/13/2020", "2020-05-06", "", "no date"]),
+            st.sampled_from(["K", "Größe", '"a ""b"""', "2345-7"]),
+            st.sampled_from(["1", "<5", "4.5", "positiv", '"1,5"']),
+        ),
+    ),
+    min_size=1,
+)
+
+
+@given(SHEETS, st.integers(1, 60), st.sampled_from(["utf-8", "cp1252", "mixed"]), st.sampled_from(["", "\ufeff"]))
+def test_a_table_in_lines_is_read_the_same_however_it_is_cut(
+    lines: list[str], size: int, encoding: str, mark: str
+) -> None:
+    text = mark + "date,test,result\n" + "\n".join(lines)
+    data = text.encode("utf-8" if encoding == "mixed" else encoding, "replace") + b"\xe4" * (encoding == "mixed")
+
+    def outcome(pieces: list[bytes]) -> object:
+        try:
+            derived = derive_laboratory(pieces)
+        except IntakeError as error:
+            return type(error)
+        return derived.files, derived.years
+
+    known = outcome([data])
+    with small_runs():
+        assert outcome(in_pieces(data, size)) == known
+
+
+def test_a_text_is_no_utf_8_from_its_first_byte_to_its_last() -> None:
+    data = "date,test,result\n2020-01-01,Größe,1\n".encode()
+    for tail, name in ((b"", "Größe"), (b"2020-01-01,K\xf6rper,2\n", "GrÃ¶ÃŸe")):
+        found = derive_laboratory(in_pieces(data + tail, 7))
+        assert any(event.code == f"LAB//{name}" for event in decode_table(found.files))
+    with pytest.raises(BadRow, match="line 2"):
+        derive_laboratory([b"date,test,result\n2020-99-99,a,1\n"])
+    with pytest.raises(BadRow, match="line 2"):
+        derive_laboratory([b"date,test,result\n2020-99-99,a,1\n2020-01-01,\xf6,1\n"])
+
+
+def test_a_column_of_dates_is_looked_through_only_where_it_matters() -> None:
+    class Counted:
+        def __init__(self, data: bytes) -> None:
+            self.data, self.times = data, 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            self.times += 1
+            return iter([self.data])
+
+    for date, times in ((b"2020-01-13", 1), (b"13/1/2020", 2)):
+        pieces = Counted(b"date,test,result\n2020-01-02,a,1\n" + date + b",b,1\n")
+        derive_laboratory(pieces)
+        assert pieces.times == times
+
+
+def test_a_document_comes_in_steps_of_one_size() -> None:
+    data = bytes(range(50))
+    for size in range(1, 60):
+        for piece in (1, 7, 50, 60):
+            assert list(in_steps(in_pieces(data, piece), size)) == in_pieces(data, size)
+    assert list(in_steps([], 5)) == []
 
 
 def test_a_merged_table_is_given_out_in_stretches_of_any_length_and_again() -> None:

@@ -17,6 +17,8 @@ the table ends there, and says where.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
 
@@ -30,6 +32,9 @@ PIECE: Final = 1 << 16
 MOST_TAG: Final = 1 << 18
 """Bytes of markup that is not finished."""
 MOST_ELEMENTS: Final = 1 << 20
+"""Beside those that belong to records."""
+OF_RECORD: Final = 16
+"""Elements, such as what is said of a record and how the heart beat in it."""
 MOST_DEPTH: Final = 32
 
 BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]{0,200}\?>\s*+)?")
@@ -37,21 +42,42 @@ DOCUMENT_TYPE: Final = b"<!DOCTYPE"
 MARK: Final = re.compile(rb"<!--|\]\s{0,99}>")
 MOST_TYPE: Final = 1 << 18
 """Bytes of a document type."""
+HEAD: Final = 1 << 20
+"""Bytes in which it begins and ends."""
 SEXES: Final = {"Male": "male", "Female": "female", "Other": "other"}
 
 
-def derive_apple(data: bytes) -> Derived:
+def derive_apple(pieces: Iterable[bytes]) -> Derived:
     """The events of an export; raises `NoTable` if there are none, `IntakeLimit`."""
     reader = _Reader()
-    note = reader.read(without_document_type(data))
+    steps = in_steps(pieces, HEAD)
+    head = without_document_type(next(steps, b""))
+    note = reader.read(in_steps(chain((head,), steps), PIECE))
     if not len(reader.rows):
         raise NoTable(note or "it holds no records")
     return reader.rows.derived(note)
 
 
+def in_steps(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in steps of a size, so that what comes of them does not depend on how they came."""
+    held = b""
+    for piece in pieces:
+        at = size - len(held)
+        if len(piece) < at:
+            held += piece
+            continue
+        yield held + piece[:at]
+        while len(piece) - at >= size:
+            yield piece[at : at + size]
+            at += size
+        held = piece[at:]
+    if held:
+        yield held
+
+
 def without_document_type(data: bytes) -> bytes:
-    """The document with blanks in the place of its document type, so that lines and columns stay what they are. One of more
-    than `MOST_TYPE` bytes, comments before it included, stays where it is, and is refused."""
+    """How a document begins, with blanks in the place of its document type, so that lines and columns stay what they are. One
+    of more than `MOST_TYPE` bytes, comments before it included, stays where it is, and is refused."""
     match = BEGIN.match(data)
     start = 0 if match is None else match.end()
     while data.startswith(b"<!--", start) and start < MOST_TYPE:
@@ -99,7 +125,7 @@ class _Reader:
         self._depth = 0
         self._correlations = 0
 
-    def read(self, data: bytes) -> str:
+    def read(self, pieces: Iterable[bytes]) -> str:
         """Take in a document; returns where and why it ends too early, or nothing."""
         parser = expat.ParserCreate("UTF-8")  # as all exports are, whatever they say
         parser.buffer_text = True
@@ -109,14 +135,16 @@ class _Reader:
         parser.EntityDeclHandler = _refuse
         parser.ExternalEntityRefHandler = _refuse
         parser.SkippedEntityHandler = _refuse
+        end = 0
         try:
-            for start in range(0, len(data), PIECE):
-                end = start + PIECE
-                parser.Parse(data[start:end], end >= len(data))
+            for piece in pieces:
+                parser.Parse(piece, False)
+                end += len(piece)
                 if end - parser.CurrentByteIndex > MOST_TAG + PIECE:
                     raise IntakeLimit(
                         f"line {parser.CurrentLineNumber}: more than {MOST_TAG} bytes of unfinished markup"
                     )
+            parser.Parse(b"", True)
         except expat.ExpatError as error:
             return f"it ends at line {error.lineno}, column {error.offset}: {expat.ErrorString(error.code)}"
         except BadRow as error:
@@ -126,8 +154,8 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._elements += 1
         self._depth += 1
-        if self._elements > MOST_ELEMENTS or self._depth > MOST_DEPTH:
-            raise IntakeLimit(f"more than {MOST_ELEMENTS} elements, or {MOST_DEPTH} inside each other")
+        if self._elements > MOST_ELEMENTS + OF_RECORD * len(self.rows) or self._depth > MOST_DEPTH:
+            raise IntakeLimit(f"more than {MOST_ELEMENTS} elements beside records, or {MOST_DEPTH} inside each other")
         if name == "Correlation":
             self._correlations += 1
         elif name == "Record":

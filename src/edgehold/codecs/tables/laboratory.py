@@ -21,8 +21,13 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Final, Literal
+from codecs import getincrementaldecoder
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,16 +35,17 @@ from msgspec import Meta, Struct
 from edgehold.codecs.events import MISSING_TIME, EventRows
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.moments import Moments, order_of_dates
-from edgehold.errors import BadColumns, BadRow, IntakeLimit, Malformed, SeveralPersons, UnknownColumns
+from edgehold.errors import BadColumns, BadRow, IntakeError, IntakeLimit, Malformed, SeveralPersons, UnknownColumns
 from edgehold.policy.toml_text import read_toml
 from edgehold.wire.codec import convert
 
 MOST_FIELDS: Final = 1000
-MOST_LINES: Final = 1 << 21
+MOST_LINES: Final = 1 << 23
 MOST_EMPTY: Final = 100_000
 """Lines that hold nothing."""
 MOST_LINE: Final = 1 << 18
 """Characters."""
+TOO_LONG: Final = f"a line of more than {MOST_LINE} characters, or more than {MOST_EMPTY} empty lines"
 MOST_HEADER: Final = 1 << 16
 """Characters that are looked at to see what separates the columns."""
 DELIMITERS: Final = "\t;,|"
@@ -72,6 +78,9 @@ NUMBER: Final = re.compile(
     r"(<=|>=|<|>|≤|≥|~)?\s*([+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][+-]?\d{1,3})?)", re.ASCII
 )
 
+Text: TypeAlias = Callable[[], Iterator[str]]
+"""A text in pieces, as often as it is asked for."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -98,19 +107,21 @@ def read_columns(text: str) -> Columns:
         raise BadColumns(str(error)) from error
 
 
-def derive_laboratory(data: bytes, columns: Columns | None = None) -> Derived:
-    """The events of a table of laboratory results; raises `IntakeError`, which names the line."""
-    text = decode_text(data)
-    delimiter = delimiter_of(text)
-    header = header_of(text, delimiter)
-    places = places_of(header) if columns is None else places_said(header, columns)
+def derive_laboratory(pieces: Iterable[bytes], columns: Columns | None = None) -> Derived:
+    """The events of a table of laboratory results; raises `IntakeError`, which names the line. `pieces` are gone through
+    again where the encoding, or which comes first of day and month, is seen late."""
+    return in_its_encoding(pieces, partial(_derive, columns=columns))
+
+
+def _derive(text: Text, columns: Columns | None) -> Derived:
+    sheet = Sheet(text)
+    places = places_of(sheet.header) if columns is None else places_said(sheet.header, columns)
     said = columns or Columns(date="-", code="-", value="-")
-    comma = said.decimal == "," or (said.decimal is None and delimiter == ";")
-    order = said.dates or order_of_dates(line[places["date"]] for _, line in lines_of(text, delimiter, places))
+    comma = said.decimal == "," or (said.decimal is None and sheet.delimiter == ";")
     code_of = _coder(said.vocabulary)
-    moments, rows = Moments(order), EventRows()
+    moments, rows = Moments(said.dates or partial(order_in, text, places, "date")), EventRows()
     person: str | None = None
-    for number, line in lines_of(text, delimiter, places):
+    for number, line in sheet.lines(places):
         if "person" in places:
             if person is not None and line[places["person"]] != person:
                 raise SeveralPersons(f"line {number}: a second person; a hub keeps one person's data")
@@ -133,43 +144,70 @@ def facts_of(columns: Columns) -> dict[str, str]:
 # ── lines and cells ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def decode_text(data: bytes) -> str:
-    """The text of a table."""
+def in_its_encoding(pieces: Iterable[bytes], read: Callable[[Text], Derived]) -> Derived:
+    """What is read of a text that is UTF-8 or, if any of its bytes are none, Windows-1252."""
     try:
-        return data.decode().removeprefix(MARK)
+        return read(partial(_decoded, pieces, "utf-8"))
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        pass
+    except IntakeError:
+        with suppress(UnicodeDecodeError):
+            deque(_decoded(pieces, "utf-8"), maxlen=0)
+            raise
+    return read(partial(_decoded, pieces, "cp1252"))
 
 
-def delimiter_of(text: str) -> str:
+def _decoded(pieces: Iterable[bytes], encoding: str) -> Iterator[str]:
+    is_utf8 = encoding == "utf-8"
+    decoder = getincrementaldecoder(encoding)("strict" if is_utf8 else "replace")
+    is_first = is_utf8
+    for piece in pieces:
+        text = decoder.decode(piece)
+        yield text.removeprefix(MARK) if is_first else text
+        is_first = is_first and not text
+    yield decoder.decode(b"", True)
+
+
+class Sheet:
+    """A table in lines: the mark between its columns, their names and, once, the lines below."""
+
+    def __init__(self, text: Text) -> None:
+        """Raises `UnknownColumns` if the first line names no columns."""
+        lines = _lines(text())
+        first = next(lines, "")
+        self.delimiter = delimiter_of(first)
+        self._rows = _rows(chain((first,), lines), self.delimiter)
+        self.header = next(self._rows)[1]
+
+    def lines(self, places: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
+        """The lines that hold something, with their numbers; raises `BadRow` for one that is too short."""
+        most, empty = max(places.values()), 0
+        for number, line in self._rows:
+            if len(line) <= most:
+                if any(line):
+                    raise BadRow(f"line {number}: {len(line)} columns, of which more are named above")
+                empty += 1
+                if empty > MOST_EMPTY:
+                    raise IntakeLimit(f"line {number}: more than {MOST_EMPTY} lines that hold nothing")
+                continue
+            yield number, line
+
+
+def order_in(text: Text, places: dict[str, int], what: str) -> str:
+    """Whether the day or the month comes first in a column, see `order_of_dates`."""
+    return order_of_dates(line[places[what]] for _, line in Sheet(text).lines(places))
+
+
+def delimiter_of(first: str) -> str:
     """The mark that the first line has most often; raises `UnknownColumns` if it has none."""
-    first = text[:MOST_HEADER].partition("\n")[0]
-    found = max(DELIMITERS, key=first.count)
-    if found not in first:
+    found = max(DELIMITERS, key=first[:MOST_HEADER].count)
+    if found not in first[:MOST_HEADER]:
         raise UnknownColumns("line 1: names no columns")
     return found
 
 
-def header_of(text: str, delimiter: str) -> list[str]:
-    """The names of the columns."""
-    return next(_rows(text, delimiter))[1]
-
-
-def lines_of(text: str, delimiter: str, places: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
-    """The lines below the header that hold something, with their numbers; raises `BadRow` for one that is too short."""
-    most = max(places.values())
-    rows = _rows(text, delimiter)
-    next(rows)
-    for number, line in rows:
-        if len(line) <= most:
-            if not any(line):
-                continue
-            raise BadRow(f"line {number}: {len(line)} columns, of which more are named above")
-        yield number, line
-
-
-def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(_lines(text), delimiter=delimiter)
+def _rows(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=delimiter)
     while True:
         try:
             line = next(reader)
@@ -182,16 +220,23 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         yield reader.line_num, line
 
 
-def _lines(text: str) -> Iterator[str]:
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
     """The lines of a text with their ends, none of which is copied before it is needed."""
-    start = empty = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        empty += end - start <= 2
-        if end - start > MOST_LINE or empty > MOST_EMPTY:
-            raise IntakeLimit(f"a line of more than {MOST_LINE} characters, or more than {MOST_EMPTY} empty lines")
-        yield text[start:end]
-        start = end
+    held, empty = "", 0
+    for piece in pieces:
+        start = 0
+        while end := piece.find("\n", start) + 1:
+            line = held + piece[start:end]
+            start, held = end, ""
+            empty += len(line) <= 2
+            if len(line) > MOST_LINE or empty > MOST_EMPTY:
+                raise IntakeLimit(TOO_LONG)
+            yield line
+        held += piece[start : start + MOST_LINE + 1]
+        if len(held) > MOST_LINE:
+            raise IntakeLimit(TOO_LONG)
+    if held:
+        yield held
 
 
 def normalised(name: str) -> str:

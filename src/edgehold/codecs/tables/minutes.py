@@ -17,12 +17,14 @@ none. An empty cell makes no event; a zero does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from edgehold.codecs.events import EventRows
 from edgehold.codecs.tables.form import Derived
-from edgehold.codecs.tables.laboratory import decode_text, delimiter_of, header_of, lines_of, normalised, value_of
-from edgehold.codecs.tables.moments import Moments, order_of_dates
+from edgehold.codecs.tables.laboratory import Sheet, Text, in_its_encoding, normalised, order_in, value_of
+from edgehold.codecs.tables.moments import Moments
 from edgehold.errors import BadRow, SeveralPersons, UnknownColumns
 
 HEART_RATE: Final = ("OMH//heart-rate", "beats/min")
@@ -58,11 +60,15 @@ REMEMBERED: Final = 1 << 12
 PERSONS: Final = ("id", "user_id", "participant_id", "subject_id")
 
 
-def derive_minutes(data: bytes) -> Derived:
-    """The events of a table of minutes; raises `IntakeError`, which names the line."""
-    text = decode_text(data)
-    delimiter = delimiter_of(text)
-    header = [normalised(name) for name in header_of(text, delimiter)]
+def derive_minutes(pieces: Iterable[bytes]) -> Derived:
+    """The events of a table of minutes; raises `IntakeError`, which names the line. `pieces` are gone through again where
+    the encoding, or which comes first of day and month, is seen late."""
+    return in_its_encoding(pieces, _derive)
+
+
+def _derive(text: Text) -> Derived:
+    sheet = Sheet(text)
+    header = list(map(normalised, sheet.header))
     time = next((header.index(name) for name in TIMES if name in header), None)
     measures = sorted((MEASURES[name], place) for place, name in enumerate(header) if name in MEASURES)
     if time is None or not measures:
@@ -73,11 +79,11 @@ def derive_minutes(data: bytes) -> Derived:
         "person": time if person_at is None else person_at,
         "last": max(place for _, place in measures),
     }
-    moments = Moments(order_of_dates(line[time] for _, line in lines_of(text, delimiter, places)))
+    moments = Moments(partial(order_in, text, places, "time"))
     rows = EventRows()
     values: dict[str, tuple[float | None, str]] = {}
     person: str | None = None
-    for number, line in lines_of(text, delimiter, places):
+    for number, line in sheet.lines(places):
         if person_at is not None:
             if person is not None and line[person_at] != person:
                 raise SeveralPersons(f"line {number}: a second person; a hub keeps one person's data")

@@ -8,7 +8,7 @@ comes first (`order`); a time of these may have AM or PM. What states no zone co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from edgehold.codecs.events import days_since_1970
@@ -25,9 +25,9 @@ ORDERS: Final = ("DMY", "MDY")
 
 
 class Moments:
-    """Reads the moments of one table."""
+    """Reads the moments of one table. `order` says which comes first of day and month, or finds it out when it matters."""
 
-    def __init__(self, order: str = "") -> None:
+    def __init__(self, order: str | Callable[[], str] = "") -> None:
         self._order = order
         self._minutes: dict[str, int] = {}
 
@@ -60,6 +60,8 @@ class Moments:
     def _is_day_first(self, mark: str, noon: str | None) -> bool:
         if mark == ".":
             return True
+        if callable(self._order):
+            self._order = self._order()
         if self._order:
             return self._order == "DMY"
         if noon:

@@ -69,13 +69,13 @@ def derive_table(
             return None
         pieces = Begun(Unpacked(pieces, name))
     if columns is not None:
-        return derive_laboratory(at_once(pieces), columns)
+        return derive_laboratory(pieces, columns)
     match kind:
         case Kind.LAB:
-            return derive_laboratory(at_once(pieces))
+            return derive_laboratory(pieces)
         case Kind.WEARABLE:
             is_markup = pieces.first.lstrip(MARK.encode() + b" \t\r\n").startswith(b"<")
-            return derive_apple(at_once(pieces)) if is_markup else derive_minutes(at_once(pieces))
+            return derive_apple(pieces) if is_markup else derive_minutes(pieces)
         case Kind.GENOTYPE:
             return derive_variants(pieces) if pieces.first.startswith(MAGIC) else derive_array(at_once(pieces))
         case Kind.SIGNAL:
