@@ -1165,6 +1165,13 @@ class LargeOriginal(HubError):
     remedy = "Write it into a folder with `edgehold hub export --original`."
 
 
+class LargeTable(HubError):
+    """A table that is larger than what a program or a tool is given at once."""
+
+    number = 532
+    remedy = "Rows of it can be read: `edgehold hub table --region` or `--code`. For programs divide the file."
+
+
 class StoreBusy(HubError):
     """Another process holds the hub's store."""
 

@@ -96,7 +96,9 @@ def test_columns_of_different_lengths_are_no_table(files: dict[str, Any]) -> Non
 def test_groups_of_another_outline_are_refused() -> None:
     outline, groups = cut(table(1000))
     with pytest.raises(Malformed, match="was given"):
-        join(outline, groups[1:])
+        join(outline, groups[:-1])
+    with pytest.raises(Malformed, match="was given"):
+        join(outline, [*groups, groups[-1]])
     with pytest.raises(Malformed, match="rows"):
         list(columns_of(outline, 0, groups[0][1:]))
 

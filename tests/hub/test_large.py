@@ -16,8 +16,10 @@ from test_intake_packs import bgzipped
 
 from edgehold.codecs import choice, cuts, packs, parts
 from edgehold.codecs.choice import Profile
+from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import ZSTD, shipped_codec
 from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.tables.form import column_of
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
@@ -26,10 +28,11 @@ from edgehold.errors import (
     FileChanged,
     LargeFile,
     LargeOriginal,
+    LargeTable,
     NoTable,
     UnknownFormat,
 )
-from edgehold.hub import sealed, sharing
+from edgehold.hub import runs, sealed, sharing
 from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, take_in
 from edgehold.hub.intake.derive import derive_table
@@ -37,6 +40,8 @@ from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
 from edgehold.hub.journal import Journal
 from edgehold.hub.mending import mend_content, mend_derived, take_over
 from edgehold.hub.originals import write_originals
+from edgehold.hub.rows import Wanted, read_part
+from edgehold.hub.runs import read_together
 from edgehold.hub.sealed import PLACES
 from edgehold.hub.store import Store
 from edgehold.verify.opening import record_commitment
@@ -157,6 +162,87 @@ def test_a_table_of_a_large_image_is_made_of_its_beginning_each_time(store: Stor
     mend_derived(store, one.id, DICE)
     assert store.table(one.id) == kept
     assert store.check() == []
+
+
+def test_rows_of_a_large_file_are_read_and_its_table_is_checked_and_mended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = DATA / "variants" / "nist.vcf"
+    one = take(store, path).added[0]
+    known = derive_table([path.read_bytes()], kind=Kind.GENOTYPE, name=path.name)
+    assert known is not None
+    found = read_part(store, one.id, Wanted(region="chr21:9412000-9414000").where, DICE)
+    assert found is not None
+    positions = column_of(known.files, "position.u32").tolist()
+    ends = column_of(known.files, "end.u32").tolist()
+    assert column_of(found, "position.u32").tolist() == [
+        start for start, end in zip(positions, ends, strict=True) if start <= 9414000 and end >= 9412000
+    ]
+    mend_derived(store, one.id, DICE)
+    assert store.table(one.id) == known.files
+    assert store.fault_of(one.id) is None
+    store.put_table(one.id, encode_table([]), DICE)
+    assert "its tables are not those of its original" in str(store.fault_of(one.id))
+    mend_derived(store, one.id, DICE)
+    monkeypatch.setattr(stores, "MOST_VIEW", 100)
+    with pytest.raises(LargeTable, match="more than 100"):
+        store.table(one.id)
+    assert store.fault_of(one.id) is None
+    store.execute("UPDATE object SET tables = NULL WHERE id = ?", one.id)
+    store.remove_content(one.slot, ("rows",))
+    assert store.table(one.id) == known.files
+
+
+def test_tables_that_are_too_large_together_are_not_joined(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [take(store, DATA / "lines" / name).added[0] for name in ("minutes.csv", "observations.csv")]
+    assert len(read_together(store, held)) == 2
+    monkeypatch.setattr(runs, "MOST_JOINED", 10)
+    assert len(read_together(store, held[:1])) == 1
+    with pytest.raises(LargeTable, match="2 tables"):
+        read_together(store, held)
+
+
+def test_columns_that_are_named_of_a_large_file_stay_with_its_table(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "labor.csv"
+    path.write_bytes(b"Tag;Was;Wert\n" + b"13/2/2020;GLU;4,5\n" * 500)
+    said = Columns(date="Tag", code="Was", value="Wert", vocabulary="X")
+    done = import_file(store, path, columns=said, randomness=DICE)
+    one = done.added[0]
+    assert (one.descriptor.codec, one.descriptor.kind, done.rows) == (PARTS, Kind.LAB, {EVENTS: 500})
+    assert decode_table(store.table(one.id))[0] == Event(1581552000, "X//GLU", 4.5)
+    assert store.check() == []
+
+
+def test_why_a_large_file_has_no_table_or_half_of_one_is_said(store: Store, tmp_path: Path) -> None:
+    vcf, export = (DATA / name for name in ("variants/nist.vcf", "lines/export.xml"))
+    for name, data, words in (
+        ("two.vcf", vcf.read_bytes().replace(b"\tFORMAT\t", b"\tFORMAT\tother\t"), "EH455"),
+        ("broken.vcf", vcf.read_bytes() + b"broken\n", "line"),
+        ("export.xml", export.read_bytes()[:-60], "it ends at line"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        done = take(store, tmp_path / name)
+        assert words in done.notes[0], done.notes
+        assert bool(done.added[0].descriptor.schema) == (name == "export.xml")
+    assert store.check() == []
+
+
+def test_a_file_that_changes_before_its_table_is_made_is_not_stored(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "changing.csv"
+    original = (DATA / "lines" / "observations.csv").read_bytes()
+    for change in (original[:-1] + b"x", b"x" * len(original)):
+        path.write_bytes(original)
+        left = len(original)
+
+        def alter(stored: int, change: bytes = change) -> None:
+            nonlocal left
+            left -= stored
+            if not left:
+                path.write_bytes(change)
+
+        with pytest.raises(FileChanged):
+            import_file(store, path, told=alter, randomness=DICE)
+    assert store.objects() == []
 
 
 def test_a_file_that_changes_meanwhile_is_not_stored(store: Store, tmp_path: Path) -> None:

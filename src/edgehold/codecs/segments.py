@@ -14,7 +14,7 @@ outline keeps the others, and those that rows are looked for by.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, compress
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -261,41 +261,60 @@ def check_outline(outline: Outline) -> Outline:
     return outline
 
 
-def join(outline: Outline, groups: Sequence[bytes]) -> dict[str, bytes]:
-    """The files of a table again; raises `Malformed` if the groups are not those of the outline."""
-    if len(groups) != outline.groups:
-        raise Malformed(f"a table of {outline.groups} groups was given {len(groups)}")
-    parts = [dict(columns_of(outline, number, group)) for number, group in enumerate(groups)]
-    columns = {column.name: b"".join(part[column.name] for part in parts) for column in outline.columns}
-    files = columns | dict(outline.others)
+def join(outline: Outline, groups: Iterable[bytes]) -> dict[str, bytes]:
+    """The files of a table again, from groups of which one is in memory at a time; raises `Malformed` if they are not those of
+    the outline."""
+    columns = {column.name: bytearray() for column in outline.columns}
+    strings, total = _kept_strings(outline) if any(outline.words) else ({}, 0)
+    kept, pointing, number = set(strings), string_columns(dict(outline.others)), 0
+    for number, group in enumerate(groups, 1):
+        if number > outline.groups:
+            break
+        for name, data in columns_of(outline, number - 1, group):
+            columns[name] += data
+        strings.update(_own_strings(outline, number - 1, group, kept, pointing))
+    if number != outline.groups:
+        raise Malformed(f"a table of {outline.groups} groups was given {number}")
+    files = {name: bytes(columns.pop(name)) for name in list(columns)} | dict(outline.others)
     if any(outline.words):
-        strings, total = strings_in(outline, enumerate(groups))
         if len(strings) != total or max(strings, default=-1) >= total:
             raise Malformed(f"a table of {total} strings has {len(strings)} in its outline and groups")
-        files[STRINGS] = msgspec.json.encode(list(map(strings.__getitem__, range(total))))
+        files[STRINGS] = joined_strings(list(map(strings.__getitem__, range(total))))
     return files
 
 
 def strings_in(outline: Outline, groups: Iterable[tuple[int, bytes]]) -> tuple[dict[int, str], int]:
     """The strings of the outline and of some groups (by number), by their places in the list of all, and how many all
     are; raises `Malformed`."""
-    others = dict(outline.others)
+    found, total = _kept_strings(outline)
+    kept, pointing = set(found), string_columns(dict(outline.others))
+    for number, group in groups:
+        found.update(_own_strings(outline, number, group, kept, pointing))
+    return found, total
+
+
+def _kept_strings(outline: Outline) -> tuple[dict[int, str], int]:
     found: dict[int, str] = {}
     total = 0
-    for one in _decoded(others.get(STRINGS, b"[]"), list[str | Annotated[int, Meta(ge=1, le=2**32)]]):
+    listed = dict(outline.others).get(STRINGS, b"[]")
+    for one in _decoded(listed, list[str | Annotated[int, Meta(ge=1, le=2**32)]]):
         if isinstance(one, str):
             found[total] = one
         total += 1 if isinstance(one, str) else one
-    kept, pointing = set(found), string_columns(others)
-    for number, group in groups:
-        if outline.words[number]:
-            columns = dict(columns_of(outline, number, group))
-            used = set(chain(*(values_of(name, columns[name]) for name in pointing if name in columns)))
-            own, words = sorted(used - kept), _decoded(group[outline.columns_in(number) :], list[str])
-            if len(own) != len(words):
-                raise Malformed(f"group {number} of a table has {len(words)} strings for {len(own)} places")
-            found.update(zip(own, words, strict=True))
     return found, total
+
+
+def _own_strings(
+    outline: Outline, number: int, group: bytes, kept: Set[int], pointing: Sequence[str]
+) -> Iterable[tuple[int, str]]:
+    if not outline.words[number]:
+        return ()
+    columns = dict(columns_of(outline, number, group))
+    used = set(chain(*(values_of(name, columns[name]) for name in pointing if name in columns)))
+    own, words = sorted(used - kept), _decoded(group[outline.columns_in(number) :], list[str])
+    if len(own) != len(words):
+        raise Malformed(f"group {number} of a table has {len(words)} strings for {len(own)} places")
+    return zip(own, words, strict=True)
 
 
 def _decoded(data: bytes, kind: type[list[Any]]) -> list[Any]:

@@ -7,16 +7,18 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from edgehold.codecs.events import SCHEMA, join_tables
+from edgehold.codecs.tables.form import schema_of
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.jws import verify_detached
 from edgehold.crypto.signatures import verify
 from edgehold.errors import (
     EdgeholdError,
+    LargeTable,
     NotCommitted,
     NotTheRecord,
     ProgramDiffers,
@@ -41,6 +43,8 @@ from edgehold.wire.ids import AccountId, Digest
 Library: TypeAlias = Callable[[Digest], bytes | None]
 """Where a hub finds the public source of a program by its digest."""
 
+MOST_JOINED = 1 << 21
+"""Rows of several tables that are joined; of one there may be more."""
 INTERRUPTED = "The hub was stopped while the program ran; it is not run again."
 
 
@@ -64,7 +68,7 @@ def measure(bench: Bench, state: State, account: AccountId, seen: SeenTask) -> t
         issuer = panel.issuer if panel.grade is Grade.SIGNED else None
         for dataset in datasets:
             check_dataset(bench.store, state, account, dataset, issuer)
-        with tables_directory(join_tables([bench.store.table(one.id) for one in datasets])) as tables:
+        with tables_directory(join_tables(read_together(bench.store, datasets))) as tables:
             outcome = run_program(bench.sandbox, source, seen.program, tables)
     except StorageFailed:  # nothing ran: the same again when there is room
         raise
@@ -95,6 +99,15 @@ def find_together(store: Store, dataset: StoredObject) -> list[StoredObject]:
     held = [one for one in store.objects() if one.descriptor.schema == SCHEMA and whole_of(one.name) == whole]
     followed = {(one.after, one.name) for one in held}
     return [one for one in held if (one.id, one.name) not in followed]
+
+
+def read_together(store: Store, datasets: Sequence[StoredObject]) -> list[dict[str, bytes]]:
+    """The tables that a program sees as one; raises `LargeTable` if they are too large to be joined."""
+    tables = [store.table(one.id) for one in datasets]
+    rows = sum(schema_of(one)["rows"] for one in tables)
+    if len(tables) > 1 and rows > MOST_JOINED:
+        raise LargeTable(f"{len(tables)} tables of {rows} rows together, more than {MOST_JOINED}")
+    return tables
 
 
 def check_dataset(

@@ -43,6 +43,7 @@ from edgehold.errors import (
     ErasedObject,
     FileChanged,
     LargeOriginal,
+    LargeTable,
     Malformed,
     NoTable,
     SignedExactly,
@@ -68,6 +69,8 @@ LATEST = 8
 """How many objects of each kind are looked at for the version before."""
 AT_ONCE = 1 << 26
 """Bytes of an original that is held in memory; a larger one is encoded, and read, part by part."""
+MOST_VIEW = 1 << 28
+"""Bytes of a table that is in memory at once, for a program or another tool; rows of a larger one are read."""
 FACTS = {"hub", "dummies", "latest", "postings"}
 """What stands beside the objects."""
 
@@ -260,13 +263,16 @@ class Store(SealedFile):
 
     def table(self, object_id: ObjectId) -> dict[str, bytes]:
         """The files of the table that programs see, by name: as kept, or, where they were not, derived from the
-        original."""
+        original. Raises `LargeTable`."""
         kept, _ = self.kept_table(object_id)
         if kept is None:
             return dict(files_of(self.derive_table(object_id)))
-        slot = self.row(object_id).slot
-        groups = [self.get_group(kept, object_id, slot, number) for number in range(kept.outline.groups)]
-        return join(kept.outline, [group for group, _ in groups])
+        outline, slot = kept.outline, self.row(object_id).slot
+        size = sum(map(outline.size_of, range(outline.groups)))
+        if size > MOST_VIEW:
+            raise LargeTable(f"the table of object {object_id.hex()} has {size} bytes, more than {MOST_VIEW}")
+        groups = (self.get_group(kept, object_id, slot, number)[0] for number in range(outline.groups))
+        return join(outline, groups)
 
     def read_rows(self, object_id: ObjectId, columns: Sequence[str], where: Where, randomness: Randomness) -> Rows:
         """Rows of an object's table that fulfil every condition, of the columns that are named: only the row groups in
