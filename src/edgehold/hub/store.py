@@ -159,13 +159,14 @@ class Store(SealedFile):
         name: str,
         kind: Kind,
         derive: Callable[[Iterable[bytes]], Made | None] = lambda _: None,
+        pieces: Callable[[], Iterator[bytes]] | None = None,
         profile: Profile = Profile.SMALL,
         randomness: Randomness,
         told: Callable[[int], None] | None = None,
     ) -> tuple[StoredObject, bool]:
         """As `put_object`, for an original that is never in memory at once: `parts` gives its parts, as often as they are
-        asked for, `derive` makes their table if they are stored, and `told` hears how many bytes of each are. Raises
-        `FileChanged` if it is another than the first time.
+        asked for, `derive` makes their table if they are stored, of `pieces` if it needs smaller ones, and `told` hears how
+        many bytes of each are. Raises `FileChanged` if it is another than the first time.
 
         It is no version of another, and no issuer signs it.
         """
@@ -175,10 +176,9 @@ class Store(SealedFile):
             if known:
                 return self.get_object(ObjectId(known[0][0])), False
             object_id, slot, key = ObjectId(randomness.draw(16)), self.free_slot(randomness), randomness.draw(32)
-            again = _Again(parts, name, commitment, received)
 
             def noted() -> Iterator[bytes]:
-                for part in again:
+                for part in _Again(parts, name, commitment, received):
                     yield part
                     if told is not None:
                         told(len(part))
@@ -186,12 +186,13 @@ class Store(SealedFile):
             self._is_log_large = True
             bases = set[Digest]()
 
-            def pieces() -> Iterator[bytes]:
+            def encoded_parts() -> Iterator[bytes]:
                 for piece in codec.encoded_parts(noted()):
                     bases.update(bases_of(codec, piece))
                     yield piece
 
-            encoded = self.put_pieces(object_id, slot, key, pieces())
+            encoded = self.put_pieces(object_id, slot, key, encoded_parts())
+            again = _Again(pieces or parts, name, commitment, received)
             made = derive(again)
             again.finish()
             first, last = (made and made.years) or (None, None)
@@ -553,7 +554,7 @@ class _Again:
     def __init__(self, parts: Callable[[], Iterator[bytes]], name: str, commitment: Digest, received: int) -> None:
         self._parts, self._name = parts, name
         self._commitment, self._received = commitment, received
-        self._is_whole = False
+        self._is_whole = True  # nobody has begun
 
     def __iter__(self) -> Iterator[bytes]:
         self._is_whole = False

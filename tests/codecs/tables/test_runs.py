@@ -18,8 +18,7 @@ from edgehold.codecs import segments
 from edgehold.codecs.events import Event, EventRows, decode_table, encode_table
 from edgehold.codecs.segments import Files, cut, cut_table, join
 from edgehold.codecs.tables import genotypes, runs, variants
-from edgehold.codecs.tables.apple import in_steps
-from edgehold.codecs.tables.form import Derived, joined_strings
+from edgehold.codecs.tables.form import Derived, in_steps, joined_strings
 from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.runs import Merged, Words
 from edgehold.codecs.tables.variants import derive_variants, lines_of

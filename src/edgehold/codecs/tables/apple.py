@@ -17,13 +17,13 @@ the table ends there, and says where.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Final
 from xml.parsers import expat
 
 from edgehold.codecs.events import MISSING_TIME, EventRows, parse_time
-from edgehold.codecs.tables.form import Derived
+from edgehold.codecs.tables.form import Derived, in_steps
 from edgehold.codecs.tables.laboratory import value_of
 from edgehold.codecs.tables.moments import Moments
 from edgehold.errors import BadRow, IntakeLimit, NoTable
@@ -56,23 +56,6 @@ def derive_apple(pieces: Iterable[bytes]) -> Derived:
     if not len(reader.rows):
         raise NoTable(note or "it holds no records")
     return reader.rows.derived(note)
-
-
-def in_steps(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in steps of a size, so that what comes of them does not depend on how they came."""
-    held = b""
-    for piece in pieces:
-        at = size - len(held)
-        if len(piece) < at:
-            held += piece
-            continue
-        yield held + piece[:at]
-        while len(piece) - at >= size:
-            yield piece[at : at + size]
-            at += size
-        held = piece[at:]
-    if held:
-        yield held
 
 
 def without_document_type(data: bytes) -> bytes:

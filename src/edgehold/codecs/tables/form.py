@@ -129,6 +129,23 @@ class Strings(Generic[Key]):
         return [string if isinstance(string, str) else string.decode() for string in ordered], final
 
 
+def in_steps(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in steps of a size, so that what comes of them does not depend on how they came."""
+    held = b""
+    for piece in pieces:
+        at = size - len(held)
+        if len(piece) < at:
+            held += piece
+            continue
+        yield held + piece[:at]
+        while len(piece) - at >= size:
+            yield piece[at : at + size]
+            at += size
+        held = piece[at:]
+    if held:
+        yield held
+
+
 def order_of(first: Sequence[int], *rest: Sequence[Any]) -> Sequence[int]:
     """The rows in the order of the numbers `first` and, where these are equal, of those of the other columns in turn."""
     order: Sequence[int] = range(len(first))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import repeat
+from mmap import mmap
 from typing import Any, Final, Generic, TypeAlias
 
 from edgehold.codecs.general import Zstd
@@ -77,8 +78,8 @@ class Words(Sequence[str]):
 class _Run:
     """Rows in their order, and their strings, packed."""
 
-    blocks: deque[bytes]
-    words: list[bytes]
+    blocks: deque[mmap]
+    words: list[mmap]
     final: array[int]
     """The place among the strings of the table of each of its own; filled when all runs are there."""
 
@@ -109,7 +110,7 @@ class RunRows(Generic[Key]):
         rows = len(columns[0])
         blocks = deque(_packed([column[at : at + BLOCK] for column in columns]) for at in range(0, rows, BLOCK))
         encoded = [string.encode() for string in strings]
-        words = [PACKED.encode(END.join(encoded[at : at + BLOCK])) for at in range(0, len(encoded), BLOCK)]
+        words = [_apart(END.join(encoded[at : at + BLOCK])) for at in range(0, len(encoded), BLOCK)]
         self._runs.append(_Run(blocks, words, array("I")))
         self._closed += rows
 
@@ -147,7 +148,7 @@ class Merged:
     """A table of many rows, which are packed, and given out in their order."""
 
     def __init__(
-        self, schema: bytes, rows: int, about: Sequence[Column], strings: Sequence[str], blocks: Sequence[bytes]
+        self, schema: bytes, rows: int, about: Sequence[Column], strings: Sequence[str], blocks: Sequence[mmap]
     ) -> None:
         self.others = {"schema.json": schema}
         self.rows = rows
@@ -176,12 +177,24 @@ class Merged:
 # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _packed(columns: Columns) -> bytes:
-    return PACKED.encode(b"".join(column.tobytes() for column in columns))
+def _apart(data: bytes) -> mmap:
+    """Bytes packed, in memory of their own: beside them other things come and go, and would leave holes there."""
+    packed = PACKED.encode(data)
+    found = mmap(-1, len(packed))
+    found.write(packed)
+    return found
 
 
-def _unpacked(block: bytes, kinds: Sequence[str]) -> Columns:
-    data, at = memoryview(PACKED.decode(block, LARGEST)), 0
+def _back(packed: mmap) -> bytes:
+    return PACKED.decode(packed[:], LARGEST)
+
+
+def _packed(columns: Columns) -> mmap:
+    return _apart(b"".join(column.tobytes() for column in columns))
+
+
+def _unpacked(block: mmap, kinds: Sequence[str]) -> Columns:
+    data, at = memoryview(_back(block)), 0
     columns = [array(kind) for kind in kinds]
     rows = len(data) // sum(column.itemsize for column in columns)
     for column in columns:
@@ -192,7 +205,7 @@ def _unpacked(block: bytes, kinds: Sequence[str]) -> Columns:
 
 def _words_of(run: _Run) -> Iterator[bytes]:
     for block in run.words:
-        yield from PACKED.decode(block, LARGEST).split(END)
+        yield from _back(block).split(END)
 
 
 def _number_strings(runs: Sequence[_Run], most: int) -> Words:

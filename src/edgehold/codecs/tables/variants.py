@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from edgehold.codecs.tables.form import Derived
+from edgehold.codecs.tables.form import Derived, in_steps
 from edgehold.codecs.tables.genotypes import CHROMOSOMES, MISSING, NAN, GenotypeRows, assembly_of
 from edgehold.errors import BadRow, IntakeLimit, NoTable, SeveralPersons
 
@@ -38,6 +38,8 @@ REST: Final = (b"<NON_REF>", b"<*>")
 MOST_ALTERNATES: Final = 1000
 OFTEN: Final = 1 << 12
 """So many lines after one another it is looked whether they are too many."""
+STEP: Final = 1 << 20
+"""Bytes whose lines are looked for at once."""
 MOST_LINE: Final = 1 << 24
 """Bytes."""
 TOO_LONG: Final = f"a line of more than {MOST_LINE} bytes"
@@ -78,11 +80,11 @@ def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The lines of a text in pieces, with their ends; raises `BadRow` if it is no UTF-8, `IntakeLimit` for a line that is too
     long."""
     held, at = b"", 0
-    for piece in pieces:
+    for piece in in_steps(pieces, STEP):
         end = piece.rfind(b"\n") + 1
         if end:
             text = held + piece[:end]
-            if len(text) > MOST_LINE and any(len(line) > MOST_LINE for line in io.BytesIO(text)):
+            if len(held) + piece.index(b"\n") >= MOST_LINE:
                 raise IntakeLimit(TOO_LONG)
             check_text(text, at)
             yield from io.BytesIO(text)

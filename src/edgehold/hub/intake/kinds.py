@@ -23,6 +23,8 @@ from edgehold.wire.data import Kind
 SAMPLE = 1 << 12
 MOST_BYTES = 1 << 26
 """Of one file that is taken in at once; a larger one is taken in part by part."""
+PIECE = 1 << 18
+"""Bytes that are read at once where nothing is cut."""
 SAMPLE_OF_LARGE = 1 << 20
 """By which it is found out how to cut it."""
 
@@ -105,6 +107,13 @@ def read_parts(path: Path, cut: Cut, *, is_text: bool) -> Iterator[bytes]:
                 raise UnknownFormat(f"{path.name}: byte {at + part.index(0)}: a zero, which no text has")
             at += len(part)
             yield part
+
+
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file of any size, few at a time; raises `IntakeError`."""
+    with _readable(path), path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def size_of(path: Path) -> int:

@@ -28,7 +28,7 @@ from edgehold.hub.intake.fhir import (
     read_packed,
     read_records,
 )
-from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, read_whole, size_of
+from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, read_pieces, read_whole, size_of
 from edgehold.hub.intake.packs import find_fault, unpacked
 from edgehold.hub.sealed import StoredObject
 from edgehold.hub.store import AT_ONCE, NO_TABLE, Store
@@ -191,6 +191,7 @@ def import_file(
             name=before + path.name,
             kind=kind,
             derive=derive,
+            pieces=None if kind is Kind.IMAGE else partial(read_pieces, path),
             profile=profile,
             randomness=randomness,
             told=told,
