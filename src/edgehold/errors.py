@@ -1086,11 +1086,13 @@ class LargeFile(IntakeError):
     """A file is larger than what a hub reads at once, to derive a table or to check a signature."""
 
     number = 485
-    remedy = "It can be kept all the same. For a table divide it, such as a VCF by chromosomes, and import the pieces."
+    remedy = (
+        "It can be kept all the same, without what needs all of it. Divide it, and import the pieces, to have that too."
+    )
 
 
 class FileChanged(IntakeError):
-    """A large file is read twice, and was another the second time."""
+    """A large file is read several times, and was not the same each time."""
 
     number = 486
     remedy = "Wait until whatever writes the file is done, then import it; nothing of it was stored."

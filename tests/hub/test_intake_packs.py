@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgehold.codecs.choice import codec_title
 from edgehold.codecs.events import SCHEMA, Event, decode_table, encode_table, join_tables
@@ -20,7 +22,7 @@ from edgehold.errors import BadSignature, BrokenPack, IntakeError, NestedPack, N
 from edgehold.hub.intake import packs
 from edgehold.hub.intake.fhir import Limits, bulk_type
 from edgehold.hub.intake.kinds import format_of
-from edgehold.hub.intake.packs import find_fault, look_inside, unpacked
+from edgehold.hub.intake.packs import find_fault, look_inside, unpacked, unpacked_pieces
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, Together, import_file
 from edgehold.hub.originals import whole_of, write_originals
 from edgehold.hub.runs import find_dataset, find_together
@@ -370,3 +372,32 @@ def test_joined_tables_state_what_any_of_them_states() -> None:
     first, second = encode_table([one, one, two]), encode_table([one, two, two])
     assert decode_table(join_tables([first, second])) == [one, one, two, two]
     assert join_tables([first]) == first
+
+
+# ── gzip of any size, in pieces ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(1, 100), st.integers(0, 3))
+def test_a_gzip_file_is_unpacked_as_it_comes(members: list[bytes], size: int, zeros: int) -> None:
+    packed = b"".join(map(gzip.compress, members)) + bytes(zeros)
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert b"".join(unpacked_pieces(pieces, "x.gz")) == b"".join(members) == unpacked(packed, "x.gz")
+
+
+def test_what_is_wrong_with_a_gzip_file_in_pieces_is_said() -> None:
+    def pieces(data: bytes) -> list[bytes]:
+        return [data[at : at + 10] for at in range(0, len(data), 10)]
+
+    whole = gzip.compress(bytes(range(200)))
+    for data, words in (
+        (whole[:-9], "member at byte 0 breaks off"),
+        (whole + whole[:-1], f"member at byte {len(whole)} breaks off"),
+        (whole + b"rest of it and more", f"19 bytes follow the last gzip member, at byte {len(whole)}"),
+        (whole[:-8] + bytes(8), "is broken"),
+    ):
+        with pytest.raises(BrokenPack, match=words):
+            list(unpacked_pieces(pieces(data), "x.gz"))
+    with pytest.raises(PackLimit, match="more than"):
+        for _ in unpacked_pieces([gzip.compress(bytes(20_000_000))], "x.gz"):
+            pass
+    assert not any(unpacked_pieces([gzip.compress(b"")] * 9_000, "x.gz"))

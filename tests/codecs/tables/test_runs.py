@@ -17,12 +17,13 @@ from test_genotypes import HEAD, NAMES
 from edgehold.codecs import segments
 from edgehold.codecs.events import Event, EventRows, decode_table, encode_table
 from edgehold.codecs.segments import Files, cut, cut_table, join
-from edgehold.codecs.tables import genotypes, runs, variants
+from edgehold.codecs.tables import genotypes, laboratory, runs, variants
 from edgehold.codecs.tables.form import Derived, in_steps, joined_strings
 from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.runs import Merged, Words
 from edgehold.codecs.tables.variants import derive_variants, lines_of
-from edgehold.errors import BadRow, IntakeError, IntakeLimit
+from edgehold.errors import BadRow, IntakeError, IntakeLimit, LargeFile
+from edgehold.hub.intake import derive
 from edgehold.hub.intake.derive import derive_table
 from edgehold.wire.data import Kind
 
@@ -244,6 +245,30 @@ def test_lines_are_put_together_from_any_pieces(monkeypatch: pytest.MonkeyPatch)
     for pieces in ([b"abc\n"], [b"ab", b"c\n"], [b"abcd"], [b"ab", b"cd"]):
         with pytest.raises(IntakeLimit, match="line of more"):
             list(lines_of(pieces))
+
+
+def test_what_is_read_at_once_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DATA / "lines" / "array.txt").read_bytes()
+    assert derive_table(in_pieces(text, 100), kind=Kind.GENOTYPE, name="x") is not None
+    monkeypatch.setattr(derive, "MOST_AT_ONCE", 100)
+    with pytest.raises(LargeFile, match="more than 100 bytes"):
+        derive_table(in_pieces(text, 100), kind=Kind.GENOTYPE, name="x")
+
+
+def test_lines_of_a_table_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laboratory, "MOST_EMPTY", 3)
+    monkeypatch.setattr(laboratory, "MOST_LINE", 20)
+    head = b"date,test,result\n"
+    for pieces, words in (
+        ([head, b",\n" * 5], "empty lines"),
+        ([head, b'"",\n' * 5], "hold nothing"),
+        ([head, b"x" * 21], "a line of more"),
+        ([head, b"x" * 15, b"x" * 15], "a line of more"),
+    ):
+        with pytest.raises(IntakeLimit, match=words):
+            derive_laboratory(pieces)
+    found = derive_laboratory([head, b'2020-01-01,"a"', b",1"])
+    assert decode_table(found.files) == [Event(1577836800, "LAB//a", 1.0)]
 
 
 def test_rows_and_lines_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
