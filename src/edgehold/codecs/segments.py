@@ -349,25 +349,48 @@ def select(
 
     Raises `Malformed` for a column that is not there.
     """
+    chosen = _started(outline, names)
+    for number, group in groups:
+        _choose(chosen, outline, number, group, where)
+    return {name: bytes(chosen.pop(name)) for name in names}
+
+
+def select_with_strings(
+    outline: Outline, groups: Iterable[tuple[int, bytes]], names: Sequence[str], where: Where
+) -> tuple[dict[str, bytes], dict[int, str]]:
+    """As `select`, with the strings that rows of these groups can point to, by their places; one group is in memory at a
+    time."""
+    chosen = _started(outline, names)
+    strings, _ = _kept_strings(outline)
+    kept, pointing = set(strings), string_columns(dict(outline.others))
+    for number, group in groups:
+        _choose(chosen, outline, number, group, where)
+        strings.update(_own_strings(outline, number, group, kept, pointing))
+    return {name: bytes(chosen.pop(name)) for name in names}, strings
+
+
+def _started(outline: Outline, names: Sequence[str]) -> dict[str, bytearray]:
     known = {column.name for column in outline.columns}
     for name in names:
         if name not in known:
             raise Malformed(f"the table has no column {name!r}")
-    chosen: dict[str, list[bytes]] = {name: [] for name in names}
-    for number, group in groups:
-        columns = dict(columns_of(outline, number, group))
-        mask = [True] * outline.rows_in(number)
-        for name, (low, high) in where.items():
-            values: Sequence[int] = (
-                range(number * outline.group, number * outline.group + len(mask))
-                if name == ROW
-                else values_of(name, columns[name])
-            )
-            mask = [is_kept and low <= value <= high for is_kept, value in zip(mask, values, strict=True)]
-        for name in names:
-            code = FORMATS[name.rpartition(".")[2]]
-            chosen[name].append(array(code, compress(values_of(name, columns[name]), mask)).tobytes())
-    return {name: b"".join(pieces) for name, pieces in chosen.items()}
+    return {name: bytearray() for name in names}
+
+
+def _choose(chosen: Mapping[str, bytearray], outline: Outline, number: int, group: bytes, where: Where) -> None:
+    """Add the rows of a group that fulfil every condition."""
+    columns = dict(columns_of(outline, number, group))
+    mask = [True] * outline.rows_in(number)
+    for name, (low, high) in where.items():
+        values: Sequence[int] = (
+            range(number * outline.group, number * outline.group + len(mask))
+            if name == ROW
+            else values_of(name, columns[name])
+        )
+        mask = [is_kept and low <= value <= high for is_kept, value in zip(mask, values, strict=True)]
+    for name, found in chosen.items():
+        code = FORMATS[name.rpartition(".")[2]]
+        found += array(code, compress(values_of(name, columns[name]), mask)).tobytes()
 
 
 def columns_of(outline: Outline, number: int, group: bytes) -> Iterator[tuple[str, bytes]]:

@@ -26,7 +26,7 @@ from edgehold.codecs.choice import (
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
 from edgehold.codecs.parts import PARTS, PartsCodec
-from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select, strings_in
+from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select_with_strings
 from edgehold.codecs.tables.form import Table, files_of
 from edgehold.crypto.aead import (
     keyed_digest,
@@ -289,14 +289,17 @@ class Store(SealedFile):
             assert kept is not None  # noqa: S101
         numbers = find_groups(kept.outline, where)
         slot = self.row(object_id).slot
-        opened = [(number, *self.get_group(kept, object_id, slot, number)) for number in numbers]
-        groups = [(number, group) for number, group, _ in opened]
-        return Rows(
-            columns=select(kept.outline, groups, columns, where),
-            strings=strings_in(kept.outline, groups)[0],
-            others={name: data for name, data in kept.outline.others if name != STRINGS},
-            read=read + sum(size for _, _, size in opened),
-        )
+
+        def opened() -> Iterator[tuple[int, bytes]]:
+            nonlocal read
+            for number in numbers:
+                group, size = self.get_group(kept, object_id, slot, number)
+                read += size
+                yield number, group
+
+        found, strings = select_with_strings(kept.outline, opened(), columns, where)
+        others = {name: data for name, data in kept.outline.others if name != STRINGS}
+        return Rows(columns=found, strings=strings, others=others, read=read)
 
     # ── erasure ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
