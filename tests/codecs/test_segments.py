@@ -185,6 +185,9 @@ def test_strings_that_no_table_has_are_refused() -> None:
     for strings in (b"", b"[0]", b"[-1]", json.dumps([*holes, 1]).encode(), json.dumps([2**32, *holes]).encode()):
         with pytest.raises(Malformed):
             join(with_strings(strings), groups)
+    for strings in (holes[:-1], [2**31, *holes[1:]], [*holes[:-1], 2**31]):
+        with pytest.raises(Malformed, match="strings"):
+            join(with_strings(json.dumps(strings).encode()), groups)
     size = outline.columns_in(0)
     for tail in (b"[]".ljust(outline.words[0]), b"\xff" * outline.words[0], b'["x"]'.ljust(outline.words[0])):
         with pytest.raises(Malformed, match="strings"):

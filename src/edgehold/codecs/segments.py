@@ -266,21 +266,50 @@ def join(outline: Outline, groups: Iterable[bytes]) -> dict[str, bytes]:
     the outline."""
     columns = {column.name: bytearray() for column in outline.columns}
     strings, total = _kept_strings(outline) if any(outline.words) else ({}, 0)
+    if total - len(strings) > sum(outline.words):
+        raise Malformed(f"a table of {total} strings has {sum(outline.words)} bytes of them in its groups")
     kept, pointing, number = set(strings), string_columns(dict(outline.others)), 0
+    listed = _Listed(total)
+    listed.put(strings.items())
     for number, group in enumerate(groups, 1):
         if number > outline.groups:
             break
         for name, data in columns_of(outline, number - 1, group):
             columns[name] += data
-        strings.update(_own_strings(outline, number - 1, group, kept, pointing))
+        listed.put(_own_strings(outline, number - 1, group, kept, pointing))
     if number != outline.groups:
         raise Malformed(f"a table of {outline.groups} groups was given {number}")
     files = {name: bytes(columns.pop(name)) for name in list(columns)} | dict(outline.others)
     if any(outline.words):
-        if len(strings) != total or max(strings, default=-1) >= total:
-            raise Malformed(f"a table of {total} strings has {len(strings)} in its outline and groups")
-        files[STRINGS] = joined_strings(list(map(strings.__getitem__, range(total))))
+        files[STRINGS] = listed.file()
     return files
+
+
+class _Listed:
+    """The list of all strings as it is put together: of millions each takes little more than its letters."""
+
+    def __init__(self, total: int) -> None:
+        self._text = bytearray()
+        self._starts, self._sizes = (array("I", bytes(4 * total)) for _ in range(2))
+
+    def put(self, strings: Iterable[tuple[int, str]]) -> None:
+        """Some strings by their places; raises `Malformed` for a place that is none."""
+        for place, string in strings:
+            if place >= len(self._sizes):
+                raise Malformed(f"a table of {len(self._sizes)} strings has one in place {place}")
+            encoded = msgspec.json.encode(string)
+            self._starts[place], self._sizes[place] = len(self._text), len(encoded)
+            self._text += encoded
+
+    def file(self) -> bytes:
+        """The list; raises `Malformed` if a string is missing."""
+        if not all(self._sizes):
+            raise Malformed(f"a table of {len(self._sizes)} strings has not all of them in its outline and groups")
+        found = bytearray(b"[")
+        for start, size in zip(self._starts, self._sizes, strict=True):
+            found += self._text[start : start + size]
+            found += b","
+        return bytes(found.removesuffix(b",")) + b"]"
 
 
 def strings_in(outline: Outline, groups: Iterable[tuple[int, bytes]]) -> tuple[dict[int, str], int]:

@@ -194,6 +194,7 @@ def test_a_merged_table_is_given_out_in_stretches_of_any_length_and_again() -> N
         assert derived is not None
         table = derived.table
         assert isinstance(table, Merged)
+        assert Files(derived.files).files() == derived.files
         for rows in (1, 7, table.rows, table.rows + 1):
             assert list(table.stretches(rows)) == list(Files(table.files()).stretches(rows))
 
