@@ -1,10 +1,12 @@
 """Tables on a terminal, for other tools, and as pictures."""
 
 import csv
+import gzip
 import io
 import json
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -190,7 +192,13 @@ def test_a_program_reads_genotypes_and_signals_in_the_sandbox(here: Path, edgeho
     ran = edgehold("program", "test", "copies.py", "--data", str(DATA / "lines" / "array.txt"), "--json")
     assert ran.code == 0
     lines = [line.split("\t") for line in (DATA / "lines" / "array.txt").read_text().splitlines() if line[0] != "#"]
-    assert ran.json["measurement"] == sum(len(call) for *_, call in lines if "-" not in call)
+    expected = sum(len(call) for *_, call in lines if "-" not in call)
+    assert ran.json["measurement"] == expected
+    with zipfile.ZipFile("genome.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(DATA / "lines" / "array.txt", "genome.txt")
+    Path("genome.txt.gz").write_bytes(gzip.compress((DATA / "lines" / "array.txt").read_bytes()))
+    for packed in ("genome.zip", "genome.txt.gz"):
+        assert edgehold("program", "test", "copies.py", "--data", packed, "--json").json["measurement"] == expected
     score = SCORE.replace("position.u32", "sample_0.i64").replace(
         'sum(copies for copies in person.column("dosage.u8") if copies != 255)', 'int(person.column("sample_0.i64")[0])'
     )

@@ -10,7 +10,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from bombs import DICOM, GZIP, MARKUP, PACKED_JSON, ZIP, Bombs
+from bombs import DICOM, GZIP, MARKUP, PACKED_JSON, ZIP, Bombs, overlapping_zip, small_zip
 from mutation import BY_BYTES
 from of_proofs import LARGE
 from of_records import resources, small_image, texts_in_lines
@@ -21,12 +21,13 @@ from edgehold.codecs.choice import codecs_for, cut_for, encode_smallest, packed_
 from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
-from edgehold.codecs.packs import MOST_RATIO, room_for, zip_members
+from edgehold.codecs.packs import MOST_RATIO, most_inside, room_for, zip_members
 from edgehold.errors import CannotDecode, IntakeError
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import bulk_type, events_of
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.packs import find_fault, look_inside, unpacked
+from edgehold.hub.intake.zips import parts_of
 from edgehold.wire.data import Kind
 
 
@@ -127,8 +128,23 @@ def pack_to_take_in(folder: Path) -> Reader:
 
 
 def packed_records(folder: Path) -> Reader:
-    """Records that are packed with gzip."""
-    return Reader(lambda file: events_of(file, "x"), [gzip.compress(one, mtime=0) for one in resources()])
+    """Records that are packed."""
+    some = resources()
+    return Reader(
+        lambda file: events_of(file, "x"), [*(gzip.compress(one, mtime=0) for one in some), zipped(*some[:3])]
+    )
+
+
+def parts_in_turn(folder: Path) -> Reader:
+    """A ZIP file whose parts are read as they come."""
+
+    def read(file: bytes) -> None:
+        half = len(file) // 2
+        size = sum(len(chunk) for part in parts_of((file[:half], file[half:]), "x") for chunk in part.content)
+        require(size <= most_inside(len(file)), "more bytes than are believed")
+
+    texts = texts_in_lines()
+    return Reader(read, [zipped(*texts), zipped(texts[0], b"", method=zipfile.ZIP_STORED)])
 
 
 def large_data(folder: Path) -> Reader:
@@ -197,6 +213,8 @@ def any_file(folder: Path) -> Reader:
 
 RATIO = Bombs(lambda: deflated(bytes(1 << 28)), lambda: b"\0\0\0\xff\xff" * (1 << 21), lambda: bytes(1 << 24))
 
+IN_TURN = Bombs(lambda: overlapping_zip(65535, 1), lambda: small_zip(20_000), lambda: zipped(bytes(1 << 28)))
+
 require(MOST_RATIO < 1032, "the best that deflate does")
 
 TARGETS: dict[str, Target] = {
@@ -206,6 +224,7 @@ TARGETS: dict[str, Target] = {
     "told deflate stream": Target(told_stream, (ValueError,), BY_BYTES),
     "pack to take in": Target(pack_to_take_in, (IntakeError,), BY_BYTES, GZIP + ZIP),
     "packed records": Target(packed_records, (IntakeError,), BY_BYTES, GZIP + PACKED_JSON),
+    "parts of a ZIP file": Target(parts_in_turn, (IntakeError,), BY_BYTES, IN_TURN),
     "data in parts": Target(large_data, (CannotDecode,), BY_BYTES, LARGE),
     "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
     "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),

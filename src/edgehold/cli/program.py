@@ -24,8 +24,8 @@ from edgehold.crypto.names import program_id
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse, NoTable, NotFound
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.fhir import check_one_person, read_records
-from edgehold.hub.intake.kinds import kind_of, read_whole
+from edgehold.hub.intake.fhir import check_one_person, read_packed, read_records
+from edgehold.hub.intake.kinds import format_of, read_whole
 from edgehold.hub.intake.take_in import TEXTS, header_beside
 from edgehold.hub.tables import tables_directory
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
@@ -153,11 +153,12 @@ def test(name: str, data: Path, as_json: bool) -> int:
 
 def tables_of(data: Path) -> Mapping[str, bytes]:
     """What a hub would show programs of a file; raises `IntakeError`."""
-    kind = kind_of(data)
+    form = format_of(data)
+    kind = form.kind
     if kind in (Kind.EHR, Kind.OTHER):  # of what is no FHIR that reader knows best why
         return encode_table(derive_events(read_one_person(data)))
     header = header_beside(data) if kind is Kind.SIGNAL else None
-    original = read_whole(data, is_text=kind in TEXTS)
+    original = read_whole(data, is_text=kind in TEXTS and not form.is_packed)
     derived = derive_table([original], kind=kind, name=data.name, header=header)
     if derived is None:
         raise NoTable(f"{data.name}: a header alone has no table")
@@ -168,7 +169,8 @@ def read_one_person(data: Path) -> list[dict[str, Any]]:
     """All resources of a file; raises `IntakeError`, `SeveralPersons`."""
     persons: set[str] = set()
     resources: list[dict[str, Any]] = []
-    for record in read_records(data):
+    is_packed = format_of(data).is_packed
+    for record in read_packed(read_whole(data, is_text=False), data.name) if is_packed else read_records(data):
         check_one_person(persons, record)
         resources += record.resources
     return resources

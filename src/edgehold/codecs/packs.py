@@ -10,9 +10,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from mmap import mmap
+from typing import Final, TypeAlias
 
 from edgehold.errors import BrokenPack, PackLimit
+
+Bytes: TypeAlias = bytes | mmap
+"""Of a file that is in memory, or looked at where it lies."""
 
 GZIP: Final = b"\x1f\x8b\x08"
 ZIP: Final = b"PK\x03\x04"
@@ -36,8 +40,8 @@ _END: Final = struct.Struct("<4s4H2IH")
 _END_64: Final = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR: Final = struct.Struct("<4sIQI")
 _ENTRY: Final = struct.Struct("<4s6H3I5H2I")
-_LOCAL: Final = struct.Struct("<4s5H3I2H")
-_IS_ENCRYPTED, _IS_UTF8 = 1, 1 << 11
+LOCAL: Final = struct.Struct("<4s5H3I2H")
+IS_ENCRYPTED, _IS_UTF8 = 1, 1 << 11
 
 
 def is_pack(sample: bytes) -> bool:
@@ -46,8 +50,13 @@ def is_pack(sample: bytes) -> bool:
 
 
 def room_for(packed: int) -> int:
-    """How many bytes so many packed ones may hold."""
-    return min(MOST_UNPACKED, MOST_RATIO * packed + LEAST_ROOM)
+    """How many bytes so many packed ones may hold, if they are unpacked at once."""
+    return min(MOST_UNPACKED, most_inside(packed))
+
+
+def most_inside(packed: int) -> int:
+    """How many bytes so many packed ones may hold at all."""
+    return MOST_RATIO * packed + LEAST_ROOM
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,12 +105,13 @@ class Member:
     checksum: int
 
 
-def zip_members(data: bytes, place: str) -> list[Member]:
+def zip_members(data: Bytes, place: str, most: int | None = None) -> list[Member]:
     """The parts of a ZIP file that are no folders and not encrypted, in the order in which they lie.
 
     Raises `BrokenPack` if the directory is none, leads outside, or says that parts overlap; `PackLimit` if it has too
-    many, or says that they hold more than may be.
+    many, or says that they hold more than `most` bytes, or more than is believed of a file that is unpacked at once.
     """
+    most = room_for(len(data)) if most is None else most
     begin, size, count = _directory(data, place)
     if count > MOST_MEMBERS:
         raise PackLimit(f"{place}: /: {count} parts are more than {MOST_MEMBERS}")
@@ -111,12 +121,12 @@ def zip_members(data: bytes, place: str) -> list[Member]:
             raise BrokenPack(f"{place}: /{other.name}: lies where /{one.name} does")
     if found and found[-1].start + found[-1].packed > begin:
         raise BrokenPack(f"{place}: /{found[-1].name}: lies where the directory does")
-    if sum(one.size for one in found) > room_for(len(data)):
-        raise PackLimit(f"{place}: /: says that it holds more than {room_for(len(data))} bytes")
+    if sum(one.size for one in found) > most:
+        raise PackLimit(f"{place}: /: says that it holds more than {most} bytes")
     return found
 
 
-def _directory(data: bytes, place: str) -> tuple[int, int, int]:
+def _directory(data: Bytes, place: str) -> tuple[int, int, int]:
     """Where the directory begins, how many bytes and entries it has."""
     end = len(data) - _END.size + 1
     least = max(end - 0x10000, 0)
@@ -136,38 +146,43 @@ def _directory(data: bytes, place: str) -> tuple[int, int, int]:
     return begin, size, count
 
 
-def _directory_64(data: bytes, end: int, place: str) -> tuple[int, int, int, int]:
+def _directory_64(data: Bytes, end: int, place: str) -> tuple[int, int, int, int]:
     at = end - _LOCATOR.size
     if at >= 0:
         magic, _, begin, _ = _LOCATOR.unpack_from(data, at)
-        if magic == b"PK\x06\x07" and begin + _END_64.size <= at and data.startswith(b"PK\x06\x06", begin):
+        if magic == b"PK\x06\x07" and begin + _END_64.size <= at and data[begin : begin + 4] == b"PK\x06\x06":
             *_, here, count, size, first = _END_64.unpack_from(data, begin)
             if here == count:
                 return begin, count, size, first
     raise BrokenPack(f"{place}: /: the directory of the ZIP64 file is missing")
 
 
-def _entries(data: bytes, at: int, size: int, count: int, place: str) -> Iterator[Member]:
+def _entries(data: Bytes, at: int, size: int, count: int, place: str) -> Iterator[Member]:
     end = at + size
     for number in range(count):
-        if at + _ENTRY.size > end or not data.startswith(b"PK\x01\x02", at):
+        if at + _ENTRY.size > end or data[at : at + 4] != b"PK\x01\x02":
             raise BrokenPack(f"{place}: /: entry {number} of {count} in the directory is missing")
         fields = _ENTRY.unpack_from(data, at)
         flags, method, checksum, packed, plain, names, extras, comments = *fields[3:5], *fields[7:13]
         header = fields[16]
         at += _ENTRY.size
-        name = data[at : at + names].decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
-        sizes = _sizes_64(data[at + names : at + names + extras], plain, packed, header)
+        name = name_of(data[at : at + names], flags)
+        sizes = sizes_of(data[at + names : at + names + extras], plain, packed, header)
         if sizes is None:
             raise BrokenPack(f"{place}: /{name}: has no sizes")
         plain, packed, header = sizes
         at += names + extras + comments
-        if name.endswith("/") or flags & _IS_ENCRYPTED:
+        if name.endswith("/") or flags & IS_ENCRYPTED:
             continue
         yield Member(name, method, _start(data, header, packed, f"{place}: /{name}"), packed, plain, checksum)
 
 
-def _sizes_64(extra: bytes, plain: int, packed: int, header: int) -> tuple[int, int, int] | None:
+def name_of(name: bytes, flags: int) -> str:
+    """What a part is called."""
+    return name.decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
+
+
+def sizes_of(extra: bytes, plain: int, packed: int, header: int) -> tuple[int, int, int] | None:
     """Size, packed size and place of a part, where they are too large for their fields from the extra field of ZIP64."""
     if 0xFFFFFFFF not in (plain, packed, header):
         return plain, packed, header
@@ -181,11 +196,11 @@ def _sizes_64(extra: bytes, plain: int, packed: int, header: int) -> tuple[int, 
     return None
 
 
-def _start(data: bytes, header: int, packed: int, place: str) -> int:
-    if header + _LOCAL.size > len(data) or not data.startswith(ZIP, header):
+def _start(data: Bytes, header: int, packed: int, place: str) -> int:
+    if header + LOCAL.size > len(data) or data[header : header + 4] != ZIP:
         raise BrokenPack(f"{place}: does not begin at byte {header}")
-    *_, names, extras = _LOCAL.unpack_from(data, header)
-    start = header + _LOCAL.size + names + extras
+    *_, names, extras = LOCAL.unpack_from(data, header)
+    start = header + LOCAL.size + names + extras
     if start + packed > len(data):
         raise BrokenPack(f"{place}: breaks off")
     return int(start)

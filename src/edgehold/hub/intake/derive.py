@@ -21,6 +21,7 @@ from edgehold.codecs.tables.signals import derive_signals, read_header
 from edgehold.codecs.tables.variants import MAGIC, derive_variants
 from edgehold.errors import IntakeError, LargeFile, Malformed, NoTable
 from edgehold.hub.intake.packs import unpacked_pieces
+from edgehold.hub.intake.zips import Content
 from edgehold.wire.codec import convert
 from edgehold.wire.data import Kind
 
@@ -60,14 +61,13 @@ def derive_table(
     original: Iterable[bytes], *, kind: Kind, name: str, header: bytes | None = None, columns: Columns | None = None
 ) -> Derived | None:
     """The table of an original in pieces that is no FHIR; none if its kind has none. `header` is that of a signal's record,
-    `columns` what the owner says of a table in lines. What is packed with gzip is read as if it were not, what is in a
-    ZIP file has no table. Raises `IntakeError`."""
+    `columns` what the owner says of a table in lines. What is packed with gzip is read as if it were not, of a ZIP file
+    the largest part of the kind. Raises `IntakeError`."""
     pieces = Begun(original)
     is_packed = is_pack(pieces.first)
-    if is_packed:
-        if not pieces.first.startswith(GZIP):
-            return None
-        pieces = Begun(Unpacked(pieces, name))
+    if is_packed and kind is not Kind.OTHER:
+        is_gzip = pieces.first.startswith(GZIP)
+        pieces = Begun(Unpacked(pieces, name) if is_gzip else Content(pieces, kind, name))
     if columns is not None:
         return derive_laboratory(pieces, columns)
     match kind:

@@ -21,11 +21,11 @@ import msgspec
 import zstandard
 
 from edgehold.codecs.events import Event, derive_events
-from edgehold.codecs.packs import GZIP
+from edgehold.codecs.packs import GZIP, is_pack
 from edgehold.codecs.recognise import is_fhir_text
 from edgehold.durable import storage_failures
-from edgehold.errors import BadField, IntakeError, IntakeLimit, NotFhir, NotFound, SeveralPersons
-from edgehold.hub.intake import packs
+from edgehold.errors import BadField, IntakeError, IntakeLimit, NoTable, NotFhir, NotFound, SeveralPersons
+from edgehold.hub.intake import packs, zips
 from edgehold.hub.intake.json_text import MAX_DEPTH, find_excess, read_json
 
 _BUNDLE_TYPES = "document message transaction transaction-response batch batch-response history searchset collection"
@@ -132,14 +132,30 @@ def read_original(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) 
 
 
 def read_packed(packed: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record]:
-    """The records of a FHIR file that is packed with gzip, in their order; raises `IntakeError`s on the way."""
-    content = packs.unpacked(packed, place)
-    yield from _split(io.BufferedReader(io.BytesIO(content)), place, limits)
+    """The records of FHIR that is packed, in their order: of a gzip file, or of each part of a ZIP file that is FHIR.
+
+    Raises `IntakeError`s on the way."""
+    found = False
+    for name, content in _unpacked(packed, place):
+        found = True
+        yield from _split(io.BufferedReader(io.BytesIO(content)), name, limits)
+    if not found:
+        raise NoTable("none of its parts is FHIR")
+
+
+def _unpacked(packed: bytes, place: str) -> Iterator[tuple[str, bytes]]:
+    if packed.startswith(GZIP):
+        yield place, packs.unpacked(packed, place)
+        return
+    for part in zips.parts_of([packed], place):
+        content = b"".join(part.content)
+        if is_fhir_text(content[: packs.SAMPLE]):
+            yield f"{place}: /{part.name}", content
 
 
 def events_of(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> list[Event]:
     """The events of an original that was stored: of one record, or of all that are packed in it."""
-    if not original.startswith(GZIP):
+    if not is_pack(original):
         return read_original(original, place, limits).events()
     return [event for record in read_packed(original, place, limits) for event in record.events()]
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from edgehold.codecs.choice import Cut, Profile, cut_for
 from edgehold.codecs.cuts import BLOCK_HEAD, content_of_blocks
 from edgehold.codecs.dicom import is_dicom
-from edgehold.codecs.packs import GZIP, MOST_UNPACKED, is_block, is_pack
+from edgehold.codecs.packs import GZIP, MOST_UNPACKED, is_block, is_pack, most_inside, zip_members
+from edgehold.codecs.parts import parts_of
 from edgehold.codecs.recognise import recognise, title_of
 from edgehold.durable import storage_failures
 from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
 from edgehold.hub.intake.fhir import ZSTD_MAGIC, is_fhir
-from edgehold.hub.intake.packs import SAMPLE as PACKED_SAMPLE
-from edgehold.hub.intake.packs import look_inside
+from edgehold.hub.intake.packs import holds_more, look_inside
 from edgehold.wire.data import Kind
 
 SAMPLE = 1 << 12
@@ -56,11 +57,9 @@ def format_of(path: Path) -> Format:
     sample = _read(path, SAMPLE)
     if not sample:
         raise UnknownFormat(f"{path.name}: is empty")
-    if is_pack(sample) and not sample.startswith(GZIP) and size_of(path) > MOST_BYTES:
-        return Format(Kind.OTHER, f"ZIP of {size_of(path):,} bytes", is_packed=True)
     if is_pack(sample):
-        most = PACKED_SAMPLE if sample.startswith(GZIP) else MOST_BYTES
-        inside = look_inside(_read(path, most))
+        with _mapped(path) as data:
+            inside = look_inside(data)
         return Format(inside.kind, f"{inside.title} in {inside.pack}", is_packed=True)
     if is_dicom(sample):
         return Format(Kind.IMAGE, "DICOM")
@@ -84,13 +83,20 @@ def read_whole(path: Path, *, is_text: bool) -> bytes:
 
 
 def is_large(path: Path, form: Format) -> bool:
-    """Whether a file is taken in part by part: it is larger than what is read at once, or blocks of bgzip hold more."""
+    """Whether a file is taken in part by part: it is larger than what is read at once, or it is packed and holds more."""
     if size_of(path) > MOST_BYTES:
         return True
-    if not form.is_packed or not is_block(_read(path, BLOCK_HEAD), is_first=True):
+    if not form.is_packed:
         return False
+    start = _read(path, BLOCK_HEAD)
     with _readable(path), path.open("rb") as file:
-        return content_of_blocks(file) > MOST_UNPACKED
+        if is_block(start, is_first=True):
+            return content_of_blocks(file) > MOST_UNPACKED
+        if start.startswith(GZIP):
+            return holds_more(parts_of(file))
+    with _mapped(path) as data, suppress(IntakeError):
+        return sum(one.size for one in zip_members(data, "", most_inside(len(data)))) > MOST_UNPACKED
+    return False
 
 
 def cut_of(path: Path, kind: Kind, profile: Profile) -> Cut:
@@ -125,6 +131,13 @@ def size_of(path: Path) -> int:
 def _read(path: Path, most: int) -> bytes:
     with _readable(path), path.open("rb") as file:
         return file.read(most)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap]:
+    """A file as bytes that are read where they are looked at."""
+    with _readable(path), path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        yield data
 
 
 @contextmanager

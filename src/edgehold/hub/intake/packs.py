@@ -17,16 +17,18 @@ from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
     LEAST_ROOM,
-    MOST_RATIO,
     MOST_STREAMS,
+    MOST_UNPACKED,
     STORED,
+    Bytes,
     Member,
     is_block,
     is_pack,
+    most_inside,
     room_for,
     zip_members,
 )
-from edgehold.codecs.recognise import kind_of_bytes, title_of
+from edgehold.codecs.recognise import is_fhir_text, kind_of_bytes, title_of
 from edgehold.errors import BrokenPack, IntakeError, NestedPack, PackLimit
 from edgehold.wire.data import Kind
 
@@ -51,15 +53,15 @@ class Inside:
     """What it holds, for people."""
 
 
-def look_inside(data: bytes) -> Inside:
+def look_inside(data: Bytes) -> Inside:
     """What the beginning of a packed file tells of its content; of a ZIP file the whole is needed, else the kind is
     `Kind.OTHER`."""
-    if data.startswith(GZIP):
+    if data[: len(GZIP)] == GZIP:
         start = beginning(data)
         kind = Kind.OTHER if is_pack(start) else kind_of_bytes(start)
         return Inside("bgzip" if is_block(data[:18], is_first=True) else "gzip", kind, title_of(kind, start))
     try:
-        members = zip_members(data, "")
+        members = zip_members(data, "", most_inside(len(data)))
     except IntakeError:
         members = []
     sizes = Counter[Kind]()
@@ -68,7 +70,7 @@ def look_inside(data: bytes) -> Inside:
         start = _beginning_of(data, one)
         kind = kind_of_bytes(start)
         if kind is not Kind.OTHER:
-            sizes[kind] += one.size
+            sizes[kind] += 0 if is_document(kind, start) else one.size
             titles.setdefault(kind, title_of(kind, start))
     kind = max(sizes, key=lambda kind: (sizes[kind], kind), default=Kind.OTHER)
     others = [one.value for one in sorted(sizes) if one is not kind]
@@ -76,7 +78,12 @@ def look_inside(data: bytes) -> Inside:
     return Inside(f"ZIP of {len(members)} parts", kind, title)
 
 
-def beginning(data: bytes) -> bytes:
+def is_document(kind: Kind, start: bytes) -> bool:
+    """Whether a part is a clinical document: Apple Health writes one beside its export, of the same data and often longer."""
+    return kind is Kind.EHR and not is_fhir_text(start)
+
+
+def beginning(data: Bytes) -> bytes:
     """How the content of a gzip file begins, as far as it can be unpacked."""
     return _first_bytes(data[: SAMPLE + (1 << 12)], _WITH_HEADER)
 
@@ -84,6 +91,19 @@ def beginning(data: bytes) -> bytes:
 def unpacked(data: bytes, place: str) -> bytes:
     """The content of a gzip file; raises `BrokenPack` or `PackLimit`."""
     return b"".join(_unpack_whole(data, place))
+
+
+def holds_more(pieces: Iterable[bytes]) -> bool:
+    """Whether a gzip file holds more than is unpacked at once, but no more than is believed of it."""
+    content = 0
+    try:
+        for chunk in unpacked_pieces(pieces, ""):
+            content += len(chunk)
+            if content > MOST_UNPACKED:
+                return True
+    except IntakeError:
+        pass
+    return False
 
 
 def find_fault(data: bytes, place: str) -> IntakeError | None:
@@ -108,7 +128,7 @@ def _first_bytes(data: bytes, form: int) -> bytes:
         return b""
 
 
-def _beginning_of(data: bytes, member: Member) -> bytes:
+def _beginning_of(data: Bytes, member: Member) -> bytes:
     packed = data[member.start : member.start + min(member.packed, SAMPLE)]
     if member.method == STORED:
         return packed
@@ -127,7 +147,7 @@ def _check(chunks: Iterator[bytes], place: str) -> tuple[int, int]:
     return size, checksum
 
 
-class _Ahead:
+class Ahead:
     """Bytes that come in pieces, of which some are looked at before they are done with."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -152,9 +172,14 @@ class _Ahead:
         self.done += size
 
 
+def left_by(stream: zlib._Decompress) -> int:
+    """How many of the bytes that a stream was given last it did not take; when it has ended, its tail is an older one."""
+    return len(stream.unused_data if stream.eof else stream.unconsumed_tail)
+
+
 def unpacked_pieces(pieces: Iterable[bytes], place: str) -> Iterator[bytes]:
     """The content of a gzip file of any size, in pieces; raises `BrokenPack` or `PackLimit`."""
-    return _unpack_gzip(pieces, place, lambda packed: MOST_RATIO * packed + LEAST_ROOM, None)
+    return _unpack_gzip(pieces, place, most_inside, None)
 
 
 def _unpack_whole(data: bytes, place: str) -> Iterator[bytes]:
@@ -162,7 +187,7 @@ def _unpack_whole(data: bytes, place: str) -> Iterator[bytes]:
 
 
 def _unpack_gzip(pieces: Iterable[bytes], place: str, room: Callable[[int], int], most: int | None) -> Iterator[bytes]:
-    ahead = _Ahead(pieces)
+    ahead = Ahead(pieces)
     content = members = 0
     while ahead.look(len(GZIP)) == GZIP:
         members += 1
@@ -178,7 +203,7 @@ def _unpack_gzip(pieces: Iterable[bytes], place: str, room: Callable[[int], int]
                 raise BrokenPack(f"{place}: the gzip member at byte {start} is broken: {error}") from error
             if not packed and not chunk:
                 raise BrokenPack(f"{place}: the gzip member at byte {start} breaks off")
-            ahead.skip(len(packed) - len(stream.unconsumed_tail) - len(stream.unused_data))
+            ahead.skip(len(packed) - left_by(stream))
             step = min(4 * step, STEP)
             content += len(chunk)
             if content > room(ahead.seen):

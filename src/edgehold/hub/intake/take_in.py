@@ -13,12 +13,12 @@ from typing import Final
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
 from edgehold.codecs.lossy import QUALITIES, Loss, Stepped, step_qualities
-from edgehold.codecs.packs import GZIP
+from edgehold.codecs.packs import GZIP, is_pack
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.codecs.tables.variants import MAGIC
 from edgehold.crypto.jws import verify_detached
-from edgehold.errors import BadSignature, FileChanged, IntakeError, LargeFile
+from edgehold.errors import BadSignature, FileChanged, IntakeError, LargeFile, SeveralPersons
 from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import (
     DEFAULT_LIMITS,
@@ -236,8 +236,13 @@ def import_file(
                     if columns is not None:  # somebody said how it is to be read
                         raise type(error)(f"{path.name}: {error}") from error
                     notes.append(f"{path.name}: kept without a table: {error.code} {error}")
-            elif original.startswith(GZIP):
-                found = derive_packed(original)
+            elif is_pack(original):
+                try:
+                    found = derive_packed(original)
+                except IntakeError as error:
+                    if original.startswith(GZIP) or isinstance(error, SeveralPersons):
+                        raise
+                    notes.append(f"{path.name}: kept without a table: {error.code} {error}")
             if found is not None and found.note:
                 notes.append(f"{path.name}: {found.note}")
             keep(original, name, kind, found)
