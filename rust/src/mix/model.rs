@@ -121,10 +121,10 @@ impl Share {
     #[inline]
     pub(crate) fn update(&mut self, bit: u32, limit: u32) {
         let count = self.count();
-        let share = i64::from(self.0 >> 10);
         let target = i64::from(bit.wrapping_neg() >> 10);
-        let moved = share + (((target - share) * i64::from(PACE[count as usize])) >> 16);
-        self.0 = (moved as u32) << 10 | (count + u32::from(count < limit));
+        let away = target - i64::from(self.0 >> 10);
+        let step = (away * i64::from(PACE[count as usize])) >> 16;
+        self.0 = self.0.wrapping_add((step as u32) << 10) + u32::from(count < limit);
     }
 }
 

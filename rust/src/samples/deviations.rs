@@ -138,7 +138,7 @@ impl Deviations {
         let [a, b, c] = shares.each_ref().map(|share| stretch(share.probability()));
         let inputs = [a, b, c, 256, 0, 0, 0, 0];
         let weights = &mut self.mixer.weights[length * SLOTS + slot % SLOTS];
-        let probability = squash(weigh(weights, &inputs)).clamp(1, 65535);
+        let probability = squash(weigh(weights, &inputs));
         let bit = coder.code(bit, probability);
         follow(weights, &inputs, (bit << 16) as i32 - probability as i32);
         for share in shares {
@@ -209,54 +209,49 @@ impl Deviations {
         let of = LENGTHS + length as usize;
         let is_negative = self.decide(coder, is_negative, 1, of);
         let mut read = 1u32;
-        for done in 0..length - 1 {
-            let at = length - 2 - done;
-            let bit = size >> at & 1;
-            read = read << 1
-                | if done < 2 {
-                    self.decide(coder, bit, (2 << done | read & done) as usize, of)
-                } else {
-                    self.bits.lower(coder, length, at, bit)
-                };
+        let foreseen = (length - 1).min(2);
+        for done in 0..foreseen {
+            let bit = size >> (length - 2 - done) & 1;
+            read = read << 1 | self.decide(coder, bit, (2 << done | read & done) as usize, of);
         }
-        (is_negative, read)
+        let lower = length - 1 - foreseen;
+        (is_negative, pass_lower(coder, size, lower, read))
     }
 }
 
-/// A length: whether it is the expected one, one more, one less, two more and so on. A decision says whether it is another,
-/// and which slot knows of it.
+/// A length: whether it is below the expected one; then from there on, away from it, whether it is another. A decision says so, and
+/// which slot knows of it.
 #[inline(always)]
 pub(super) fn pass_length(
     length: u32,
     expected: u32,
     mut decide: impl FnMut(u32, usize) -> u32,
 ) -> u32 {
-    let mut slot = 0;
-    for step in 0..=2 * MOST_LENGTH {
-        let away = step.div_ceil(2);
-        let one = if step % 2 == 1 {
-            expected + away
-        } else {
-            expected.wrapping_sub(away)
-        };
-        if one > MOST_LENGTH {
-            continue;
+    let is_below = expected > 0 && decide(u32::from(length < expected), 1) != 0;
+    if is_below {
+        let mut slot = 2;
+        let mut one = expected - 1;
+        while one > 0 && decide(u32::from(length != one), slot) != 0 {
+            one -= 1;
+            slot = (slot + 1).min(4);
         }
-        slot = (slot + 1).min(SLOTS - 1);
-        if decide(u32::from(length != one), slot) == 0 {
-            return one;
-        }
+        return one;
     }
-    0
+    let mut slot = 5;
+    let mut one = expected;
+    while one < MOST_LENGTH && decide(u32::from(length != one), slot) != 0 {
+        one += 1;
+        slot = (slot + 1).min(SLOTS - 1);
+    }
+    one
 }
 
 /// Signs and bits of deviations, each decision by one share.
 pub(super) struct Bits {
     signs: Vec<Share>,
-    /// Of the bits below the leading one: the first, the second, and the others.
+    /// Of the bits below the leading one: the first, and the second.
     first: Vec<Share>,
     second: Vec<Share>,
-    low: Vec<Share>,
 }
 
 impl Bits {
@@ -265,7 +260,6 @@ impl Bits {
             signs: vec![Share::NEW; LENGTHS * 27],
             first: vec![Share::NEW; LENGTHS * SIZES],
             second: vec![Share::NEW; LENGTHS * SIZES * 2],
-            low: vec![Share::NEW; LENGTHS * LENGTHS],
         }
     }
 
@@ -283,24 +277,25 @@ impl Bits {
         let of = length as usize;
         let is_negative = pass_share(coder, &mut self.signs[of * 27 + turns], is_negative);
         let mut read = 1u32;
-        for done in 0..length - 1 {
-            let at = length - 2 - done;
-            let share = match done {
-                0 => &mut self.first[of * SIZES + around],
-                1 => &mut self.second[(of * 2 + (read & 1) as usize) * SIZES + around],
-                _ => &mut self.low[of * LENGTHS + at as usize],
-            };
-            read = read << 1 | pass_share(coder, share, size >> at & 1);
+        if length > 1 {
+            let share = &mut self.first[of * SIZES + around];
+            read = read << 1 | pass_share(coder, share, size >> (length - 2) & 1);
+        }
+        if length > 2 {
+            let share = &mut self.second[(of * 2 + (read & 1) as usize) * SIZES + around];
+            read = read << 1 | pass_share(coder, share, size >> (length - 3) & 1);
+            read = pass_lower(coder, size, length - 3, read);
         }
         (is_negative, read)
     }
+}
 
-    /// One of the lower bits.
-    #[inline]
-    pub(super) fn lower<C: Coder>(&mut self, coder: &mut C, length: u32, at: u32, bit: u32) -> u32 {
-        let low = &mut self.low[length as usize * LENGTHS + at as usize];
-        pass_share(coder, low, bit)
-    }
+/// The lowest bits of a size, behind those that were read: nothing foresees them.
+#[inline]
+pub(super) fn pass_lower<C: Coder>(coder: &mut C, size: u32, count: u32, read: u32) -> u32 {
+    (0..count).rev().fold(read, |read, at| {
+        read << 1 | coder.code(size >> at & 1, 1 << 15)
+    })
 }
 
 /// One decision of which only how often it was a one counts.

@@ -5,19 +5,24 @@
 //! and, for what that leaves, by weights that writer and reader adapt as they go ("normalised least mean squares"). What is left
 //! then is told to a [`Model`], which knows how large the last ones were. All that a reader computes is in integers.
 
+mod bytes;
 mod deviations;
 mod layout;
+mod mixed;
 mod packing;
 mod pixels;
 mod quick;
 mod sight;
 mod weights;
 
+use std::rc::Rc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::mix::{hash, number, Coder, Counter, Lean, Model, Reader, Writer};
+use crate::mix::{hash, number, Coder, Counter, Model, Reader, Writer};
 use crate::{guarded, refused, Outcome};
+use bytes::Bytes;
 use deviations::{step_of, Around, Deviations};
 use layout::{Layout, Plane, Planes, LANES};
 use packing::Packing;
@@ -47,6 +52,10 @@ const RUN: usize = 61;
 const TRIED: usize = 1 << 15;
 /// At so many places of the part.
 const WINDOWS: usize = 5;
+/// When it is found out how samples lie: at first one of so many moments is looked at, and what takes so much more than the least is
+/// given up.
+const FIRST_LOOK: usize = 4;
+const MUCH_WORSE: f64 = 1.1;
 /// How long those deviations may be at most of which all is told by all contexts; more takes more time.
 const MIXED: [u32; 3] = [1, 2, 20];
 
@@ -73,26 +82,6 @@ impl Head {
         self.0.hashes[1] = 2;
         number(&mut self.0, coder, value, None)
     }
-}
-
-/// Bytes before and after the samples, each after those before it.
-fn pass_bytes<C: Coder>(coder: &mut C, given: &[u8], count: usize) -> Vec<u8> {
-    let mut model: Lean<6> = Lean::new(12, 255);
-    let mut bytes: Vec<u8> = Vec::new();
-    for place in 0..count {
-        if coder.is_exhausted() {
-            break;
-        }
-        let mut sum = 0;
-        for (order, one) in model.hashes.iter_mut().enumerate() {
-            *one = hash(sum, order as u64);
-            let before = place.checked_sub(order + 1).map_or(0, |at| bytes[at]);
-            sum = hash(sum, u64::from(before) + 1);
-        }
-        let value = given.get(place).copied().unwrap_or(0);
-        bytes.push(model.byte(coder, value));
-    }
-    bytes
 }
 
 /// Weights of each channel, phase and class of a part, and from where on a sample is of the next class.
@@ -220,11 +209,16 @@ impl Samples {
     }
 
     /// The samples, one after another.
-    fn read(&self) -> impl Iterator<Item = i16> + '_ {
-        let planes = &self.planes.channels;
-        (0..self.layout.moments())
-            .flat_map(move |moment| planes.iter().map(move |plane| plane.own + moment))
-            .map(|at| self.values[at])
+    fn read(&self) -> Vec<i16> {
+        let channels = self.layout.channels;
+        let mut samples = vec![0; self.layout.samples];
+        for channel in 0..channels {
+            let places = samples[channel..].iter_mut().step_by(channels);
+            for (place, &value) in places.zip(self.own(channel)) {
+                *place = value;
+            }
+        }
+        samples
     }
 
     fn own(&self, channel: usize) -> &[i16] {
@@ -409,8 +403,8 @@ impl Samples {
         })
     }
 
-    /// The best weights of a part, for as many classes as seem worth their weights.
-    fn fit(&self, from: usize, to: usize) -> Weights {
+    /// The best weights of a part, for as many classes as seem worth their weights, and what it would take with them.
+    fn fit(&self, from: usize, to: usize) -> (Weights, u64) {
         let channels = self.layout.channels;
         let taps = self.planes.channels[0].taps.len();
         let mut all: Vec<u32> = (from..to)
@@ -464,8 +458,11 @@ impl Samples {
         let costs = found
             .iter()
             .map(|weights| self.cost(weights, MIXED[0], from, to));
-        let least = costs.enumerate().min_by_key(|one| one.1);
-        found.swap_remove(least.map_or(0, |one| one.0))
+        let (place, cost) = costs
+            .enumerate()
+            .min_by_key(|one| one.1)
+            .unwrap_or_default();
+        (found.swap_remove(place), cost)
     }
 
     /// The weights of classes that only some of the bounds part.
@@ -582,8 +579,11 @@ impl Samples {
     }
 
     /// How long deviations are at most whose signs and bits are told by all contexts: short ones only, if that costs little.
-    fn choose_mixed(&self, weights: &Weights, from: usize, to: usize) -> u32 {
-        let costs = MIXED.map(|mixed| self.cost(weights, mixed, from, to));
+    fn choose_mixed(&self, weights: &Weights, first: u64, from: usize, to: usize) -> u32 {
+        let costs: [u64; MIXED.len()] = std::array::from_fn(|place| match place {
+            0 => first,
+            _ => self.cost(weights, MIXED[place], from, to),
+        });
         let least = costs.into_iter().min().unwrap_or(0);
         let found = costs.iter().position(|&cost| cost <= least + least / 64);
         MIXED[found.unwrap_or(0)]
@@ -596,8 +596,8 @@ impl Samples {
         let first = self.layout.parts().next().filter(|_| is_given);
         let mut fitted = first.map(|(from, to)| self.fit(from, to));
         let mixed = match (&fitted, first) {
-            (Some(weights), Some((from, to))) if self.layout.line == 0 => {
-                self.choose_mixed(weights, from, to)
+            (Some((weights, cost)), Some((from, to))) if self.layout.line == 0 => {
+                self.choose_mixed(weights, *cost, from, to)
             }
             _ => 0,
         };
@@ -610,7 +610,8 @@ impl Samples {
             if is_given && from > 0 {
                 fitted = Some(self.fit(from, to));
             }
-            let weights = self.pass_weights(coder, head, fitted.as_ref())?;
+            let given = fitted.as_ref().map(|one| &one.0);
+            let weights = self.pass_weights(coder, head, given)?;
             for moment in from..to {
                 if moment % 1024 == 0 && coder.is_exhausted() {
                     return Err("the encoding ends before its samples do".into());
@@ -765,12 +766,13 @@ fn encode(data: &[u8], layout: Layout) -> Vec<u8> {
     {
         head.pass(&mut coder, one as u32, place as u64);
     }
-    pass_bytes(&mut coder, &data[..layout.start], layout.start);
+    let mut around = Bytes::new(layout.start + data.len() - end);
+    around.pass(&mut coder, &data[..layout.start], layout.start);
     let mut samples = Samples::new(layout);
     samples.fill(&layout.packing.unpack(&data[layout.start..end]));
     let told = samples.pass(&mut coder, &mut head, true);
     debug_assert!(told.is_ok());
-    pass_bytes(&mut coder, &data[end..], data.len() - end);
+    around.pass(&mut coder, &data[end..], data.len() - end);
     coder.finish()
 }
 
@@ -785,12 +787,13 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     };
     let room = limit.checked_sub(tail).ok_or(TOO_LARGE)?;
     let layout = Layout::of([start, packing, channels, line, frame, samples])?.check(room)?;
-    let mut data = pass_bytes(&mut coder, &[], start);
+    let mut around = Bytes::new(start + tail);
+    let mut data = around.pass(&mut coder, &[], start).to_vec();
     let mut samples = Samples::new(layout);
     samples.pass(&mut coder, &mut head, false)?;
     samples.unscale();
-    layout.packing.pack(samples.read(), &mut data);
-    data.extend(pass_bytes(&mut coder, &[], tail));
+    layout.packing.pack(samples.read().into_iter(), &mut data);
+    data.extend(around.pass(&mut coder, &[], tail));
     if coder.is_exhausted() {
         return Err("the encoding ends before its bytes do".into());
     }
@@ -813,13 +816,32 @@ impl Bits {
     }
 }
 
-/// How the samples of a signal probably lie: as they are best foreseen from the two before.
+/// What a byte of samples takes if they are of so many channels and foreseen from the two before; of so many moments one is looked at.
+fn cost_of(samples: &[i32], packing: Packing, channels: usize, every: usize, bits: &Bits) -> f64 {
+    let cost = |channel: usize, back: usize, order: i32| -> f32 {
+        let places = (2 * back + channel..samples.len() - channels).step_by(channels * every);
+        let rest = |at: usize| {
+            samples[at] - samples[at - back] * order + samples[at - 2 * back] * (order - 1)
+        };
+        places.map(|at| bits.of(rest(at))).sum()
+    };
+    let least = |channel: usize| -> f32 {
+        let backs =
+            (1..=channels).flat_map(|back| [cost(channel, back, 1), cost(channel, back, 2)]);
+        backs.fold(f32::INFINITY, f32::min)
+    };
+    let sum: f32 = (0..channels).map(least).sum();
+    f64::from(sum) * every as f64 / packing.bytes(samples.len()) as f64
+}
+
+/// How the samples of a signal probably lie: as they are best foreseen from the two before. What is much worse at a first look is
+/// not looked at closely.
 fn guess(data: &[u8], start: usize) -> Option<Layout> {
     let body = data.get(start..)?;
     let middle = body.len() / 2 / 6 * 6;
     let window = &body[middle..body.len().min(middle + 24_576)];
     let bits = Bits::new();
-    let mut best: Option<(f64, Packing, usize)> = None;
+    let mut ways = Vec::new();
     for packing in [
         Packing::Little,
         Packing::Twelve,
@@ -828,26 +850,22 @@ fn guess(data: &[u8], start: usize) -> Option<Layout> {
     ] {
         let whole = packing.bytes(packing.samples(window.len()));
         let samples = packing.unpack(&window[..whole]);
-        let samples: Vec<i32> = samples.into_iter().map(i32::from).collect();
+        let samples: Rc<[i32]> = samples.into_iter().map(i32::from).collect();
         for channels in (1..=16).filter(|channels| samples.len() > 64 * channels) {
-            let cost = |channel: usize, back: usize, order: i32| -> f32 {
-                let places = (2 * back + channel..samples.len() - channels).step_by(channels);
-                let rest = |at: usize| {
-                    samples[at] - samples[at - back] * order + samples[at - 2 * back] * (order - 1)
-                };
-                places.map(|at| bits.of(rest(at))).sum()
-            };
-            let least = |channel: usize| -> f32 {
-                let backs = (1..=channels)
-                    .flat_map(|back| [cost(channel, back, 1), cost(channel, back, 2)]);
-                backs.fold(f32::INFINITY, f32::min)
-            };
-            let sum: f32 = (0..channels).map(least).sum();
-            let cost = f64::from(sum) / packing.bytes(samples.len()) as f64;
-            // a multiple of the right number is nearly as good
-            if best.is_none_or(|(least, ..)| cost < least * 0.98) {
-                best = Some((cost, packing, channels));
-            }
+            let rough = cost_of(&samples, packing, channels, FIRST_LOOK, &bits);
+            ways.push((rough, packing, channels, Rc::clone(&samples)));
+        }
+    }
+    let least = ways.iter().map(|way| way.0).fold(f64::INFINITY, f64::min);
+    let mut best: Option<(f64, Packing, usize)> = None;
+    for (rough, packing, channels, samples) in ways {
+        if rough > least * MUCH_WORSE {
+            continue;
+        }
+        let cost = cost_of(&samples, packing, channels, 1, &bits);
+        // a multiple of the right number is nearly as good
+        if best.is_none_or(|(least, ..)| cost < least * 0.98) {
+            best = Some((cost, packing, channels));
         }
     }
     let (_, packing, channels) = best?;

@@ -5,124 +5,25 @@
 //! as [`super::deviations`] does for signals, but by other contexts.
 
 use super::deviations::{
-    pass_length, signed_step, step_of, turns, Bits, LENGTHS, LIMIT, MOST_LENGTH, SLOTS,
+    pass_length, pass_lower, signed_step, step_of, turns, Bits, LENGTHS, LIMIT, MOST_LENGTH, SLOTS,
 };
+use super::mixed::{Mixed, CONTEXTS};
 use super::sight::kept;
 use super::{Channel, Samples, Weights};
-use crate::mix::{hash, squash, stretch, Coder, Share, LANES};
+use crate::mix::{hash, Coder};
 
-/// The most contexts of a decision; with the constant as many as are weighed at once.
-const CONTEXTS: usize = LANES - 1;
-/// Contexts of what was left where pixels are not alike.
+/// Contexts of what was left where pixels are not alike: in a channel of few values they may be what they are by value too.
 const FEW: usize = 5;
-/// Binary logarithm of the most lines of each context's table.
-const TABLE: u32 = 14;
+const FEWEST: usize = 3;
+/// So many values are few.
+const FEW_VALUES: i32 = 256;
 /// Binary digits behind the point of what is foreseen.
 const FINE: u32 = 4;
 /// How long deviations are at most whose signs and bits are told by all contexts, where pixels are not alike.
 const MIXED: u32 = 1;
-/// Of a weight, binary digits behind the point.
-const DIGITS: u32 = 14;
-/// What each weighs at first.
-const FIRST: i16 = 5734;
-/// How fast weights follow.
-const RATE: i32 = 100;
 /// Decisions with weights of their own: of lengths, of signs and bits, and whether a pixel is like others.
 const NODES: usize = 2 * LENGTHS * SLOTS + 4;
 const ALIKE: usize = 2 * LENGTHS * SLOTS;
-/// Of decisions under one context, how they are named.
-const NAME: u32 = 40;
-
-type Lanes = [i16; LANES];
-
-/// Shares of up to seven decisions under one context, two of them in a line of the cache; the first says whose they are.
-#[derive(Clone, Copy)]
-#[repr(align(32))]
-struct Line([Share; SLOTS]);
-
-/// What contexts say, mixed.
-struct Mixed {
-    /// Of each context 2^`bits`.
-    lines: Vec<Line>,
-    bits: u32,
-    open: [usize; CONTEXTS],
-    weights: Vec<Lanes>,
-}
-
-impl Mixed {
-    fn new(samples: usize) -> Self {
-        let bits = (usize::BITS - samples.leading_zeros()).clamp(8, TABLE);
-        let mut first = [FIRST; LANES];
-        first[CONTEXTS] = 0;
-        Mixed {
-            lines: vec![Line([Share::NEW; SLOTS]); CONTEXTS << bits],
-            bits,
-            open: [0; CONTEXTS],
-            weights: vec![first; NODES],
-        }
-    }
-
-    /// Open the lines of some contexts; lines of others are given up.
-    #[inline(always)]
-    fn open<const N: usize>(&mut self, contexts: &[u64; N], name: u64) {
-        for (number, context) in contexts.iter().enumerate() {
-            let hashed = hash(context ^ name << NAME, number as u64);
-            let place = number << self.bits | (hashed >> (64 - self.bits)) as usize;
-            let name = Share::named(hashed as u32 | 1);
-            let line = &mut self.lines[place].0;
-            if line[0] != name {
-                *line = [Share::NEW; SLOTS];
-                line[0] = name;
-            }
-            self.open[number] = place;
-        }
-    }
-
-    /// One decision of which the first `N` contexts know something.
-    #[inline]
-    fn decide<const N: usize, C: Coder>(
-        &mut self,
-        coder: &mut C,
-        bit: u32,
-        slot: usize,
-        node: usize,
-    ) -> u32 {
-        let slot = slot % SLOTS;
-        let places: [usize; N] = std::array::from_fn(|number| self.open[number]);
-        let mut inputs = [0; LANES];
-        inputs[CONTEXTS] = 256;
-        for (input, place) in inputs.iter_mut().zip(places) {
-            *input = stretch(self.lines[place].0[slot].probability());
-        }
-        let weights = &mut self.weights[node];
-        let probability = squash(weigh(weights, &inputs)).clamp(1, 65535);
-        let bit = coder.code(bit, probability);
-        follow(weights, &inputs, (bit << 16) as i32 - probability as i32);
-        for place in places {
-            self.lines[place].0[slot].update(bit, LIMIT);
-        }
-        bit
-    }
-}
-
-#[inline]
-fn weigh(weights: &Lanes, inputs: &Lanes) -> i32 {
-    let products = weights.iter().zip(inputs);
-    let sum: i32 = products
-        .map(|(&one, &other)| i32::from(one) * i32::from(other))
-        .sum();
-    sum >> DIGITS
-}
-
-#[inline]
-fn follow(weights: &mut Lanes, inputs: &Lanes, wrong: i32) {
-    let error = (wrong * RATE) >> 7;
-    for (weight, &input) in weights.iter_mut().zip(inputs) {
-        let step = (i32::from(input) * error + (1 << 16)) >> 17;
-        *weight = weight.saturating_add(step as i16);
-    }
-}
-
 /// Samples around a pixel's: before it in its line, and in those above.
 struct Around<'a> {
     values: &'a [i16],
@@ -142,7 +43,15 @@ impl Around<'_> {
     #[inline(always)]
     fn seven(&self) -> [i32; 7] {
         let line = self.line;
-        [1, line, line + 1, line - 1, 2, 2 * line, 2 * line - 1].map(|pixels| self.back(pixels))
+        [
+            self.back(1),
+            self.back(line),
+            self.back(line + 1),
+            self.back(line - 1),
+            self.back(2),
+            self.back(2 * line),
+            self.back(2 * line - 1),
+        ]
     }
 
     /// Those around these.
@@ -150,15 +59,14 @@ impl Around<'_> {
     fn farther(&self) -> [i32; 7] {
         let two = 2 * self.line;
         [
-            3,
-            two + 1,
-            self.line + 2,
-            self.line.saturating_sub(2),
-            two + 2,
-            two - 2,
-            3 * self.line,
+            self.back(3),
+            self.back(two + 1),
+            self.back(self.line + 2),
+            self.back(self.line.saturating_sub(2)),
+            self.back(two + 2),
+            self.back(two - 2),
+            self.back(3 * self.line),
         ]
-        .map(|pixels| self.back(pixels))
     }
 
     /// The sum of sizes, near ones more than far ones: 18 times what is usual.
@@ -214,7 +122,7 @@ impl Pixels {
     pub(super) fn new(samples: &Samples) -> Self {
         Pixels {
             channels: Channel::all(samples),
-            mixed: Mixed::new(samples.layout.samples),
+            mixed: Mixed::new(samples.layout.samples, NODES, LIMIT),
             bits: Bits::new(),
             line: samples.layout.line / samples.layout.channels,
             frame: samples.layout.frame / samples.layout.channels,
@@ -357,15 +265,8 @@ impl Pixels {
                 let steps = [(w, ww), (n, nn), (ne, n), (w, nw), (n, nw), (ne, nne)];
                 let lively = step_of(steps.iter().map(|(one, other)| one.abs_diff(*other)).sum());
                 let part = (fine as u64 & 15) >> 2;
-                let contexts = [
-                    step_of(3 * r1 + 2 * r2 + r3) >> 1 | step_of(one.late >> 4) << 8,
-                    u64::from(x1 as u16) << 8 | signed_step(x1 - foreseen),
-                    lively | signed_step(more >> 2) << 8 | part << 16,
-                    signed_step(foreseen - (w + n - nw))
-                        | signed_step(foreseen - ne) << 8
-                        | lively >> 2 << 16,
-                    step_of(sizes),
-                ];
+                let left_near = step_of(3 * r1 + 2 * r2 + r3) >> 1 | step_of(one.late >> 4) << 8;
+                let live = lively | signed_step(more >> 2) << 8 | part << 16;
                 let asked = u64::from(is_flat) | u64::from(is_drawn) << 1;
                 let deviation = Deviation {
                     value: given.wrapping_sub(foreseen),
@@ -374,15 +275,29 @@ impl Pixels {
                     size: step_of(sizes / 3) as usize,
                     turns: turns([left.back(1), x1 - foreseen, x2 - foreseen]),
                 };
-                if asked == 0 {
-                    self.tell::<FEW, C>(coder, &contexts, &deviation, MIXED)
+                if asked == 0 && one.greatest - one.least >= FEW_VALUES {
+                    let contexts = [left_near, live, step_of(sizes)];
+                    self.tell::<FEWEST, C>(coder, &contexts, &deviation, MIXED)
                 } else {
-                    let [a, b, c, d, _] = contexts;
-                    let e = signed_step(foreseen - x1) | signed_step(x1 - x2) << 8 | part << 16;
-                    let two = exactly(&[w, n, foreseen]);
-                    let four = exactly(&[w, n, nw, ne, foreseen]);
-                    let contexts = [a, b, c, d, e, two, four];
-                    self.tell::<CONTEXTS, C>(coder, &contexts, &deviation, MOST_LENGTH)
+                    let own = u64::from(x1 as u16) << 8 | signed_step(x1 - foreseen);
+                    let slopes = signed_step(foreseen - (w + n - nw))
+                        | signed_step(foreseen - ne) << 8
+                        | lively >> 2 << 16;
+                    if asked == 0 {
+                        let contexts = [left_near, own, live, slopes, step_of(sizes)];
+                        self.tell::<FEW, C>(coder, &contexts, &deviation, MIXED)
+                    } else {
+                        let contexts = [
+                            left_near,
+                            own,
+                            live,
+                            slopes,
+                            signed_step(foreseen - x1) | signed_step(x1 - x2) << 8 | part << 16,
+                            exactly(&[w, n, foreseen]),
+                            exactly(&[w, n, nw, ne, foreseen]),
+                        ];
+                        self.tell::<CONTEXTS, C>(coder, &contexts, &deviation, MOST_LENGTH)
+                    }
                 }
             }
         };
@@ -455,17 +370,13 @@ impl Pixels {
         let node = (LENGTHS + length as usize) * SLOTS;
         let is_negative = self.mixed.decide::<N, C>(coder, is_negative, 1, node + 1);
         let mut read = 1u32;
-        for done in 0..length - 1 {
-            let at = length - 2 - done;
-            let bit = size >> at & 1;
-            read = read << 1
-                | if done < 2 {
-                    let slot = (2 << done | read & done) as usize;
-                    self.mixed.decide::<N, C>(coder, bit, slot, node + slot)
-                } else {
-                    self.bits.lower(coder, length, at, bit)
-                };
+        let foreseen = (length - 1).min(2);
+        for done in 0..foreseen {
+            let bit = size >> (length - 2 - done) & 1;
+            let slot = (2 << done | read & done) as usize;
+            read = read << 1 | self.mixed.decide::<N, C>(coder, bit, slot, node + slot);
         }
-        (is_negative, read)
+        let lower = length - 1 - foreseen;
+        (is_negative, pass_lower(coder, size, lower, read))
     }
 }

@@ -14,9 +14,9 @@ const ENOUGH: usize = 10_000;
 /// Products that may be added up for each sample, on the average.
 const WORK: usize = 1600;
 /// How much less is left unforeseen is not worth a large weight.
-const RIDGE: f64 = 1e-7;
+const RIDGE: f64 = 1e-6;
 /// Samples that are added up at once.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 
 /// Sums of products of what is known before a sample, and of that with the sample.
 #[derive(Clone)]
