@@ -39,7 +39,7 @@ LEAST_STEP: Final = 1 << 12
 """Of each member of a gzip file at first: there may be many."""
 MOST_LOOKED_INTO: Final = 256
 """Parts of a ZIP file, the largest first, by which its kind is known."""
-_WITH_HEADER, _RAW = 31, -15
+_WITH_HEADER, RAW = 31, -15
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _beginning_of(data: Bytes, member: Member) -> bytes:
     packed = data[member.start : member.start + min(member.packed, SAMPLE)]
     if member.method == STORED:
         return packed
-    return _first_bytes(packed, _RAW) if member.method == DEFLATED else b""
+    return _first_bytes(packed, RAW) if member.method == DEFLATED else b""
 
 
 def _check(chunks: Iterator[bytes], place: str) -> tuple[int, int]:
@@ -172,9 +172,21 @@ class Ahead:
         self.done += size
 
 
-def left_by(stream: zlib._Decompress) -> int:
-    """How many of the bytes that a stream was given last it did not take; when it has ended, its tail is an older one."""
-    return len(stream.unused_data if stream.eof else stream.unconsumed_tail)
+def inflated(ahead: Ahead, form: int, what: str) -> Iterator[bytes]:
+    """What the stream that comes next holds, which is done with then; raises `BrokenPack`, which says what it is."""
+    stream, step = zlib.decompressobj(form), LEAST_STEP
+    while not stream.eof:
+        packed = ahead.look(step)
+        try:
+            chunk = stream.decompress(packed, STEP)
+        except zlib.error as error:
+            raise BrokenPack(f"{what} is broken: {error}") from error
+        if not packed and not chunk:
+            raise BrokenPack(f"{what} breaks off")
+        # of a stream that has ended the tail is an older one
+        ahead.skip(len(packed) - len(stream.unused_data if stream.eof else stream.unconsumed_tail))
+        step = min(4 * step, STEP)
+        yield chunk
 
 
 def unpacked_pieces(pieces: Iterable[bytes], place: str) -> Iterator[bytes]:
@@ -193,18 +205,7 @@ def _unpack_gzip(pieces: Iterable[bytes], place: str, room: Callable[[int], int]
         members += 1
         if most is not None and members > most:
             raise PackLimit(f"{place}: /: more than {most} gzip members")
-        start, step = ahead.done, LEAST_STEP
-        stream = zlib.decompressobj(_WITH_HEADER)
-        while not stream.eof:
-            packed = ahead.look(step)
-            try:
-                chunk = stream.decompress(packed, STEP)
-            except zlib.error as error:
-                raise BrokenPack(f"{place}: the gzip member at byte {start} is broken: {error}") from error
-            if not packed and not chunk:
-                raise BrokenPack(f"{place}: the gzip member at byte {start} breaks off")
-            ahead.skip(len(packed) - left_by(stream))
-            step = min(4 * step, STEP)
+        for chunk in inflated(ahead, _WITH_HEADER, f"{place}: the gzip member at byte {ahead.done}"):
             content += len(chunk)
             if content > room(ahead.seen):
                 raise PackLimit(f"{place}: /: unpacks to more than {room(ahead.seen)} bytes")
@@ -230,21 +231,12 @@ def _check_zip(data: bytes, place: str) -> None:
 
 
 def _unpack_member(data: bytes, member: Member, place: str, most: int) -> Iterator[bytes]:
-    packed = memoryview(data)[member.start : member.start + member.packed]
+    packed = data[member.start : member.start + member.packed]
     if member.method == STORED:
-        yield from (bytes(packed[at : at + STEP]) for at in range(0, len(packed), STEP))
+        yield packed
         return
-    stream = zlib.decompressobj(_RAW)
-    rest: bytes | memoryview = packed
-    while not stream.eof:
-        try:
-            chunk = stream.decompress(rest, STEP)
-        except zlib.error as error:
-            raise BrokenPack(f"{place}: is broken: {error}") from error
+    for chunk in inflated(Ahead([packed]), RAW, f"{place}:"):
         most -= len(chunk)
         if most < 0:
             raise BrokenPack(f"{place}: unpacks to more than is stated")
         yield chunk
-        rest = stream.unconsumed_tail
-        if not rest and not chunk and not stream.eof:
-            raise BrokenPack(f"{place}: breaks off")

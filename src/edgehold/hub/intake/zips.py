@@ -27,7 +27,7 @@ from edgehold.codecs.packs import (
 )
 from edgehold.codecs.recognise import kind_of_bytes
 from edgehold.errors import BrokenPack, NestedPack, NoTable, PackLimit
-from edgehold.hub.intake.packs import LEAST_STEP, SAMPLE, STEP, Ahead, left_by
+from edgehold.hub.intake.packs import RAW, SAMPLE, STEP, Ahead, inflated
 from edgehold.wire.data import Kind
 
 IS_DESCRIBED_BEHIND: Final = 8
@@ -155,17 +155,7 @@ def _content(ahead: Ahead, local: _Local, room: _Room) -> Iterator[bytes]:
             room.take(len(chunk), ahead.seen)
             yield chunk
         return
-    stream, step = zlib.decompressobj(-zlib.MAX_WBITS), LEAST_STEP
-    while not stream.eof:
-        packed = ahead.look(step)
-        try:
-            chunk = stream.decompress(packed, STEP)
-        except zlib.error as error:
-            raise BrokenPack(f"{local.place}: is broken: {error}") from error
-        if not packed and not chunk:
-            raise BrokenPack(f"{local.place}: breaks off")
-        ahead.skip(len(packed) - left_by(stream))
-        step = min(4 * step, STEP)
+    for chunk in inflated(ahead, RAW, f"{local.place}:"):
         room.take(len(chunk), ahead.seen)
         yield chunk
 
