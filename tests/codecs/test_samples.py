@@ -161,6 +161,19 @@ def test_channels_that_say_the_same_take_hardly_more_than_one() -> None:
     assert len(three) < len(one) + 150
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_colours_that_change_together_take_little_more_than_one(frames: int) -> None:
+    dice = Random(3)
+    grey = [100 + dice.randrange(60) for _ in range(4800 * frames)]
+    tint = [place // 80 % 7 for place in range(4800 * frames)]
+    data = bytes(value for one, more in zip(grey, tint, strict=True) for value in (one + 2 * more, one + more, one))
+    frame = 14400 if frames > 1 else 0
+    encoded = _native.samples_encode(data, 0, (0, BYTE, 3, 240, frame, 14400 * frames))
+    assert _native.samples_decode(encoded, len(data)) == data
+    alone = _native.samples_encode(bytes(grey), 0, (0, BYTE, 1, 80, frame // 3, 4800 * frames))
+    assert len(encoded) < 1.035 * len(alone)
+
+
 def test_signals_in_a_matrix_begin_behind_its_header() -> None:
     samples = FILES["s0010_re.dat"]
     matrix = struct.pack("<5I", 30, 12, len(samples) // 24, 0, 4) + b"val\0" + samples

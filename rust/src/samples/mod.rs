@@ -50,6 +50,9 @@ const BITS_OF_WEIGHT: u64 = 10;
 const RUN: usize = 61;
 /// Samples on which it is tried how a part is written best.
 const TRIED: usize = 1 << 15;
+/// Of the lines of an image, one of so many shows how colours are told best.
+const SHARE_TRIED: usize = 5;
+const COLOURS: usize = 3;
 /// At so many places of the part.
 const WINDOWS: usize = 5;
 /// When it is found out how samples lie: at first one of so many moments is looked at, and what takes so much more than the least is
@@ -181,6 +184,8 @@ struct Samples {
     /// Of each channel, which values it has at all; none if it has most of those between its least and greatest.
     scales: Vec<Vec<i16>>,
     ranges: Vec<(i32, i32)>,
+    /// Whether colours are told by how they differ.
+    differ: bool,
     values: Vec<i16>,
 }
 
@@ -192,6 +197,7 @@ impl Samples {
             near: Vec::new(),
             scales: Vec::new(),
             ranges: Vec::new(),
+            differ: false,
             values: vec![0; planes.size],
             planes,
         }
@@ -219,6 +225,88 @@ impl Samples {
             }
         }
         samples
+    }
+
+    /// Whether these may be colours.
+    fn are_colours(&self) -> bool {
+        let layout = &self.layout;
+        layout.line > 0 && layout.channels == COLOURS && layout.packing == Packing::Byte
+    }
+
+    /// Of each pixel the last colour comes first, then how the others differ from the one behind them.
+    fn part_colours(&mut self) {
+        let planes = &self.planes.channels;
+        for moment in 0..self.layout.moments() {
+            let places: [usize; COLOURS] = std::array::from_fn(|one| planes[one].own + moment);
+            let [red, green, blue] = places.map(|place| self.values[place]);
+            let parted = [blue, green - blue, red - green];
+            for (place, value) in places.into_iter().zip(parted) {
+                self.values[place] = value;
+            }
+        }
+    }
+
+    /// Colours as they are.
+    fn join_colours(&mut self) {
+        let planes = &self.planes.channels;
+        for moment in 0..self.layout.moments() {
+            let places: [usize; COLOURS] = std::array::from_fn(|one| planes[one].own + moment);
+            let [blue, green, red] = places.map(|place| self.values[place]);
+            let joined = [red + green + blue, green + blue, blue];
+            for (place, value) in places.into_iter().zip(joined) {
+                self.values[place] = value;
+            }
+        }
+    }
+
+    /// Whether colours take less by how they differ: tried on some lines in the middle of the first image.
+    fn do_differ(&self, samples: &[i16]) -> bool {
+        if !self.are_colours() {
+            return false;
+        }
+        let line = self.layout.line;
+        let lines = match self.layout.frame {
+            0 => samples.len() / line,
+            frame => frame / line,
+        };
+        let count = lines.div_ceil(SHARE_TRIED);
+        let some = &samples[(lines - count) / 2 * line..][..count * line];
+        let layout = Layout {
+            frame: 0,
+            samples: some.len(),
+            ..self.layout
+        };
+        let [as_they_are, as_they_differ] = [false, true].map(|differ| {
+            let mut tried = Samples::new(layout);
+            tried.fill(some);
+            let (mut coder, mut head) = (Counter::new(), Head::new());
+            let told = tried
+                .pass_colours(&mut coder, &mut head, Some(differ))
+                .and_then(|()| tried.pass(&mut coder, &mut head, true));
+            debug_assert!(told.is_ok());
+            coder.bits()
+        });
+        as_they_differ < as_they_are
+    }
+
+    fn pass_colours<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        head: &mut Head,
+        given: Option<bool>,
+    ) -> Outcome<()> {
+        if !self.are_colours() {
+            return Ok(());
+        }
+        let told = head.pass(coder, u32::from(given.unwrap_or_default()), 20);
+        if told > 1 {
+            return Err(format!("colours cannot be told by way {told}"));
+        }
+        self.differ = told == 1;
+        if self.differ && given.is_some() {
+            self.part_colours();
+        }
+        Ok(())
     }
 
     fn own(&self, channel: usize) -> &[i16] {
@@ -274,9 +362,12 @@ impl Samples {
         head: &mut Head,
         is_given: bool,
     ) -> Outcome<()> {
-        let (least, greatest) = self.layout.packing.range();
-        let (least, greatest) = (i32::from(least), i32::from(greatest));
         for channel in 0..self.layout.channels {
+            let (least, greatest) = self.layout.packing.range();
+            let (mut least, greatest) = (i32::from(least), i32::from(greatest));
+            if self.differ && channel > 0 {
+                least = -greatest;
+            }
             let given = if is_given {
                 self.find_scale(channel)
             } else {
@@ -318,7 +409,7 @@ impl Samples {
         Ok(())
     }
 
-    /// Values that were told by their places, as they are.
+    /// Values that were told by their places or differences, as they are.
     fn unscale(&mut self) {
         let moments = self.layout.moments();
         for (plane, scale) in self.planes.channels.iter().zip(&self.scales) {
@@ -327,6 +418,9 @@ impl Samples {
                     *value = scale[*value as usize];
                 }
             }
+        }
+        if self.differ {
+            self.join_colours();
         }
     }
 
@@ -769,8 +863,14 @@ fn encode(data: &[u8], layout: Layout) -> Vec<u8> {
     let mut around = Bytes::new(layout.start + data.len() - end);
     around.pass(&mut coder, &data[..layout.start], layout.start);
     let mut samples = Samples::new(layout);
-    samples.fill(&layout.packing.unpack(&data[layout.start..end]));
-    let told = samples.pass(&mut coder, &mut head, true);
+    let differ = {
+        let unpacked = layout.packing.unpack(&data[layout.start..end]);
+        samples.fill(&unpacked);
+        samples.do_differ(&unpacked)
+    };
+    let told = samples
+        .pass_colours(&mut coder, &mut head, Some(differ))
+        .and_then(|()| samples.pass(&mut coder, &mut head, true));
     debug_assert!(told.is_ok());
     around.pass(&mut coder, &data[end..], data.len() - end);
     coder.finish()
@@ -790,6 +890,7 @@ fn decode(encoded: Vec<u8>, limit: usize) -> Outcome<Vec<u8>> {
     let mut around = Bytes::new(start + tail);
     let mut data = around.pass(&mut coder, &[], start).to_vec();
     let mut samples = Samples::new(layout);
+    samples.pass_colours(&mut coder, &mut head, None)?;
     samples.pass(&mut coder, &mut head, false)?;
     samples.unscale();
     layout.packing.pack(samples.read().into_iter(), &mut data);
