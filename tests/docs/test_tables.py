@@ -59,5 +59,15 @@ def test_schemas_columns_and_limits_are_those_of_the_code() -> None:
     assert rows[events.SCHEMA] == ", ".join(column.name for column in events.COLUMNS)
     assert rows[genotypes.SCHEMA] == ", ".join(column.name for column in genotypes.COLUMNS)
     assert set(rows) == {events.SCHEMA, genotypes.SCHEMA, signals.SCHEMA, images.SCHEMA}
-    assert events.MOST_ROWS == genotypes.MOST_ROWS == laboratory.MOST_LINES == 2**21
-    assert (genotypes.MOST_NAMES, signals.MOST_SAMPLES) == (2**20, 2**24)
+    powers = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+    found = re.findall(r"^\| (.*?) \| ([^|]*2[⁰-⁹²³¹]+(?:; 2[⁰-⁹²³¹]+)?) \|", PAGE, re.MULTILINE)
+    limits = {
+        what: [2 ** int(power.translate(powers)) for power in re.findall(r"2([⁰-⁹²³¹]+)", most)] for what, most in found
+    }
+    assert limits == {
+        "rows of genotypes": [genotypes.MOST_ROWS],
+        "rows of events": [events.MOST_ROWS],
+        "lines of a table in lines": [laboratory.MOST_LINES],
+        "different names and alleles; codes, units and words": [genotypes.MOST_NAMES, events.MOST_NAMES],
+        "text of an array, samples of a signal file": [signals.MOST_SAMPLES],
+    }
