@@ -33,6 +33,7 @@ FILES = {
     "variants/nist.vcf": Kind.GENOTYPE,
     "variants/platinum.vcf": Kind.GENOTYPE,
     "lines/small.vcf": Kind.GENOTYPE,
+    "lines/array.txt": Kind.GENOTYPE,
     "lines/export.xml": Kind.WEARABLE,
     "lines/minutes.csv": Kind.WEARABLE,
     "lines/observations.csv": Kind.LAB,
