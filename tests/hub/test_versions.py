@@ -68,9 +68,12 @@ def test_texts_and_other_files_have_versions_too(store: Store, kind: Kind) -> No
 
 
 def test_packed_files_have_versions(store: Store) -> None:
-    versions = [version(1000), gzip.compress(version(1030)), gzip.compress(version(1060))]
+    numbers = random.Random(4)
+    rows = [f"2025-01-01,{numbers.randrange(10**9)},mmol/L\n" for _ in range(4000)]
+    texts = [("date,value,unit\n" + "".join(rows[:count])).encode() for count in (3900, 3950, 4000)]
+    versions = [texts[0], *map(gzip.compress, texts[1:])]
     assert all(len(one) >= LEAST_VERSION for one in versions)
-    ids = [store.put_object(one, name="x.json.gz", kind=Kind.EHR, randomness=RANDOMNESS)[0].id for one in versions]
+    ids = [store.put_object(one, name="x.csv", kind=Kind.LAB, randomness=RANDOMNESS)[0].id for one in versions]
     first, *later = map(store.get_object, ids)
     assert [one.after for one in later] == ids[:2]
     assert all(one.encoded < 0.15 * first.encoded for one in later)
