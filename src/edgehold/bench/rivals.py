@@ -203,14 +203,16 @@ def columns_of(data: bytes) -> Iterator[list[bytes]]:
     if not lines or data[:1] in (b"<", b"{", b"["):
         raise NotTaken
     above = sum(1 for _ in takewhile(lambda line: line.startswith(b"#"), lines)) or 1
-    end = max((lines[-1].count(one), bytes([one])) for one in COLUMN_ENDS)[1]
+    is_variants = data.startswith(b"##fileformat=VCF")
+    ends = b"\t" if is_variants else COLUMN_ENDS
+    end = max((lines[-1].count(one), bytes([one])) for one in ends)[1]
     rows = [line.split(end) for line in lines[above:]]
     columns = [list(column) for column in zip_longest(*rows, fillvalue=b"")]
     if len(columns) < 2:
         raise NotTaken
     yield lines[:above]
     for place, column in enumerate(columns):
-        within = CELLS_WITHIN.get(place) if data.startswith(b"##fileformat=VCF") else None
+        within = CELLS_WITHIN.get(place) if is_variants else None
         cells = [] if within is None else list(zip_longest(*(cell.split(within) for cell in column), fillvalue=b""))
         yield from map(list, cells) if 0 < len(cells) < MOST_CELLS else [column]
 

@@ -8,6 +8,7 @@ inside is told as the difference from what is inside of that one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ class PackedCodec:
         codecs = () if is_pack(content) else self._codecs_for(kind_to_encode(content))
         ways = [(codec, 0) for codec in codecs or (shipped_codec(None),)]
         known = self._before.get(key)
-        if known is not None and max(len(known), len(content)) <= MOST_KNOWN:
+        if known and max(len(known), len(content)) <= MOST_KNOWN:
             place = 1 + list(self._before).index(key)
             ways += [(codec.after(known), place) for codec in codecs if isinstance(codec, Following)]
         found: list[tuple[Codec, int, bytes]] = []
@@ -273,24 +274,27 @@ def group_of(number: int, name: str, content: bytes) -> object:
 
 def contents_of(data: bytes) -> dict[object, bytes]:
     """What is inside a version, put together as it would be encoded; of one that is not packed, itself. What cannot be
-    unpacked, or is more than is believed, is left out."""
+    unpacked, is more than is believed, or more than anything is told after, is left out."""
     if not is_pack(data):
         return {None: data}
     found: dict[object, list[bytes]] = {}
-    left = room_for(len(data))
-    for number, name, content in contents_of_gzip(data, left) if data.startswith(GZIP) else contents_of_zip(data, left):
-        left -= len(content)
-        if left < 0:
+    sizes = Counter[object]()
+    for number, name, content in contents_of_gzip(data) if data.startswith(GZIP) else contents_of_zip(data):
+        key = None if name is None else group_of(number, name, content)
+        sizes[key] += len(content)
+        if sizes.total() > room_for(len(data)):
             break
-        found.setdefault(None if name is None else group_of(number, name, content), []).append(content)
+        found.setdefault(key, []).append(content)
+        if sizes[key] > MOST_KNOWN:
+            found[key] = []
     return {key: b"".join(parts) for key, parts in found.items()}
 
 
-def contents_of_gzip(data: bytes, most: int) -> Iterator[tuple[int, None, bytes]]:
-    """The texts of a gzip file, as long as there are whole ones."""
+def contents_of_gzip(data: bytes) -> Iterator[tuple[int, None, bytes]]:
+    """The texts of a gzip file, as long as there are whole ones that are not too large."""
     start = stream_start(data, 0)
     for number in range(MOST_STREAMS):
-        one = None if start is None else inflated(data, start, most)
+        one = None if start is None else inflated(data, start, MOST_KNOWN)
         if one is None:
             return
         content, end = one
@@ -298,8 +302,8 @@ def contents_of_gzip(data: bytes, most: int) -> Iterator[tuple[int, None, bytes]
         start = stream_start(data, end + TRAILER)
 
 
-def contents_of_zip(data: bytes, most: int) -> Iterator[tuple[int, str, bytes]]:
-    """The parts of a ZIP file that can be unpacked, with their places in the directory and their names."""
+def contents_of_zip(data: bytes) -> Iterator[tuple[int, str, bytes]]:
+    """The parts of a ZIP file that can be unpacked and are not too large, with their places and names."""
     try:
         members = zip_members(data, "")
     except IntakeError:
@@ -307,7 +311,7 @@ def contents_of_zip(data: bytes, most: int) -> Iterator[tuple[int, str, bytes]]:
     for number, one in enumerate(members):
         if one.method == STORED:
             yield number, one.name, data[one.start : one.start + one.packed]
-        elif one.method == DEFLATED and (found := inflated(data, one.start, most)) is not None:
+        elif one.method == DEFLATED and (found := inflated(data, one.start, MOST_KNOWN)) is not None:
             yield number, one.name, found[0]
 
 
