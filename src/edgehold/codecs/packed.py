@@ -95,16 +95,18 @@ class PackedCodec:
         self._codecs_for = codecs_for
         self._codec_named = codec_named
         self._before: Mapping[object, bytes] = {}
+        self._follows = False
 
     def after(self, before: bytes) -> PackedCodec:
         """The codec for a version that follows this one, packed or not."""
         following = copy(self)
-        following._before = contents_of(before)
+        following._before, following._follows = contents_of(before), True
         return following
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
-        are none, because nothing in the data is packed, or more than is believed."""
+        are none, because nothing in the data is packed, or more than is believed, or nothing in it can follow what was in
+        the version before."""
         if not is_pack(data):
             raise CannotDecode(f"{len(data)} bytes are not gzip or ZIP")
         is_gzip = data.startswith(GZIP)
@@ -114,7 +116,10 @@ class PackedCodec:
         contents: list[list[bytes]] = [[] for _ in pieces.groups]
         for one in pieces.found:
             contents[one.group].append(one.content)
-        groups = [self._encode_group(b"".join(parts), key) for key, parts in zip(pieces.groups, contents, strict=True)]
+        inside = {key: b"".join(parts) for key, parts in zip(pieces.groups, contents, strict=True)}
+        if self._follows and not any(map(self._known_before, inside, inside.values())):
+            raise CannotDecode(f"nothing inside of {len(data)} bytes can be told after the version before")
+        groups = [self._encode_group(content, key) for key, content in inside.items()]
         gaps = [*(one.gap for one in pieces.found), data[pieces.end :]]
         if is_gzip:
             gaps = folded(gaps, [(one.content, one.size) for one in pieces.found])
@@ -135,8 +140,7 @@ class PackedCodec:
         in a pack stays as it is."""
         codecs = () if is_pack(content) else self._codecs_for(kind_to_encode(content))
         ways = [(codec, 0) for codec in codecs or (shipped_codec(None),)]
-        known = self._before.get(key)
-        if known and max(len(known), len(content)) <= MOST_KNOWN:
+        if known := self._known_before(key, content):
             place = 1 + list(self._before).index(key)
             ways += [(codec.after(known), place) for codec in codecs if isinstance(codec, Following)]
         found: list[tuple[Codec, int, bytes]] = []
@@ -146,6 +150,11 @@ class PackedCodec:
             except CannotDecode:
                 continue
         return min(found, key=lambda one: len(one[2]))
+
+    def _known_before(self, key: object, content: bytes) -> bytes:
+        """The content of the version before that one can be told after; empty if there is none."""
+        known = self._before.get(key, b"")
+        return known if max(len(known), len(content)) <= MOST_KNOWN else b""
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
