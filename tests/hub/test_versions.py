@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from test_store import IPS, KEY, RANDOMNESS, execute, put, take_in
 
+from edgehold.codecs import packed
 from edgehold.codecs.choice import Profile, codec_title, codecs_after
 from edgehold.errors import AlteredBlob, ErasedObject
 from edgehold.hub.store import LEAST_VERSION, MOST_VERSIONS, Store
@@ -82,6 +83,18 @@ def test_packed_files_have_versions(store: Store) -> None:
     assert store.get_object(ids[2]).after is None
     assert store.get_original(ids[2]) == versions[2]
     assert store.check() == []
+
+
+def test_what_holds_too_much_to_be_told_after_another_stands_by_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = random.Random(5)
+    rows = [f"2025-01-01,{numbers.randrange(10**9)},mmol/L\n" for _ in range(4000)]
+    files = [gzip.compress("".join(rows[:count]).encode()) for count in (3900, 4000)]
+    monkeypatch.setattr(packed, "MOST_KNOWN", 50_000)
+    ids = [store.put_object(one, name="x.csv.gz", kind=Kind.LAB, randomness=RANDOMNESS)[0].id for one in files]
+    assert [store.get_object(one).after for one in ids] == [None, None]
+    assert [store.get_original(one) for one in ids] == files
 
 
 def test_what_resembles_nothing_stands_by_itself(store: Store) -> None:

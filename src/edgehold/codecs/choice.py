@@ -35,7 +35,7 @@ from edgehold.codecs.general import (
     shipped_codec,
 )
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
-from edgehold.codecs.packed import DEFLATE, PackedCodec
+from edgehold.codecs.packed import DEFLATE, PackedCodec, contents_of
 from edgehold.codecs.packs import is_block, is_pack
 from edgehold.codecs.parts import PARTS, PartsCodec, parts_of
 from edgehold.codecs.pco import PCO, pco_codec
@@ -115,6 +115,11 @@ def codecs_after(kind: Kind, before: bytes, profile: Profile = Profile.SMALL) ->
     """Of these codecs the ones that can tell a version as the difference from the one before."""
     following = (codec.after(before) for codec in codecs_for(kind, profile) if isinstance(codec, Following))
     return list({(codec.name, codec.base): codec for codec in following}.values())
+
+
+def can_follow(original: bytes) -> bool:
+    """Whether an original may be told as the difference from another: of what is packed, if anything inside may be."""
+    return not is_pack(original) or any(contents_of(original).values())
 
 
 def codec_after(codec: Codec, before: bytes) -> Codec:

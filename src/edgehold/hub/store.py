@@ -17,6 +17,7 @@ from msgspec import Struct
 from edgehold.codecs.choice import (
     Profile,
     bases_of,
+    can_follow,
     codec_after,
     codec_named,
     codecs_after,
@@ -410,7 +411,8 @@ class Store(SealedFile):
     def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
         codec, encoded = encode_smallest(original, codecs_for(kind, profile))
-        before = self._version_before(name, kind) if LEAST_VERSION <= len(original) <= MOST_VERSION else None
+        is_asked = LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
+        before = self._version_before(name, kind) if is_asked else None
         if before is not None and before[0].received <= MOST_VERSION:
             found, depth = before
             try:
