@@ -464,10 +464,9 @@ def alter_chunk(world: World, resident: Resident, teller: Teller) -> None:
         for path in world.hub_folder(resident.number).glob("store.sqlite*"):
             shutil.copy(path, folder)
         database = apsw.Connection(str(copy))
-        database.execute(
-            "UPDATE chunk SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) "
-            "WHERE place = (SELECT min(place) FROM chunk)"
-        )
+        place, chunk = next(iter(database.execute("SELECT place, data FROM chunk ORDER BY place LIMIT 1")))
+        altered = chunk[:99] + bytes([chunk[99] ^ 1]) + chunk[100:]
+        database.execute("UPDATE chunk SET data = ? WHERE place = ?", (altered, place))
         database.close()
         with Store.open(copy, resident.hub.keys.storage_key) as store:
             found = store.check()
