@@ -51,7 +51,9 @@ CAMPAIGNS = {
 
 BENCHES = ("ledger", "consortium", "newcomer", "map", "sandbox", "aggregation", "store", "large", "demo")
 OF_FILES = ("store", "large")
-"""Benches of the files of a folder. Without one the first measures what is shipped, the other does not run."""
+"""Benches of the files of a folder; without one that of the store measures what is shipped."""
+ONLY_OF_FILES = "bench-large"
+"""The part that does not run without one."""
 
 OTHERS = "others"
 """All other tests."""
@@ -135,7 +137,7 @@ def run_slices(outcomes: Outcomes, parts: Iterable[str], until: float, data: Pat
     for part in parts:
         done = {one.slice for one in outcomes.get(part, [])}
         for number in range(slices_of(part)):
-            if number in done or time.monotonic() > until or (part == f"bench-{OF_FILES[-1]}" and data is None):
+            if number in done or time.monotonic() > until or (part == ONLY_OF_FILES and data is None):
                 continue
             outcome = run_slice(part, number, data)
             outcomes.setdefault(part, []).append(outcome)

@@ -21,13 +21,13 @@ from edgehold.codecs.segments import (
     Column,
     Outline,
     Where,
+    _kept_strings,
     check_outline,
     columns_of,
     cut,
     find_groups,
     join,
     select,
-    strings_in,
 )
 from edgehold.codecs.tables.form import STRING
 from edgehold.errors import Malformed
@@ -47,7 +47,7 @@ def table(rows: int, **more: bytes) -> dict[str, bytes]:
 def ask(files: dict[str, bytes], names: list[str], where: Where) -> tuple[dict[str, bytes], int]:
     outline, groups = cut(files)
     numbers = find_groups(outline, where)
-    return select(outline, [(number, groups[number]) for number in numbers], names, where), len(numbers)
+    return select(outline, [(number, groups[number]) for number in numbers], names, where)[0], len(numbers)
 
 
 @given(
@@ -146,14 +146,13 @@ def test_strings_of_one_group_lie_with_it() -> None:
     outline, groups = cut(NAMES)
     assert join(outline, groups) == NAMES
     everything = json.loads(NAMES[STRINGS])
-    alone, total = strings_in(outline, [])
+    alone, total = _kept_strings(outline)
     assert total == len(everything)
     assert {"", "common", "rare"} <= set(alone.values())  # rows are looked for by code
-    some, _ = strings_in(outline, [(1, groups[1])])
+    columns, some = select(outline, [(1, groups[1])], ["name.u32"], {})
     assert len(alone) < len(some) < total
     assert all(everything[place] == string for place, string in some.items())
-    found = select(outline, [(1, groups[1])], ["name.u32"], {})["name.u32"]
-    assert set(array("I", found)) <= set(some)
+    assert set(array("I", columns["name.u32"])) <= set(some)
     assert outline.size_of(1) == len(groups[1]) > outline.columns_in(1)
 
 

@@ -589,7 +589,7 @@ def outline(folder: Path) -> Reader:
         require(numbers == list(range(found.groups)), "a row is in no group")
         groups = [(number, bytes(sizes[number])) for number in numbers]
         names = [column.name for column in found.columns]
-        require(set(select(found, groups, names, {})) == set(names), "a column is missing among the rows")
+        require(set(select(found, groups, names, {})[0]) == set(names), "a column is missing among the rows")
 
     return Reader(read, [encode(one) for one in tables])
 

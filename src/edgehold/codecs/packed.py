@@ -94,13 +94,12 @@ class PackedCodec:
     ) -> None:
         self._codecs_for = codecs_for
         self._codec_named = codec_named
-        self._before: Mapping[object, bytes] = {}
-        self._follows = False
+        self._before: Mapping[object, bytes] | None = None
 
     def after(self, before: bytes) -> PackedCodec:
         """The codec for a version that follows this one, packed or not."""
         following = copy(self)
-        following._before, following._follows = contents_of(before), True
+        following._before = contents_of(before)
         return following
 
     def encode(self, data: bytes) -> bytes:
@@ -117,7 +116,7 @@ class PackedCodec:
         for one in pieces.found:
             contents[one.group].append(one.content)
         inside = {key: b"".join(parts) for key, parts in zip(pieces.groups, contents, strict=True)}
-        if self._follows and not any(map(self._known_before, inside, inside.values())):
+        if self._before is not None and not any(map(self._known_before, inside, inside.values())):
             raise CannotDecode(f"nothing inside of {len(data)} bytes can be told after the version before")
         groups = [self._encode_group(content, key) for key, content in inside.items()]
         gaps = [*(one.gap for one in pieces.found), data[pieces.end :]]
@@ -141,7 +140,7 @@ class PackedCodec:
         codecs = () if is_pack(content) else self._codecs_for(kind_to_encode(content))
         ways = [(codec, 0) for codec in codecs or (shipped_codec(None),)]
         if known := self._known_before(key, content):
-            place = 1 + list(self._before).index(key)
+            place = 1 + list(self._before or ()).index(key)
             ways += [(codec.after(known), place) for codec in codecs if isinstance(codec, Following)]
         found: list[tuple[Codec, int, bytes]] = []
         for codec, follows in ways:
@@ -153,7 +152,7 @@ class PackedCodec:
 
     def _known_before(self, key: object, content: bytes) -> bytes:
         """The content of the version before that one can be told after; empty if there is none."""
-        known = self._before.get(key, b"")
+        known = (self._before or {}).get(key, b"")
         return known if max(len(known), len(content)) <= MOST_KNOWN else b""
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
@@ -217,9 +216,10 @@ class PackedCodec:
             raise CannotDecode("a pack in a pack")
         codec = self._codec_named(name, base)
         if follows:
-            if follows > len(self._before) or not isinstance(codec, Following):
+            before = list((self._before or {}).values())
+            if follows > len(before) or not isinstance(codec, Following):
                 raise CannotDecode(f"there is no content {follows} that this one could follow")
-            codec = codec.after(list(self._before.values())[follows - 1])
+            codec = codec.after(before[follows - 1])
         content = codec.decode(encoding, size)
         if len(content) != size:
             raise CannotDecode(f"a group holds {len(content)} bytes instead of {size}")

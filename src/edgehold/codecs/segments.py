@@ -312,17 +312,8 @@ class _Listed:
         return bytes(found.removesuffix(b",")) + b"]"
 
 
-def strings_in(outline: Outline, groups: Iterable[tuple[int, bytes]]) -> tuple[dict[int, str], int]:
-    """The strings of the outline and of some groups (by number), by their places in the list of all, and how many all
-    are; raises `Malformed`."""
-    found, total = _kept_strings(outline)
-    kept, pointing = set(found), string_columns(dict(outline.others))
-    for number, group in groups:
-        found.update(_own_strings(outline, number, group, kept, pointing))
-    return found, total
-
-
 def _kept_strings(outline: Outline) -> tuple[dict[int, str], int]:
+    """The strings of the outline by their places in the list of all, and how many all are; raises `Malformed`."""
     found: dict[int, str] = {}
     total = 0
     listed = dict(outline.others).get(STRINGS, b"[]")
@@ -373,22 +364,12 @@ def find_groups(outline: Outline, where: Where) -> list[int]:
 
 def select(
     outline: Outline, groups: Iterable[tuple[int, bytes]], names: Sequence[str], where: Where
-) -> dict[str, bytes]:
-    """Of some groups (by number) the rows that fulfil every condition: of each column that is named, its values.
-
-    Raises `Malformed` for a column that is not there.
-    """
-    chosen = _started(outline, names)
-    for number, group in groups:
-        _choose(chosen, outline, number, group, where)
-    return {name: bytes(chosen.pop(name)) for name in names}
-
-
-def select_with_strings(
-    outline: Outline, groups: Iterable[tuple[int, bytes]], names: Sequence[str], where: Where
 ) -> tuple[dict[str, bytes], dict[int, str]]:
-    """As `select`, with the strings that rows of these groups can point to, by their places; one group is in memory at a
-    time."""
+    """Of some groups (by number) the rows that fulfil every condition: of each column that is named, its values; and the
+    strings that rows of these groups can point to, by their places in the list of all. One group is in memory at a time.
+
+    Raises `Malformed`, also for a column that is not there.
+    """
     chosen = _started(outline, names)
     strings, _ = _kept_strings(outline)
     kept, pointing = set(strings), string_columns(dict(outline.others))

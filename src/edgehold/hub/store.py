@@ -27,7 +27,7 @@ from edgehold.codecs.choice import (
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
 from edgehold.codecs.parts import PARTS, PartsCodec
-from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select_with_strings
+from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select
 from edgehold.codecs.tables.form import Table, files_of
 from edgehold.crypto.aead import (
     keyed_digest,
@@ -298,7 +298,7 @@ class Store(SealedFile):
                 read += size
                 yield number, group
 
-        found, strings = select_with_strings(kept.outline, opened(), columns, where)
+        found, strings = select(kept.outline, opened(), columns, where)
         others = {name: data for name, data in kept.outline.others if name != STRINGS}
         return Rows(columns=found, strings=strings, others=others, read=read)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,13 +97,11 @@ def unpacked(data: bytes, place: str) -> bytes:
 def holds_more(pieces: Iterable[bytes]) -> bool:
     """Whether a gzip file holds more than is unpacked at once, but no more than is believed of it."""
     content = 0
-    try:
+    with suppress(IntakeError):
         for chunk in unpacked_pieces(pieces, ""):
             content += len(chunk)
             if content > MOST_UNPACKED:
                 return True
-    except IntakeError:
-        pass
     return False
 
 
