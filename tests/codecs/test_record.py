@@ -111,6 +111,7 @@ def test_a_document_of_too_many_values_is_left_to_the_general_codec() -> None:
     assert len(encoded) < 1000
 
 
+@pytest.mark.untraced
 def test_altered_bytes_give_no_more_than_the_limit_or_are_refused() -> None:
     documents = json.dumps(json.loads((FHIR / "ips_example_bundle.json").read_bytes())["entry"][:4]).encode()
     encoded = BARE.encode(documents)

@@ -59,7 +59,7 @@ def layouts(draw: st.DrawFn) -> tuple[bytes, tuple[int, int, int, int, int, int]
 
 
 @given(layouts())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_however_samples_lie_every_byte_comes_back(case: tuple[bytes, tuple[int, int, int, int, int, int]]) -> None:
     data, layout = case
     assert _native.samples_decode(_native.samples_encode(data, 0, layout), len(data)) == data

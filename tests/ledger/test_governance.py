@@ -147,7 +147,7 @@ class Assembly(RuleBasedStateMachine):
             assert agenda == {one for one, said in found.items() if said.done_at is None and said.until >= state.height}
 
 
-TestAssembly = Assembly.TestCase
+TestAssembly = pytest.mark.untraced(Assembly.TestCase)
 TestAssembly.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace as changed
 from typing import ClassVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -232,7 +233,7 @@ class Histories(RuleBasedStateMachine):
         assert again == self.story.world.entries
 
 
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.untraced(Histories.TestCase)
 TestHistories.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 

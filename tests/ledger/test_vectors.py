@@ -23,6 +23,7 @@ def schema(root: str) -> pycddl.Schema:
     return pycddl.Schema(f"Root = {root}\n{CDDL}")
 
 
+@pytest.mark.untraced
 def test_the_files_are_what_make_vectors_would_write() -> None:
     files: dict[str, str] = VECTORS["make_files"]()
     assert [path for path, text in files.items() if (ROOT / path).read_text() != text] == []
@@ -38,6 +39,7 @@ def test_an_example_fits_the_cddl_and_another_message_does_not(example: dict[str
         rules.validate_cbor(b"\x82\x00" + whole)
 
 
+@pytest.mark.untraced
 def test_every_transaction_of_the_vectors_that_can_be_read_fits_the_cddl() -> None:
     transactions, envelopes = schema("Transaction"), schema("Envelope")
     for path in RULES:

@@ -198,6 +198,7 @@ def test_a_record_replays_bit_for_bit(
     assert record.helper_credibility == credibility(asked.helper, asked.acceptance_cap)
 
 
+@pytest.mark.untraced
 def test_over_ten_thousand_owners_permits_rise_with_credibility() -> None:
     dice = random.Random(3)
     owners = [

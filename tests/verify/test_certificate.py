@@ -224,6 +224,7 @@ def refused(data: bytes, detached: bytes | None = None) -> bool:
     return False
 
 
+@pytest.mark.untraced
 def test_no_byte_of_a_certificate_can_be_changed() -> None:
     data = forge(reports=3).data
     accepted = []
@@ -235,6 +236,7 @@ def test_no_byte_of_a_certificate_can_be_changed() -> None:
     assert accepted == []
 
 
+@pytest.mark.untraced
 def test_no_byte_of_the_detached_shares_can_be_changed() -> None:
     forged = forge(measurement=LONG)
     assert forged.detached is not None
@@ -271,6 +273,7 @@ def other_values(value: Any) -> Iterator[Any]:
                     yield [*value[:place], other, *value[place + 1 :]]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("crowd", [3, 100])
 def test_no_field_can_have_another_value(crowd: int) -> None:
     forged = forge(reports=12, panels=2, crowd=crowd, leader=lambda _: TWO_CLAIMS)

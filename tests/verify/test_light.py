@@ -257,6 +257,7 @@ def test_what_a_change_of_validators_weighs(members: int, figures: Any) -> None:
     figures.most(f"a change of {members} validators in a certificate, bytes", len(encode(changes_of(chain)[0])))
 
 
+@pytest.mark.untraced
 def test_a_step_and_ten_thousand_headers_are_soon_verified(figures: Any, is_long: bool) -> None:
     count = 10_000 if is_long else 1_000
     chain = grown(count)

@@ -19,6 +19,8 @@ from edgehold.errors import CannotDecode
 from edgehold.wire.ids import Digest
 
 DICTIONARIES = Path(__file__).parent.parent / "shipped" / "dictionaries"
+TABLES_BASE = Digest(bytes.fromhex("8a43afa5cd66e43aee426ec668ad26d24a015c178c5212856665bd5641b4a6c0"))
+"""The dictionary that outlines of tables are packed with."""
 SHIPPED_BASE = Digest(bytes.fromhex("7c6017683cda37c580250ccc594f9100ec9c603ffcac5c4a6a15a64391aaed2c"))
 """The dictionary that new records are encoded against."""
 ZSTD: Final = tagged_hash("codec", b"zstd/1")

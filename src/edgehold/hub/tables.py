@@ -17,8 +17,9 @@ from shutil import rmtree
 
 from msgspec import Struct
 
+from edgehold.codecs.columns import in_forms, most_in_forms, out_of_forms
 from edgehold.codecs.events import encode_table
-from edgehold.codecs.general import SHIPPED_BASE, shipped_codec
+from edgehold.codecs.general import TABLES_BASE, shipped_codec
 from edgehold.codecs.segments import Outline, Segments, check_outline, cut_table
 from edgehold.codecs.tables.form import Derived
 from edgehold.crypto.aead import open_chunk, seal_chunk
@@ -80,15 +81,17 @@ def close_table(key: Digest, object_id: ObjectId, segments: Segments) -> tuple[b
     it again), and its sealed row groups."""
     total = segments.outline.groups
     sealed = (
-        seal_chunk(key, object_id, number, total, pad(shipped_codec(None).encode(group)))
+        seal_chunk(
+            key, object_id, number, total, pad(shipped_codec(None).encode(in_forms(segments.outline, number, group)))
+        )
         for number, group in enumerate(segments.groups)
     )
-    return pad(shipped_codec(SHIPPED_BASE).encode(encode(KeptTable(key, segments.outline)))), sealed
+    return pad(shipped_codec(TABLES_BASE).encode(encode(KeptTable(key, segments.outline)))), sealed
 
 
 def open_table(kept: bytes) -> KeptTable:
     """What was kept of a table under the object's key; raises `Malformed`, `CannotDecode`."""
-    opened = decode(shipped_codec(SHIPPED_BASE).decode(unpad(kept), MOST_OUTLINE), KeptTable)
+    opened = decode(shipped_codec(TABLES_BASE).decode(unpad(kept), MOST_OUTLINE), KeptTable)
     check_outline(opened.outline)
     return opened
 
@@ -96,7 +99,8 @@ def open_table(kept: bytes) -> KeptTable:
 def open_group(kept: KeptTable, object_id: ObjectId, number: int, sealed: bytes) -> bytes:
     """One row group of a table; raises `CannotOpen` if it was altered, `Malformed`, `CannotDecode`."""
     opened = open_chunk(kept.key, object_id, number, kept.outline.groups, sealed)
-    return shipped_codec(None).decode(unpad(opened), kept.outline.size_of(number))
+    folded = shipped_codec(None).decode(unpad(opened), most_in_forms(kept.outline, number))
+    return out_of_forms(kept.outline, number, folded)
 
 
 # ── as files ──────────────────────────────────────────────────────────────────────────────────────────────────────

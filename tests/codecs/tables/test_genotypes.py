@@ -291,6 +291,7 @@ def test_what_is_no_line_of_an_array_is_named(text: bytes, says: str) -> None:
         derive_array(text)
 
 
+@pytest.mark.untraced
 def test_an_array_of_several_blocks_or_of_none() -> None:
     lines = b"".join(b"rs%d\t1\t%d\tAC\n" % (number, number) for number in range(1, 90_000))
     assert schema_of(derive_array(lines).files)["rows"] == 2 * 89_999
