@@ -19,7 +19,7 @@ from edgehold.bench.measure import Row, Work, make_row
 from edgehold.errors import Unavailable
 from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.store import Store
-from edgehold.system import SystemRandomness
+from edgehold.system import SystemRandomness, return_large_pieces
 
 LARGE, QUICK = 1 << 25, 1 << 17
 """Bytes of one file."""
@@ -181,6 +181,7 @@ def peak() -> int:
 
 def main() -> None:
     """Import files into a new store, and say how much memory that took."""
+    return_large_pieces()
     place, *paths = map(Path, sys.argv[1:])
     before, begun = peak(), time.process_time()
     grown = {}

@@ -77,7 +77,7 @@ from edgehold.policy.decide import explain
 from edgehold.policy.policy import policy_id, read_policy, write_policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
-from edgehold.system import SystemRandomness
+from edgehold.system import SystemRandomness, return_large_pieces
 from edgehold.wire.data import Kind
 from edgehold.wire.enrolment import Invitation
 from edgehold.wire.ids import AccountId, Digest, PanelId
@@ -114,6 +114,7 @@ def hub() -> None:
     Without --hub your own is meant, in your data folder. Exit codes: 0 ok, 1 failed, 2 usage, 3 partly done, 4 the keys
     do not open it, 5 refused, 6 not found, 7 busy, 8 something was altered.
     """
+    return_large_pieces()
 
 
 # ── opening ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,14 +5,12 @@ What only the hubs know (their decisions and reasons) is shown because this demo
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import shutil
 import sys
 import tempfile
 import textwrap
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +54,7 @@ from edgehold.policy.credibility import PPM
 from edgehold.policy.policy import Policy
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
+from edgehold.system import return_large_pieces
 from edgehold.vdaf.field import decode_share
 from edgehold.vdaf.prio3 import make_prio3
 from edgehold.verify.certificate import verify_certificate
@@ -63,8 +62,6 @@ from edgehold.wire.credibility import EVIDENCE_UNIT, Prior
 from edgehold.wire.purpose import Purpose
 
 BAR = 50
-MMAP_THRESHOLD = -3
-"""Of `mallopt`: from which size on a piece of memory is the system's and not the heap's."""
 HISTOGRAM_D_SQUARED = 2
 
 
@@ -121,12 +118,6 @@ def play(script: Script, teller: Teller) -> dict[str, Any]:
             "seconds": teller.seconds,
             "peak_rss_bytes": peak_memory(),
         }
-
-
-def return_large_pieces() -> None:
-    """Ask the GNU C library to give records of half a megabyte back when they are freed, instead of keeping the room."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, 1 << 19)
 
 
 def peak_memory() -> int:
