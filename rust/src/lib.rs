@@ -72,6 +72,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<genotypes::GenotypeBase>()?;
     module.add_class::<packed::DeflateWriter>()?;
     module.add_class::<packed::DeflateReader>()?;
+    module.add_class::<packed::StretchWriter>()?;
+    module.add_class::<packed::StretchReader>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_decode, module)?)?;
     module.add_function(wrap_pyfunction!(samples::samples_layout, module)?)?;

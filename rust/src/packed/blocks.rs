@@ -142,6 +142,18 @@ impl<'a> Inflater<'a> {
         }
     }
 
+    /// A stream that goes on behind some bits of the first byte.
+    pub(super) fn behind(bytes: &'a [u8], bits: u32) -> Outcome<Self> {
+        let mut inflater = Inflater::new(bytes);
+        inflater.take(bits)?;
+        Ok(inflater)
+    }
+
+    /// How many bits were read.
+    pub(super) fn place(&self) -> usize {
+        self.next * 8 - self.bits as usize
+    }
+
     #[inline]
     fn fill(&mut self) {
         while self.bits <= 56 {
@@ -183,7 +195,7 @@ impl<'a> Inflater<'a> {
     }
 
     /// The bits that fill the last byte up, and how many bytes the stream has.
-    pub(super) fn finish(mut self) -> Outcome<(u8, usize)> {
+    pub(super) fn finish(&mut self) -> Outcome<(u8, usize)> {
         let padding = self.take(self.bits % 8)? as u8;
         Ok((padding, self.next - self.bits as usize / 8))
     }
@@ -325,6 +337,11 @@ impl Deflater {
             held: 0,
             bits: 0,
         }
+    }
+
+    /// The bytes that are whole; the bits behind them stay for what follows.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     #[inline]

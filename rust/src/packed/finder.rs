@@ -49,6 +49,7 @@ pub(super) const STYLES: [Style; 10] = [
 ];
 
 /// A text, and where in it three bytes were seen before.
+#[derive(Clone)]
 pub(super) struct Finder<'a> {
     text: &'a [u8],
     style: Style,
@@ -74,6 +75,30 @@ impl<'a> Finder<'a> {
             pending: None,
             at: 0,
         }
+    }
+
+    /// The same in a text that goes on: of this one so many bytes less at its start, which are whole windows farther back than
+    /// anything is looked for.
+    pub(super) fn moved<'b>(self, text: &'b [u8], dropped: usize) -> Finder<'b> {
+        let nearer = |places: Vec<u32>| {
+            let places = places.into_iter();
+            places
+                .map(|place| place.saturating_sub(dropped as u32))
+                .collect()
+        };
+        Finder {
+            text,
+            style: self.style,
+            heads: nearer(self.heads),
+            before: nearer(self.before),
+            seen: self.seen.saturating_sub(dropped),
+            pending: self.pending,
+            at: self.at - dropped,
+        }
+    }
+
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
     }
 
     pub(super) fn left(&self) -> usize {

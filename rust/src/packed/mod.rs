@@ -7,6 +7,7 @@
 
 mod blocks;
 mod finder;
+mod stretches;
 mod teller;
 mod trees;
 
@@ -15,7 +16,8 @@ use pyo3::types::PyBytes;
 
 use crate::mix::{Reader, Writer};
 use crate::{guarded, refused};
-use teller::{inflated, Teller};
+use stretches::{Hearing, Telling};
+use teller::{inflated, Span, Teller};
 
 /// Texts are shorter than places are counted.
 const MOST: usize = 1 << 31;
@@ -103,5 +105,120 @@ impl DeflateReader {
             })
             .map_err(refused)?;
         Ok(PyBytes::new(python, &stream))
+    }
+}
+
+/// How much of a stream a stretch is: so many blocks, or all up to the last; whether nothing of it follows.
+fn span(blocks: Option<usize>, is_end: bool) -> PyResult<Span> {
+    if blocks.is_none() && !is_end {
+        return Err(refused("nothing follows the last block".into()));
+    }
+    Ok(Span { blocks, is_end })
+}
+
+/// The text of whole blocks, where each ends in it and in the packed bytes, and whether the last is the stream's.
+type Looked<'py> = (Bound<'py, PyBytes>, Vec<(usize, usize)>, bool);
+
+/// The streams of a file of any size on their way into bytes, stretch by stretch.
+#[pyclass(module = "edgehold._native")]
+pub struct StretchWriter {
+    telling: Telling,
+}
+
+#[pymethods]
+impl StretchWriter {
+    #[new]
+    fn new() -> Self {
+        StretchWriter {
+            telling: Telling::new(),
+        }
+    }
+
+    /// Whole blocks that packed bytes begin with, until they stand for so many bytes, and for at most so many.
+    fn look<'py>(
+        &self,
+        python: Python<'py>,
+        packed: &[u8],
+        wanted: usize,
+        most: usize,
+    ) -> PyResult<Looked<'py>> {
+        let ahead = python
+            .detach(|| guarded(|| self.telling.look(packed, wanted, most.min(MOST / 2))))
+            .map_err(refused)?;
+        Ok((
+            PyBytes::new(python, &ahead.text),
+            ahead.ends,
+            ahead.is_whole,
+        ))
+    }
+
+    /// Tell a stretch of so many blocks, or of all up to the last, whose text is the first of this; how many bytes it takes.
+    fn tell(
+        &mut self,
+        python: Python<'_>,
+        packed: &[u8],
+        text: &[u8],
+        blocks: Option<usize>,
+        is_end: bool,
+    ) -> PyResult<usize> {
+        let span = span(blocks, is_end)?;
+        python
+            .detach(|| guarded(|| self.telling.tell(packed, text, span)))
+            .map_err(refused)
+    }
+
+    /// What was told since this was asked last.
+    fn finish<'py>(&mut self, python: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(python, &self.telling.finish())
+    }
+}
+
+/// The same streams on their way out, in the same order.
+#[pyclass(module = "edgehold._native")]
+pub struct StretchReader {
+    hearing: Hearing,
+}
+
+#[pymethods]
+impl StretchReader {
+    #[new]
+    fn new() -> Self {
+        StretchReader {
+            hearing: Hearing::new(),
+        }
+    }
+
+    /// What was told of the stretches that follow.
+    fn begin(&mut self, told: &[u8]) {
+        self.hearing.begin(told);
+    }
+
+    /// Whether the stream of the last stretch goes on.
+    #[getter]
+    fn is_inside(&self) -> bool {
+        self.hearing.is_inside()
+    }
+
+    /// The next stretch, of so many blocks or of all up to the last, if it has at most so many bytes; the text is what is known more of it.
+    fn hear<'py>(
+        &mut self,
+        python: Python<'py>,
+        text: &[u8],
+        blocks: Option<usize>,
+        is_end: bool,
+        most: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let span = span(blocks, is_end)?;
+        let stretch = python
+            .detach(|| {
+                guarded(|| {
+                    if text.len() >= MOST / 2 {
+                        return Err("the text is too long".into());
+                    }
+                    self.hearing.hear(text, span, most)
+                })
+            })
+            .map_err(refused)?;
+        Ok(PyBytes::new(python, &stretch))
     }
 }

@@ -58,6 +58,20 @@ pub(super) struct Teller {
     missed: usize,
 }
 
+/// How much of a stream is told at once.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    /// So many blocks, none of which is the last; if it does not say, all up to the last.
+    pub(super) blocks: Option<usize>,
+    /// Whether nothing of the stream follows: its last byte is filled up.
+    pub(super) is_end: bool,
+}
+
+const WHOLE: Span = Span {
+    blocks: None,
+    is_end: true,
+};
+
 /// The blocks of a stream, one by one, and of each whether all its tokens are as expected.
 pub(super) struct Given<'a> {
     inflater: Inflater<'a>,
@@ -72,6 +86,20 @@ impl<'a> Given<'a> {
             scratch: Vec::new(),
             scout: Finder::new(text, STYLES[style]),
         }
+    }
+
+    /// Those that follow what a finder has seen of a text, which this is the last of.
+    pub(super) fn following(inflater: Inflater<'a>, scout: Finder<'a>, window: &[u8]) -> Self {
+        Given {
+            inflater,
+            scratch: window.to_vec(),
+            scout,
+        }
+    }
+
+    /// How many bits were read.
+    pub(super) fn place(&self) -> usize {
+        self.inflater.place()
     }
 
     /// The next block, and how many of its tokens are not as expected.
@@ -99,12 +127,17 @@ pub(super) fn inflated(packed: &[u8], most: usize) -> Outcome<(Vec<u8>, usize)> 
     let mut blocks = 0;
     while !inflater.block(&mut text, most)?.is_last {
         blocks += 1;
-        if blocks > LEAST_BLOCKS + text.len() / LEAST_OF_BLOCK {
+        if are_too_many(blocks, text.len()) {
             return Err("the deflate stream has more blocks than any writer makes".into());
         }
     }
     let (_, end) = inflater.finish()?;
     Ok((text, end))
+}
+
+/// Whether no writer makes so many blocks of a text of so many bytes.
+pub(super) fn are_too_many(blocks: usize, text: usize) -> bool {
+    blocks > LEAST_BLOCKS + text / LEAST_OF_BLOCK
 }
 
 impl Teller {
@@ -123,16 +156,22 @@ impl Teller {
     }
 
     /// Of the styles the one that expects most of a stream's tokens; the last one if it does as well as when it was chosen.
-    fn find_style(&mut self, packed: &[u8], text: &[u8]) -> Outcome<usize> {
+    pub(super) fn find_style(
+        &mut self,
+        packed: &[u8],
+        text: &[u8],
+        blocks: Option<usize>,
+    ) -> Outcome<usize> {
         let mut best = (usize::MAX, self.style);
         let tried = [self.style]
             .into_iter()
             .chain(TRIED.into_iter().filter(|&one| one != self.style));
         for style in tried {
             let mut given = Given::new(packed, text, style);
-            let (mut tokens, mut missed) = (0, 0);
-            while tokens < SAMPLE && missed < best.0 {
+            let (mut tokens, mut missed, mut left) = (0, 0, blocks);
+            while tokens < SAMPLE && missed < best.0 && left != Some(0) {
                 let (block, more) = given.next()?;
+                left = left.map(|blocks| blocks - 1);
                 tokens += block.tokens.len();
                 missed += more;
                 if block.is_last {
@@ -161,11 +200,18 @@ impl Teller {
         packed: &[u8],
         text: &[u8],
     ) -> Outcome<()> {
-        let style = self.find_style(packed, text)?;
+        let style = self.find_style(packed, text, None)?;
         let mut given = Given::new(packed, text, style);
         let mut ignored = Deflater::new();
-        self.style = style;
-        self.pass(coder, text, Some(&mut given), &mut ignored, usize::MAX)
+        let mut finder = self.begin(coder, text, style)?;
+        self.pass(
+            coder,
+            &mut finder,
+            Some(&mut given),
+            &mut ignored,
+            usize::MAX,
+            WHOLE,
+        )
     }
 
     /// The stream of a text, of at most so many bytes.
@@ -176,24 +222,38 @@ impl Teller {
         most: usize,
     ) -> Outcome<Vec<u8>> {
         let mut stream = Deflater::new();
-        self.pass(coder, text, None, &mut stream, most)?;
+        let mut finder = self.begin(coder, text, 0)?;
+        self.pass(coder, &mut finder, None, &mut stream, most, WHOLE)?;
         Ok(stream.bytes)
     }
 
     // ── what passes a coder ───────────────────────────────────────────────────────────────────────────────────────
 
-    fn pass<C: Coder>(
+    /// A stream begins, whose style is told.
+    pub(super) fn begin<'a, C: Coder>(
         &mut self,
         coder: &mut C,
-        text: &[u8],
+        text: &'a [u8],
+        style: usize,
+    ) -> Outcome<Finder<'a>> {
+        self.style = self.head(coder, style as u32, Told::Style, 0) as usize;
+        let style = STYLES.get(self.style).ok_or("there is no such style")?;
+        Ok(Finder::new(text, *style))
+    }
+
+    /// The blocks of a span; those of a stream that follow what the finder has seen of its text.
+    pub(super) fn pass<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        finder: &mut Finder,
         mut given: Option<&mut Given>,
         stream: &mut Deflater,
         most: usize,
+        span: Span,
     ) -> Outcome<()> {
-        self.style = self.head(coder, self.style as u32, Told::Style, 0) as usize;
-        let style = STYLES.get(self.style).ok_or("there is no such style")?;
-        let mut finder = Finder::new(text, *style);
-        loop {
+        let text = finder.text();
+        let mut blocks = 0;
+        while span.blocks != Some(blocks) {
             let from = finder.at;
             let (given_block, missed) = match given.as_deref_mut() {
                 Some(given) => {
@@ -203,26 +263,29 @@ impl Teller {
                 None => (None, 0),
             };
             let is_told = given_block.is_some();
-            let block = self.block(coder, &mut finder, text, given_block, missed == 0)?;
+            let block = self.block(coder, finder, text, given_block, missed == 0)?;
             if !is_told {
                 stream.block(&block, &text[from..finder.at])?;
                 if stream.bytes.len() > most || coder.is_exhausted() {
                     return Err(TOO_LARGE.into());
                 }
             }
+            blocks += 1;
             if block.is_last {
+                if span.blocks.is_some() {
+                    return Err(NOT_THIS.into());
+                }
                 break;
             }
+        }
+        if !span.is_end {
+            return Ok(());
         }
         if finder.left() > 0 {
             return Err(NOT_THIS.into());
         }
         let padding = match given {
-            Some(given) => {
-                std::mem::replace(&mut given.inflater, Inflater::new(&[]))
-                    .finish()?
-                    .0
-            }
+            Some(given) => given.inflater.finish()?.0,
             None => 0,
         };
         let padding = self.head(coder, u32::from(padding), Told::Padding, 0);
