@@ -17,7 +17,7 @@ from of_records import resources, small_image, texts_in_lines
 from target import BY_TOKENS, Reader, Target, require
 
 from edgehold import _native
-from edgehold.codecs.choice import codecs_for, cut_for, encode_smallest, packed_codec, parts_codec
+from edgehold.codecs.choice import codecs_for, cut_for, encode_smallest, packed_codec, parts_codec, stretches_codec
 from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
@@ -157,6 +157,45 @@ def large_data(folder: Path) -> Reader:
     return Reader(read, [codec.encode(one) for one in (*texts_in_lines(), *packs())])
 
 
+def large_pack(folder: Path) -> Reader:
+    """A packed file on its way into parts; they come back, whatever it holds."""
+    codec = cut_for(GZIP_MAGIC, 1 << 27, Kind.LAB).codec
+
+    def read(file: bytes) -> None:
+        require(codec.decode(b"".join(codec.encoded_parts([file])), len(file)) == file, "other bytes")
+
+    return Reader(read, packs())
+
+
+def parts_of_pack(folder: Path) -> Reader:
+    """The first part of a packed file, as its codec keeps it."""
+    codec, most = stretches_codec(), 1 << 12
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in packs()])
+
+
+def told_stretch(folder: Path) -> Reader:
+    """What is told of the first blocks of a stream, beside a text of which more is known than they reach."""
+    text, most = texts_in_lines()[0], 1 << 13
+
+    def read(told: bytes) -> None:
+        reader = _native.StretchReader()
+        reader.begin(told)
+        require(len(reader.hear(text, 1, False, most)) <= most, "more bytes than were allowed")
+
+    seeds = []
+    for level, strategy in ((6, 0), (1, 0), (6, zlib.Z_RLE), (6, zlib.Z_FIXED)):
+        packer = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
+        packed = packer.compress(text[:900]) + packer.flush(zlib.Z_SYNC_FLUSH) + packer.compress(text[900:])
+        writer = _native.StretchWriter()
+        writer.tell(packed + packer.flush(), text, 1, False)
+        seeds.append(writer.finish())
+    return Reader(read, seeds)
+
+
 def blocks(text: bytes) -> bytes:
     """A bgzip file of small blocks."""
     found = b""
@@ -226,6 +265,9 @@ TARGETS: dict[str, Target] = {
     "packed records": Target(packed_records, (IntakeError,), BY_BYTES, GZIP + PACKED_JSON),
     "parts of a ZIP file": Target(parts_in_turn, (IntakeError,), BY_BYTES, IN_TURN),
     "data in parts": Target(large_data, (CannotDecode,), BY_BYTES, LARGE),
+    "large pack": Target(large_pack, (), BY_BYTES, heavy=GZIP + ZIP),
+    "parts of a pack": Target(parts_of_pack, (CannotDecode,), BY_BYTES, LARGE),
+    "told stretch of a stream": Target(told_stretch, (ValueError,), BY_BYTES),
     "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
     "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),
     "any file": Target(any_file, (IntakeError,), BY_TOKENS, heavy=MARKUP + GZIP + ZIP),

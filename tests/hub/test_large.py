@@ -5,6 +5,7 @@ The sizes are made small, so that a file of some kilobytes is a large one of man
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from test_intake_packs import bgzipped
 
-from edgehold.codecs import choice, cuts, packs, parts
+from edgehold.codecs import choice, cuts, packs, parts, stretches
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import ZSTD, shipped_codec
@@ -78,6 +79,8 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (sharing, "AT_ONCE", 500),
         (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),
+        (stretches, "TABLE_PART", 6000),
+        (stretches, "GAP", 6000),
         (cuts, "TABLE_PART", 6000),
         (cuts, "BLOCKS_PART", 6000),
         (cuts, "SAMPLES_PART", 12_000),
@@ -288,13 +291,28 @@ def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Pat
         sharing.share(journal, store, grant, known.id)
 
 
-def test_packed_files_that_cannot_be_cut_are_kept_and_it_is_said(store: Store, tmp_path: Path) -> None:
+def test_packed_files_that_cannot_be_unpacked_are_kept_as_they_are(store: Store, tmp_path: Path) -> None:
     for name, start in (("some.zip", packs.ZIP), ("some.gz", packs.GZIP + bytes(7))):
         path = tmp_path / name
         path.write_bytes(start + os.urandom(40_000))
-        done = take(store, path)
-        assert any("as packed as it is" in note for note in done.notes)
-        assert b"".join(store.read_original(done.added[0].id)) == path.read_bytes()
+        kept = take(store, path).added[0]
+        assert b"".join(store.read_original(kept.id)) == path.read_bytes()
+        quick = take(store, path.rename(tmp_path / f"quick-{name}"))
+        assert quick.known == (kept,)
+
+
+def test_a_large_packed_file_is_unpacked_but_for_who_wants_to_read_it_at_once(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.gz"
+    path.write_bytes(gzip.compress((DATA / "lines" / "observations.csv").read_bytes()))
+    fast = import_file(store, path, profile=Profile.FAST, randomness=DICE)
+    assert any("as packed as it is" in note for note in fast.notes)
+    store.erase(fast.added[0].id, DICE)
+    small = import_file(store, path, randomness=DICE)
+    assert small.notes == ()
+    assert small.added[0].encoded < fast.added[0].encoded / 2
+    assert store.check() == []
+    assert write_originals(store, tmp_path / "out")[1] == []
+    assert (tmp_path / "out" / "x.csv.gz").read_bytes() == path.read_bytes()
 
 
 def test_an_image_whose_elements_cannot_be_followed_is_kept_without_a_table(store: Store, tmp_path: Path) -> None:

@@ -178,7 +178,8 @@ def test_a_large_file_has_the_same_table(
     assert kinds.is_large(path, format_of(path))
     assert codec_title(done.added[0].descriptor.codec) == "parts/1"
     assert store.table(done.added[0].id) == dict(plain.files)
-    assert "kept as packed as it is" in done.notes[0]
+    assert done.notes == ()
+    assert b"".join(store.read_original(done.added[0].id)) == path.read_bytes()
 
 
 def test_what_a_file_holds_says_whether_it_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

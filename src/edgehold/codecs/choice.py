@@ -37,10 +37,11 @@ from edgehold.codecs.general import (
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec, contents_of
 from edgehold.codecs.packs import is_block, is_pack
-from edgehold.codecs.parts import PARTS, PartsCodec, parts_of
+from edgehold.codecs.parts import PARTS, PartsCodec, parts_of, pieces_of
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, FramesCodec, samples_codec, start_of_signal
+from edgehold.codecs.stretches import STRETCHES, PackedPartsCodec, StretchesCodec
 from edgehold.codecs.variants import VARIANTS, variants_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -56,6 +57,7 @@ TITLES: Final = {
     GENOTYPES: "genotypes/1",
     DEFLATE: "deflate/1",
     PARTS: "parts/1",
+    STRETCHES: "stretches/1",
 }
 
 
@@ -163,6 +165,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return packed_codec()
     if name == PARTS:
         return parts_codec(Kind.OTHER)
+    if name == STRETCHES:
+        return stretches_codec()
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
@@ -170,6 +174,12 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
 def packed_codec() -> PackedCodec:
     """The codec of packed files, which encodes what they hold by the codecs of its kind."""
     return PackedCodec(plain_codecs, codec_named)
+
+
+@cache
+def stretches_codec() -> StretchesCodec:
+    """The codec of parts of packed files, which encodes what they hold by the codecs of its kind."""
+    return StretchesCodec(plain_codecs, codec_named, encode_smallest)
 
 
 @cache
@@ -207,6 +217,8 @@ def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMAL
     if is_pack(start):
         if profile is Profile.SMALL and is_block(start[:BLOCK_HEAD], is_first=True):
             return cut(cut_blocks, (PackedCodec(lambda _: plain_codecs(kind), codec_named), shipped_codec(None)))
+        if profile is Profile.SMALL:
+            return Cut(pieces_of, PackedPartsCodec(codec_named, encode_smallest, stretches_codec()))
         return replace(cut(parts_of, (shipped_codec(None),)), is_known=False)
     pixels = find_pixels(start, size)
     if pixels is not None and unit_of(pixels) <= SAMPLES_PART:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from edgehold.errors import CannotDecode
 
 if TYPE_CHECKING:
-    from edgehold.codecs.general import Codec
+    from edgehold.codecs.general import Decoder
 
 
-def compared(codec: Codec, data: bytes, encoded: bytes) -> bytes:
+def compared(codec: Decoder, data: bytes, encoded: bytes) -> bytes:
     """The encoding, after it was decoded once; raises `CannotDecode` if it does not give the data back."""
     if codec.decode(encoded, len(data)) != data:
         raise CannotDecode(f"the encoding of {len(data)} bytes does not give them back; nothing was stored")

@@ -50,6 +50,23 @@ class Codec(Protocol):
         ...
 
 
+class Decoder(Protocol):
+    """What a codec encoded on its way out."""
+
+    def decode(self, encoded: bytes, limit: int) -> bytes:
+        """The bytes again; raises `CannotDecode` if they are none of this codec's or would be more than `limit`."""
+        ...
+
+
+@runtime_checkable
+class GoingOn(Codec, Protocol):
+    """A codec of parts of which each goes on where the one before ended."""
+
+    def begin(self) -> Decoder:
+        """What decodes the parts of one file in turn."""
+        ...
+
+
 @runtime_checkable
 class Holding(Codec, Protocol):
     """A codec whose encoding holds others."""

@@ -129,9 +129,7 @@ class PackedCodec:
         outline = shipped_codec(None).encode(written([*numbers]) + b"".join(gaps))
         told = pieces.told.finish()
         encoded = written([len(outline), len(told)]) + outline + told
-        for codec, follows, group in groups:
-            encoded += codec.name + written([int(codec.base is not None) + 2 * follows]) + (codec.base or b"")
-            encoded += written([len(group)]) + group
+        encoded += b"".join(written_group(*group) for group in groups)
         return compared(self, data, encoded)
 
     def _encode_group(self, content: bytes, key: object) -> tuple[Codec, int, bytes]:
@@ -207,11 +205,11 @@ class PackedCodec:
         reader = Numbers(encoded)
         reader.bytes(reader.take() + reader.take())
         while not reader.is_at_end:
-            name, base, _, encoding = _read_group(reader)
+            name, base, _, encoding = read_group(reader)
             yield name, base, encoding
 
     def _decode_group(self, reader: Numbers, size: int) -> bytes:
-        name, base, follows, encoding = _read_group(reader)
+        name, base, follows, encoding = read_group(reader)
         if name == DEFLATE:
             raise CannotDecode("a pack in a pack")
         codec = self._codec_named(name, base)
@@ -226,7 +224,13 @@ class PackedCodec:
         return content
 
 
-def _read_group(reader: Numbers) -> tuple[Digest, Digest | None, int, bytes]:
+def written_group(codec: Codec, follows: int, encoding: bytes) -> bytes:
+    """A group, as it is read."""
+    head = codec.name + written([int(codec.base is not None) + 2 * follows]) + (codec.base or b"")
+    return head + written([len(encoding)]) + encoding
+
+
+def read_group(reader: Numbers) -> tuple[Digest, Digest | None, int, bytes]:
     """The codec of a group, its base, which content it follows, from one, and its encoding."""
     name = Digest(reader.bytes(32))
     follows, has_base = divmod(reader.take(), 2)
@@ -411,6 +415,11 @@ class Numbers:
             raise CannotDecode(f"{size} bytes are missing")
         self.place += size
         return found
+
+    @property
+    def left(self) -> int:
+        """How many bytes follow."""
+        return len(self._data) - self.place
 
     @property
     def is_at_end(self) -> bool:

@@ -1,6 +1,7 @@
 """Data of any size ↔ sparse bytes, part by part, so that neither writing nor reading needs all of it at once.
 
-`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind.
+`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind, or goes on where the one
+before ended.
 
     parts_of(file) → encoded_parts(parts) → stored, and back by decoded_parts(stored) → the same parts
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from edgehold.codecs.compared import compared
-from edgehold.codecs.general import Codec
+from edgehold.codecs.general import Codec, Decoder, GoingOn
 from edgehold.codecs.packed import Numbers, written
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import CannotDecode
@@ -20,6 +21,8 @@ from edgehold.wire.ids import Digest
 PARTS: Final = tagged_hash("codec", b"parts/1")
 PART: Final = 1 << 25
 """Bytes of a part; the last may have fewer."""
+PIECE: Final = 1 << 20
+"""Bytes that are read at once where nothing is cut."""
 MOST_HEAD: Final = 32 + 1 + 32 + 9 + 9
 """Bytes before the encoding of a part: codec, base, length of the part and of its encoding."""
 
@@ -53,8 +56,7 @@ class PartsCodec:
         """The encoding in pieces, one a part."""
         for part in parts:
             codec, encoded = self._encode_smallest(part, self._codecs)
-            head = codec.name + (b"\0" if codec.base is None else b"\x01" + codec.base)
-            yield head + written([len(part), len(encoded)]) + encoded
+            yield written_part(codec, len(part), encoded)
 
     def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
         """Of each part: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
@@ -66,7 +68,8 @@ class PartsCodec:
     def decoded_parts(self, pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
         """The parts again, from an encoding in pieces of any size; no more than one part and its encoding are in memory
         with what the pieces hold. Raises `CannotDecode` on the way."""
-        stream = _Stream(pieces)
+        stream = Stream(pieces)
+        going: dict[Digest, Decoder] = {}
         while stream.has(1):
             stream.has(MOST_HEAD)
             head = Numbers(bytes(stream.held[:MOST_HEAD]))
@@ -77,11 +80,20 @@ class PartsCodec:
             stream.drop(head.place)
             if not stream.has(encoded_size):
                 raise CannotDecode(f"an encoding of {encoded_size} bytes breaks off")
-            part = self._codec_named(name, base).decode(bytes(stream.held[:encoded_size]), size)
+            decoder: Decoder = self._codec_named(name, base)
+            if isinstance(decoder, GoingOn):
+                decoder = going.setdefault(name, decoder.begin())
+            part = decoder.decode(bytes(stream.held[:encoded_size]), size)
             if len(part) != size:
                 raise CannotDecode(f"a part has {len(part)} bytes instead of {size}")
             stream.drop(encoded_size)
             yield part
+
+
+def written_part(codec: Codec, size: int, encoded: bytes) -> bytes:
+    """The encoding of a part of so many bytes, and what stands before it."""
+    head = codec.name + (b"\0" if codec.base is None else b"\x01" + codec.base)
+    return head + written([size, len(encoded)]) + encoded
 
 
 def _read_head(reader: Numbers) -> tuple[Digest, Digest | None, int, int]:
@@ -91,7 +103,7 @@ def _read_head(reader: Numbers) -> tuple[Digest, Digest | None, int, int]:
     return name, base, reader.take(), reader.take()
 
 
-class _Stream:
+class Stream:
     """Bytes that come in pieces."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -116,3 +128,9 @@ def parts_of(file: BinaryIO) -> Iterator[bytes]:
     """The bytes of a file of any size, part after part."""
     while part := file.read(PART):
         yield part
+
+
+def pieces_of(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file of any size, few at a time, for a codec that cuts it itself."""
+    while piece := file.read(PIECE):
+        yield piece

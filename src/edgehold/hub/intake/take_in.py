@@ -162,7 +162,7 @@ def import_file(
                 raise LargeFile(f"{path.name}: {what} a file of at most {AT_ONCE} bytes, and this has {size}")
         cut = cut_of(path, kind, profile)
         if form.is_packed and not cut.is_known:
-            notes.append(f"{path.name}: kept as packed as it is, since it cannot be unpacked in parts")
+            notes.append(f"{path.name}: kept as packed as it is, to be read at once")
 
         def derive(parts: Iterable[bytes]) -> Made | None:
             if kind is Kind.OTHER:

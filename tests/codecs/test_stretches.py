@@ -1,0 +1,407 @@
+"""Large packed files: unpacked part by part, each part going on where the one before ended."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgehold import _native
+from edgehold.codecs import stretches
+from edgehold.codecs.choice import Profile, bases_of, codec_named, cut_for, encode_smallest, stretches_codec
+from edgehold.codecs.general import ZSTD, shipped_codec
+from edgehold.codecs.genotypes import ARRAY_BASE, shipped_genotypes_codec
+from edgehold.codecs.packed import written, written_group
+from edgehold.codecs.parts import PARTS
+from edgehold.codecs.record import LINES
+from edgehold.codecs.samples import SAMPLES
+from edgehold.codecs.stretches import BROKEN, CONTENT, GOING, STRETCHES, WHOLE, PackedPartsCodec, StretchesCodec
+from edgehold.errors import CannotDecode
+from edgehold.wire.data import Kind
+
+DATA = Path(__file__).parent.parent / "data"
+TABLE = (DATA / "lines" / "observations.csv").read_bytes()
+XML = (DATA / "lines" / "export.xml").read_bytes()
+CODEC = PackedPartsCodec(codec_named, encode_smallest, stretches_codec())
+NOISE = Random(1).randbytes(30_000)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (
+        ("TABLE_PART", 20_000),
+        ("TEXT_PART", 20_000),
+        ("SAMPLES_PART", 30_000),
+        ("SAMPLE", 2000),
+        ("LOOK", 1 << 10),
+        ("AHEAD", 1 << 13),
+        ("GAP", 1 << 14),
+    ):
+        monkeypatch.setattr(stretches, name, size)
+
+
+def deflated(text: bytes, level: int = 6, memory: int = 3, strategy: int = 0) -> bytes:
+    """A stream of many blocks."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, -15, memory, strategy)
+    return stream.compress(text) + stream.flush()
+
+
+def gzipped(text: bytes, level: int = 6, memory: int = 3, strategy: int = 0) -> bytes:
+    """A file of one stream of many blocks."""
+    behind = struct.pack("<2I", zlib.crc32(text), len(text))
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + deflated(text, level, memory, strategy) + behind
+
+
+def member(name: str, body: bytes, size: int, *, method: int = 8, flags: int = 0, packed: int | None = None) -> bytes:
+    """A part of a ZIP file."""
+    packed = len(body) if packed is None else packed
+    return struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, flags, method, 0, 0, 0, packed, size, len(name), 0) + (
+        name.encode() + body
+    )
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, *, is_streamed: bool = False) -> bytes:
+    """A ZIP file; one whose writer cannot go back describes its parts behind them."""
+    made = io.BytesIO()
+
+    class Stream(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            return made.write(data)
+
+    with zipfile.ZipFile(Stream() if is_streamed else made, "w", method) as file:  # type: ignore[arg-type]
+        for name, content in files.items():
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def encoded(data: bytes, codec: PackedPartsCodec = CODEC) -> list[bytes]:
+    """The parts; they come back, in whatever pieces the file and its encoding came."""
+    parts = list(codec.encoded_parts(data[at : at + 700] for at in range(0, len(data), 700)))
+    whole = b"".join(parts)
+    pieces = (whole[at : at + 900] for at in range(0, len(whole), 900))
+    assert b"".join(codec_parts(pieces, len(data))) == data
+    return parts
+
+
+def codec_parts(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    codec = codec_named(PARTS, None)
+    assert hasattr(codec, "decoded_parts")
+    yield from codec.decoded_parts(pieces, limit)
+
+
+def insides(parts: list[bytes]) -> list[bytes]:
+    """The codecs of what is inside of each part."""
+    return [
+        inner
+        for part in parts
+        for name, _, one in CODEC.inside(part)
+        if name == STRETCHES
+        for inner, _, _ in stretches_codec().inside(one)
+    ]
+
+
+# ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("level", "strategy"), [(1, 0), (3, 0), (4, 0), (6, 0), (9, 0), (6, 4), (6, 3)])
+def test_a_long_stream_is_unpacked_part_by_part(level: int, strategy: int) -> None:
+    data = gzipped(TABLE, level, strategy=strategy)
+    parts = encoded(data)
+    assert len(parts) > 2
+    assert LINES in insides(parts)
+    assert len(parts[1]) < 8000
+    assert bases_of(CODEC, parts[0]) == ()
+
+
+def test_what_zlib_would_do_is_known_where_a_part_begins() -> None:
+    for level in (1, 3, 6, 9):
+        stream = deflated(TABLE, level, 8)
+        writer, reader = _native.StretchWriter(), _native.StretchReader()
+        at = known = told = 0
+        while at < len(stream):
+            text, ends, is_whole = writer.look(stream[at:], 20_000, 1 << 20)
+            blocks = None if is_whole or len(ends) < 2 else len(ends) - 1
+            cut = len(text)
+            size = writer.tell(stream[at:], text[:cut], blocks, blocks is None)
+            reader.begin(one := writer.finish())
+            told += len(one)
+            assert reader.hear(text[known:cut], blocks, blocks is None, size) == stream[at : at + size]
+            known = 0 if blocks is None else cut - ends[blocks - 1][0]
+            at += size
+        assert not reader.is_inside
+        assert told < 40
+
+
+def test_a_text_that_ends_within_a_line_is_one_of_whole_lines() -> None:
+    data = gzipped(TABLE, memory=1)
+    decoder, codec = stretches_codec().begin(), CODEC
+    for part in encoded(data)[:-1]:
+        [(name, _, one)] = codec.inside(part)
+        assert name == STRETCHES
+        [(name, base, group)] = stretches_codec().inside(one)
+        assert codec_named(name, base).decode(group, 1 << 20).endswith(b"\n")
+    assert decoder.decode(next(one for _, _, one in codec.inside(encoded(data)[0])), len(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzipped(TABLE)[:-9],
+        gzipped(TABLE)[:5000],
+        gzipped(TABLE)[:12],
+        gzipped(TABLE) + b"what follows",
+        gzipped(b"") * 5 + gzipped(TABLE[:500]) * 3 + gzipped(TABLE) * 2 + NOISE,
+        gzipped(TABLE)[:8000] + NOISE + gzipped(TABLE)[8000:],
+        gzipped(NOISE * 3),
+        gzipped(XML * 3, memory=1),
+        gzipped(b"a" * 100_000 + TABLE),
+        gzipped(bytes(3_000_000), memory=8),
+        gzipped(gzipped(TABLE) * 3),
+        gzipped(TABLE[:30_000], 0) + gzipped(TABLE, 0, 9),
+        b"\x1f\x8b\x08",
+        b"\x1f\x8b\x08" + NOISE,
+    ],
+)
+def test_any_file_that_begins_like_gzip_comes_back(data: bytes) -> None:
+    encoded(data)
+
+
+def test_what_breaks_off_is_unpacked_as_far_as_it_goes() -> None:
+    whole, cut = encoded(gzipped(TABLE)), encoded(gzipped(TABLE)[:-2000])
+    assert insides(cut)
+    assert sum(map(len, cut)) < sum(map(len, whole)) + 2000
+
+
+def test_markup_is_cut_before_a_tag() -> None:
+    text = b"<HealthData>\n" + b" <Record/>\n" * 9000
+    for part in encoded(gzipped(text, memory=1, strategy=zlib.Z_HUFFMAN_ONLY)):
+        [(_, _, one)] = CODEC.inside(part)
+        [(name, base, group)] = stretches_codec().inside(one)
+        assert codec_named(name, base).decode(group, 1 << 20).startswith(b"<")
+
+
+def test_a_stream_that_becomes_a_bomb_is_unpacked_before_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "most_inside", lambda packed: 15 * packed + 10_000)
+    data = gzipped(TABLE + b"a" * 200_000, memory=1)
+    parts = encoded(data)
+    assert LINES in insides(parts)
+    assert sum(map(len, parts)) < len(data)
+    [(_, _, one)] = CODEC.inside(parts[1])
+    decoder = stretches_codec().begin()
+    monkeypatch.setattr(stretches, "most_inside", lambda packed: 2 * packed)
+    with pytest.raises(CannotDecode, match="believed"):
+        decoder.decode(one, 3000)
+
+
+def test_images_are_encoded_as_such_and_cut_anywhere() -> None:
+    image = (DATA / "samples" / "CT_small.dcm").read_bytes()
+    assert SAMPLES in insides(encoded(member("a.dcm", deflated(image), len(image))))
+    assert len(encoded(zipped({"a.dcm": image}, zipfile.ZIP_STORED))) == 2
+
+
+def test_a_stream_of_blocks_that_hold_nothing_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "AHEAD", 1 << 15)
+    stream = zlib.compressobj(6, zlib.DEFLATED, -15)
+    empty = b"\0\0\0\xff\xff" * 5000
+    data = gzipped(TABLE)[:10] + stream.compress(b"a") + stream.flush(zlib.Z_SYNC_FLUSH) + empty + stream.flush()
+    assert len(encoded(data)) == 2
+
+
+# ── ZIP ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+FILES = {
+    "export/": b"",
+    "export/export.xml": XML * 2,
+    "export/one.gpx": b"<gpx>\n  <trk/>\n</gpx>\n" * 30,
+    "export/two.gpx": b"<gpx>\n  <trk>2</trk>\n</gpx>\n" * 30,
+    "export/results.csv": TABLE,
+    "export/more.csv": TABLE[:5000],
+    "export/noise": NOISE,
+    "export/inner.zip": zipped({"a.csv": TABLE}),
+    "export/empty": b"",
+}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_zip_file_is_unpacked_part_by_part(method: int) -> None:
+    data = zipped(FILES, method)
+    parts = encoded(data)
+    assert LINES in insides(parts)
+    assert sum(map(len, parts)) < 120_000
+
+
+def test_the_writer_need_not_have_gone_back() -> None:
+    parts = encoded(zipped(FILES, is_streamed=True))
+    assert sum(map(len, parts)) < sum(map(len, encoded(zipped(FILES)))) + 500
+
+
+STREAM = deflated(TABLE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        member("a", STREAM, len(TABLE), packed=len(STREAM) - 900) + zipped(FILES),
+        member("a", STREAM + NOISE, len(TABLE)) + zipped(FILES),
+        member("a", STREAM[:-1500] + bytes(1500), len(TABLE)) + zipped(FILES),
+        member("a", STREAM[:-1500], len(TABLE), flags=8, packed=0),
+        member("a", STREAM, len(TABLE), flags=8, packed=0) + b"neither this nor that",
+        member("a", NOISE, 5, flags=1) + zipped(FILES),
+        member("a", NOISE, 5, method=12) + zipped(FILES),
+        member("a", NOISE, 5, method=12, flags=8),
+        member("a", NOISE, 5, method=0, flags=8),
+        member("a", NOISE, 5, method=0, flags=1) + zipped(FILES),
+        member("a", STREAM, 0xFFFFFFFF, packed=0xFFFFFFFF),
+        member("a", TABLE, len(TABLE), method=0)[:-30_000],
+        member("a", deflated(bytes(3_000_000), memory=8), 3_000_000) + zipped(FILES),
+        member("a", deflated(TABLE + bytes(3_000_000), memory=8), 3_000_000) + zipped(FILES),
+        zipped(FILES)[:20],
+        zipped({}),
+        b"PK\x03\x04" + NOISE,
+    ],
+)
+def test_any_file_that_begins_like_zip_comes_back(data: bytes) -> None:
+    encoded(data)
+
+
+def test_what_is_small_goes_together() -> None:
+    parts = encoded(zipped({f"{number}.gpx": b"<gpx>\n<a>%d</a>\n</gpx>\n" % number * 20 for number in range(50)}))
+    assert len(insides(parts)) == 2
+    assert len(parts) == 2
+
+
+# ── codec ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_no_codec_can_encode_is_left_as_it_is_from_there_on() -> None:
+    only = StretchesCodec(lambda _: (shipped_genotypes_codec(ARRAY_BASE),), codec_named, encode_smallest)
+    parts = encoded(gzipped(TABLE), PackedPartsCodec(codec_named, encode_smallest, only))
+    assert {part[:32] for part in parts} == {bytes(ZSTD)}
+
+
+def test_a_file_of_one_part_is_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    data = gzipped(TABLE)
+    codec = codec_named(STRETCHES, None)
+    assert codec.decode(codec.encode(data), len(data)) == data
+    assert len(codec.encode(data)) < 5000
+    monkeypatch.setattr(stretches, "TABLE_PART", 20_000)
+    for other in (b"", gzipped(TABLE * 2)):
+        with pytest.raises(CannotDecode):
+            codec.encode(other)
+
+
+def test_packed_files_are_cut_so_in_the_profile_of_fewest_bytes() -> None:
+    data = zipped(FILES)
+    small, fast = (cut_for(data, len(data), Kind.WEARABLE, profile) for profile in (Profile.SMALL, Profile.FAST))
+    assert (small.is_known, fast.is_known) == (True, False)
+    assert isinstance(small.codec, PackedPartsCodec)
+    assert b"".join(small.parts(io.BytesIO(data))) == data
+
+
+def part_of(rows: list[list[int]], gaps: bytes = b"", told: bytes = b"", contents: tuple[bytes, ...] = ()) -> bytes:
+    """A part as it is written."""
+    numbers = [len(rows), len(contents), *(number for row in rows for number in row)]
+    outline = shipped_codec(None).encode(written(numbers) + gaps)
+    groups = (written_group(shipped_codec(None), 0, shipped_codec(None).encode(one)) for one in contents)
+    return written([len(outline), len(told)]) + outline + told + b"".join(groups)
+
+
+def begun() -> bytes:
+    """A stream that begins, and goes on before its first block."""
+    writer = _native.StretchWriter()
+    assert writer.tell(STREAM, b"", 0, is_end=False) == 0
+    return writer.finish()
+
+
+def test_what_nobody_wrote_is_refused() -> None:
+    plain = part_of([[2, CONTENT, 3]], b"ab", contents=(b"cde",))
+    assert stretches_codec().decode(plain, 5) == b"abcde"
+    group = written_group(shipped_codec(None), 1, b"")
+    for one in (
+        plain + b"\0",
+        part_of([[2, CONTENT, 4]], b"ab", contents=(b"cde",)),
+        part_of([[2, CONTENT, 3]], b"abc", contents=(b"cde",)),
+        part_of([[3, CONTENT, 3]], b"ab", contents=(b"cde",)),
+        part_of([[0, CONTENT + 4, 3]], contents=(b"cde",)),
+        part_of([], contents=(b"",)),
+        part_of([[0, CONTENT, 0]] * 20_000),
+        part_of([[0, WHOLE, 3]], contents=(b"cde",)),
+        part_of([[0, BROKEN, 3, 5]], contents=(b"cde",)),
+        part_of([[0, GOING, 3, 1], [0, CONTENT, 2]], contents=(b"cdefg",)),
+        part_of([[0, CONTENT, 100_000]], contents=(bytes(100_000),)),
+        plain[: -len(plain) // 2] + group,
+        b"\xff" * 20,
+    ):
+        with pytest.raises(CannotDecode):
+            stretches_codec().decode(one, 5)
+    going = part_of([[0, GOING, 3, 0]], told=begun(), contents=(b"cde",))
+    for rows, gaps in (([[0, CONTENT, 0]], b""), ([[1, BROKEN, 0, 0]], b"x")):
+        decoder = stretches_codec().begin()
+        assert decoder.decode(going, 5) == b""
+        with pytest.raises(CannotDecode, match="does not go on"):
+            decoder.decode(part_of(rows, gaps, contents=(b"",)), 5)
+
+
+def test_a_pack_in_a_pack_and_versions_are_refused() -> None:
+    outline = shipped_codec(None).encode(written([1, 1, 0, CONTENT, 3]))
+    for group in (written_group(stretches_codec(), 0, b"abc"), written_group(shipped_codec(None), 1, b"abc")):
+        with pytest.raises(CannotDecode, match="a pack in a pack"):
+            stretches_codec().decode(written([len(outline), 0]) + outline + group, 3)
+
+
+def test_a_stretch_that_goes_on_has_more_blocks_behind_it() -> None:
+    with pytest.raises(ValueError, match="nothing follows"):
+        _native.StretchReader().hear(b"", None, is_end=False, most=5)
+
+
+def test_more_of_the_text_than_may_be_known_is_refused() -> None:
+    reader = _native.StretchReader()
+    reader.begin(begun())
+    with pytest.raises(ValueError, match="more of the text"):
+        reader.hear(bytes((1 << 26) + 1), 0, is_end=False, most=5)
+    with pytest.raises(ValueError, match="too long"):
+        reader.hear(bytes(1 << 30), 0, is_end=False, most=5)
+
+
+def test_an_altered_encoding_is_refused_or_bounded() -> None:
+    data = zipped({"a.csv": TABLE, "b.csv": TABLE[:3000]})
+    whole = b"".join(CODEC.encoded_parts([data]))
+    for seed in range(60):
+        dice = Random(seed)
+        altered = bytearray(whole)
+        altered[dice.choice([dice.randrange(200), dice.randrange(len(whole))])] ^= 1 << dice.randrange(8)
+        with suppress(CannotDecode):
+            assert len(b"".join(codec_parts(iter([bytes(altered)]), len(data)))) <= len(data)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from([TABLE[:9000], XML[:7000], NOISE[:500], b"ab\n" * 3000, b""]), max_size=6),
+    st.integers(0, 9),
+    st.integers(1, 9),
+    st.integers(0, 1 << 15),
+    st.booleans(),
+)
+def test_any_file_comes_back(texts: list[bytes], level: int, memory: int, flaw: int, is_whole: bool) -> None:
+    text = b"".join(texts)
+    for data in (
+        gzipped(text, level, memory),
+        member("a.csv", deflated(text, level, memory), len(text), flags=8, packed=0),
+    ):
+        altered = bytearray(data)
+        if not is_whole and flaw < len(data):
+            altered[flaw] ^= 0x55
+        encoded(bytes(altered))
