@@ -88,6 +88,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::ed25519_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(ed25519::ed25519_verify_hashed, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, module)?)?;
     module.add_function(wrap_pyfunction!(blind::rsa_generate_batch, module)?)?;
     module.add_function(wrap_pyfunction!(blind::blind, module)?)?;

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgehold.crypto.jws import read_signer, sign_detached, verify_detached
+from edgehold.crypto.jws import STEP, Detached, read_signer, sign_detached, verify_detached
 from edgehold.errors import BadSignature
-from edgehold.wire.ids import AccountId, Digest, Signature
+from edgehold.wire.ids import AccountId, Digest, PublicKey, Signature
 
 KEY = Ed25519PrivateKey.from_private_bytes(
     urlsafe_b64decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=")  # RFC 8037, appendix A.1
@@ -123,3 +123,28 @@ def refused(token: bytes) -> bool:
     except BadSignature:
         return True
     return False
+
+
+@given(st.binary(max_size=100), st.lists(st.integers(0, 20), max_size=12))
+def test_a_payload_in_pieces_is_judged_as_if_it_had_come_at_once(payload: bytes, sizes: list[int]) -> None:
+    public = PublicKey(Digest(KEY.public_key().public_bytes_raw()))
+    token = sign_detached(payload, CLINIC, KEY.sign)
+    signed = Detached(token, lambda signer: public)
+    at = 0
+    for size in [*sizes, len(payload)]:
+        signed.update(payload[at : at + size])
+        at += size
+    assert signed.finish() == CLINIC
+    signed = Detached(token, lambda signer: public)
+    signed.update(payload + b"x")
+    with pytest.raises(BadSignature):
+        signed.finish()
+
+
+def test_long_pieces_are_written_as_base64_in_steps() -> None:
+    payload = bytes(range(256)) * (STEP // 128) + b"!"
+    signed = Detached(
+        sign_detached(payload, CLINIC, KEY.sign), lambda _: PublicKey(Digest(KEY.public_key().public_bytes_raw()))
+    )
+    signed.update(payload)
+    assert signed.finish() == CLINIC

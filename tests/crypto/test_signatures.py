@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgehold.crypto.signatures import SigningKey, verify, verify_many
+from edgehold.crypto.signatures import SigningKey, Verification, verify, verify_many
 from edgehold.errors import BadSignature
 from edgehold.wire.ids import Digest, PublicKey, Signature
 
@@ -48,6 +48,29 @@ def test_the_vectors_have_all_196_small_order_cases_and_bad_ones() -> None:
 )
 def test_single_verification_follows_zip215(name: str, item: Claim, expected: bool) -> None:
     assert holds(item) is expected
+
+
+def holds_in_pieces(item: Claim, size: int) -> bool:
+    key, message, signature = item
+    verification = Verification(key, signature)
+    for start in range(0, len(message), size):
+        verification.update(message[start : start + size])
+    try:
+        verification.finish()
+    except BadSignature:
+        return False
+    return True
+
+
+def test_a_message_in_pieces_is_judged_alike() -> None:
+    for name, item, expected in CASES:
+        assert holds_in_pieces(item, 3) is expected, name
+    key = SigningKey(bytes(32))
+    item = claim(key.public, bytes(100), key.sign(bytes(100)))
+    assert holds_in_pieces(item, 7)
+    assert not holds_in_pieces(claim(key.public, bytes(99), item[2]), 7)
+    for broken in (claim(b"", *item[1:]), claim(*item[:2], b""), claim(*item[:2], item[2] + b"x")):
+        assert not holds_in_pieces(broken, 7)
 
 
 def test_batches_follow_zip215_in_any_order() -> None:

@@ -10,11 +10,14 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
+from edgehold.crypto.signatures import Verification
 from edgehold.errors import BadSignature
-from edgehold.wire.ids import AccountId, Digest, Signature
+from edgehold.wire.ids import AccountId, Digest, PublicKey, Signature
 
 MAX_TOKEN = 1024
 TOKEN = re.compile(rb"([A-Za-z0-9_-]+)\.\.([A-Za-z0-9_-]{86})\n?")
+STEP = 1 << 20
+"""Bytes of a payload that are written as base64 at once."""
 HEADER = re.compile(rb'\{"alg":"EdDSA","kid":"([0-9a-f]{64})"\}')
 
 
@@ -40,6 +43,32 @@ def verify_detached(token: bytes, payload: bytes, verify: Callable[[AccountId, b
     header, signer, signature = _read(token)
     verify(signer, _signing_input(header, payload), signature)
     return signer
+
+
+class Detached:
+    """`verify_detached` of a payload that comes in pieces, with the keys that `key_of` knows of signers; raises
+    `BadSignature`, and what `key_of` raises."""
+
+    def __init__(self, token: bytes, key_of: Callable[[AccountId], PublicKey]) -> None:
+        header, self._signer, signature = _read(token)
+        self._verification = Verification(key_of(self._signer), signature)
+        self._verification.update(header + b".")
+        self._held = b""
+
+    def update(self, piece: bytes) -> None:
+        """The next piece. Three bytes are four characters of base64: what is left over waits for the next."""
+        for start in range(0, len(piece), STEP):
+            held = self._held + piece[start : start + STEP]
+            whole = len(held) - len(held) % 3
+            self._verification.update(_encode(held[:whole]))
+            self._held = held[whole:]
+
+    def finish(self) -> AccountId:
+        """That was all; returns the signer. Raises `BadSignature`."""
+        self._verification.update(_encode(self._held))
+        self._held = b""
+        self._verification.finish()
+        return self._signer
 
 
 def signer_of(token: bytes) -> AccountId:

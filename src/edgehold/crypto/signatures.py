@@ -7,6 +7,7 @@ fork of the ledger that anybody can trigger. So all verification, single or in b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha512
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,6 +37,25 @@ def verify(public_key: PublicKey, message: bytes, signature: Signature) -> None:
     """Check one signature; raises `BadSignature`, also for bytes that are no key or no signature."""
     if not _native.ed25519_verify(public_key, message, signature):
         raise BadSignature(f"not a signature of {public_key.hex()} over these {len(message)} bytes")
+
+
+class Verification:
+    """`verify` of a message that comes in pieces; all that is kept of them is their hash."""
+
+    def __init__(self, public_key: PublicKey, signature: Signature) -> None:
+        self._key, self._signature = public_key, signature
+        self._hash = sha512(signature[:32] + public_key)
+        self._size = 0
+
+    def update(self, piece: bytes) -> None:
+        """The next piece."""
+        self._hash.update(piece)
+        self._size += len(piece)
+
+    def finish(self) -> None:
+        """That was all; raises `BadSignature`."""
+        if not _native.ed25519_verify_hashed(self._key, self._hash.digest(), self._signature):
+            raise BadSignature(f"not a signature of {self._key.hex()} over these {self._size} bytes")
 
 
 FEW = 16
