@@ -1161,7 +1161,7 @@ class CannotDecode(HubError):
 
 
 class LargeOriginal(HubError):
-    """An original that is larger than what is read at once, to share it or to derive a table."""
+    """An original that is larger than what is read at once."""
 
     number = 519
     remedy = "Write it into a folder with `edgehold hub export --original`."
@@ -1745,6 +1745,14 @@ class ShareEnded(VerificationError):
     number = 652
     remedy = "Ask the owner for a new share."
     exit_code = 5
+
+
+class FetchOver(VerificationError):
+    """The hub holds no such fetch open: its last piece has left, others came after it, or the hub was closed meanwhile."""
+
+    number = 656
+    remedy = "Fetch the record again, from its beginning."
+    exit_code = 7
 
 
 class NotTheRecipient(VerificationError):

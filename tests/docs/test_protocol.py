@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edgehold.engine.blocks import MAX_BLOCK
 from edgehold.engine.replicated import Replica
+from edgehold.hub import sharing
+from edgehold.hub.sharing import Arriving, open_parcel
 from edgehold.ledger.draw import DRAWS, KEPT_HEADERS, LONGEST_JOIN
 from edgehold.ledger.rules.governance import _with_seats
 from edgehold.ledger.rules.programs import MOST_BITS
@@ -56,6 +58,19 @@ def test_the_certificate_s_steps_are_those_of_the_code() -> None:
     assert len(steps) == 6
     for step in steps:
         assert step in PAGE
+
+
+def test_the_steps_of_a_recipient_are_those_of_the_code() -> None:
+    section = PAGE.partition("## 15. Sharing")[2].partition("\n## ")[0]
+    said = re.findall(r"^\d\. .+$", section, re.MULTILINE)
+    steps = [
+        step
+        for one in (open_parcel, Arriving.pieces)
+        for step in re.findall(r"^\d\. .+$", inspect.getdoc(one) or "", re.M)
+    ]
+    assert said == steps
+    assert f"{sharing.PIECE:,} bytes" in section
+    assert sharing.MOST_OPEN == 4
 
 
 def test_the_rules_of_a_vote_are_those_of_the_code() -> None:

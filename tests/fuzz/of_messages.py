@@ -49,7 +49,7 @@ from edgehold.wire.panel import DeclarePanel
 from edgehold.wire.proof import MapProof
 from edgehold.wire.purpose import PermittedUse
 from edgehold.wire.service import Answer, Internal, Receipted, Request
-from edgehold.wire.sharing import FetchRecord, FromHub, Grant, ParcelContent
+from edgehold.wire.sharing import FromHub, Grant, ParcelContent, ToHub
 from edgehold.wire.snapshot import Manifest, Piece
 from edgehold.wire.tx import Body, Envelope, Receipt
 
@@ -72,7 +72,7 @@ KINDS: dict[str, Any] = {
     "leaf": ReportLeaf,
     "request to an issuer": ToIssuer,
     "answer of an issuer": FromIssuer,
-    "request to a hub": FetchRecord,
+    "request to a hub": ToHub,
     "answer of a hub": FromHub,
     "parcel content": ParcelContent,
     "grant": Grant,

@@ -13,16 +13,18 @@ from mutation import BY_BYTES
 from of_proofs import LARGE
 from target import Reader, Target, require
 
+from edgehold.crypto.aead import seal_chunk
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.seal import SealKeyPair
 from edgehold.errors import CryptoError, HubError, Malformed, Refusal, VerificationError
-from edgehold.hub.sharing import open_parcel
+from edgehold.hub.sharing import open_parcel, open_piece
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import ObjectId
 from edgehold.wire.enrolment import AskAccount, AskPanelKeys, Declined, FromIssuer, ToIssuer
+from edgehold.wire.ids import Digest
 from edgehold.wire.service import Answer, Failure, FromAggregator, GetLists, GetShare, Receipted, Request, Upload
-from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel, Parcel
+from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel, Parcel, Pieces, SealedPiece
 from edgehold.wire.task import Party
 
 
@@ -146,6 +148,21 @@ def parcel(folder: Path) -> Reader:
     return Reader(read, [answer.sealed])
 
 
+def piece(_: Path) -> Reader:
+    """A piece of a shared record at its recipient: the one that was sealed in its place, or none."""
+    fetch, content = Digest(bytes(32)), Pieces(size=100, key=bytes(32))
+    sealed = seal_chunk(content.key, fetch, 0, 1, bytes(100))
+
+    def read(data: bytes) -> None:
+        open_piece(fetch, content, 0, SealedPiece(sealed=data))
+        require(data == sealed, "an altered piece is accepted")
+
+    return Reader(
+        read,
+        [sealed, seal_chunk(content.key, fetch, 0, 1, bytes(99)), seal_chunk(content.key, fetch, 1, 2, bytes(100))],
+    )
+
+
 PLACES = (
     "chunk.data",
     "object.sealed",
@@ -211,5 +228,6 @@ TARGETS: dict[str, Target] = {
     "issuer": Target(issuer, (Said,), bombs=CBOR),
     "hub": Target(hub, (Said,)),
     "parcel": Target(parcel, (CryptoError, Malformed, Refusal, VerificationError), BY_BYTES, LARGE),
+    "piece": Target(piece, (CryptoError, Malformed), BY_BYTES),
     "store": Target(store, (Said, Malformed), BY_BYTES, LARGE),
 }

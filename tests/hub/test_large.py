@@ -9,7 +9,6 @@ import gzip
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,11 @@ from edgehold.errors import (
     NoTable,
     UnknownFormat,
 )
-from edgehold.hub import runs, sealed, sharing
+from edgehold.hub import runs, sealed
 from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, take_in
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
-from edgehold.hub.journal import Journal
 from edgehold.hub.mending import mend_content, mend_derived, take_over
 from edgehold.hub.originals import write_originals
 from edgehold.hub.rows import Wanted, read_part
@@ -47,8 +45,6 @@ from edgehold.hub.sealed import PLACES
 from edgehold.hub.store import Store
 from edgehold.verify.opening import record_commitment
 from edgehold.wire.data import Kind
-from edgehold.wire.ids import AccountId, Digest
-from edgehold.wire.sharing import Grant, Nonce
 
 DATA = Path(__file__).parent.parent / "data"
 DICE = SeededRandomness(1, "large files")
@@ -76,7 +72,6 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (stores, "AT_ONCE", 500),
         (take_in, "AT_ONCE", 500),
         (kinds, "MOST_BYTES", 500),
-        (sharing, "AT_ONCE", 500),
         (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),
         (stretches, "TABLE_PART", 6000),
@@ -279,16 +274,6 @@ def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Pat
     with pytest.raises(UnknownFormat, match=f"byte {path.stat().st_size}"):
         take(store, broken)
     assert store.objects() == []
-    known = take(store, path).added[0]
-    grant = Grant(
-        network=Digest(bytes(32)),
-        hub=AccountId(bytes(32)),
-        recipient=AccountId(bytes(32)),
-        until=9,
-        nonce=Nonce(bytes(16)),
-    )
-    with closing(Journal(tmp_path / "journal.sqlite")) as journal, pytest.raises(LargeOriginal, match="a parcel"):
-        sharing.share(journal, store, grant, known.id)
 
 
 def test_packed_files_that_cannot_be_unpacked_are_kept_as_they_are(store: Store, tmp_path: Path) -> None:

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_world import Line, World, account_of, bundle, digest, key_of
 from msgspec.structs import replace
 
+from edgehold.codecs import cuts
+from edgehold.codecs.parts import PARTS
+from edgehold.crypto.aead import seal_chunk
 from edgehold.crypto.cose import open1, sign1
 from edgehold.crypto.hash import tagged_hash
 from edgehold.crypto.names import account_id
 from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import (
+    BadSignature,
+    FetchOver,
     ForgedParcel,
+    LargeOriginal,
     NotCommitted,
     NotTheRecipient,
     RecordErased,
     ShareEnded,
     VerificationError,
 )
+from edgehold.hub import sharing
+from edgehold.hub import store as stores
 from edgehold.hub.hub import Hub
-from edgehold.hub.sharing import PARCEL, SharedRecord, fetch_record
+from edgehold.hub.intake import kinds
+from edgehold.hub.sharing import PARCEL, Arriving, SharedFile, SharedRecord, fetch_file, fetch_record
 from edgehold.verify.view import ProofCache, proved_state
 from edgehold.wire.account import Role
 from edgehold.wire.codec import decode, encode
+from edgehold.wire.data import Kind
 from edgehold.wire.ids import AccountId, Digest
-from edgehold.wire.sharing import Fetch, FetchRecord, FromHub, NoParcel, Parcel, ParcelContent
+from edgehold.wire.sharing import (
+    Fetch,
+    FetchPiece,
+    FetchRecord,
+    FromHub,
+    NoParcel,
+    Parcel,
+    ParcelContent,
+    Pieces,
+    SealedPiece,
+    ToHub,
+)
 
 DOCTOR = "customer"
+SMALL = 100
+"""Bytes of a piece in these tests."""
 
 
 @pytest.fixture
@@ -229,3 +254,242 @@ def test_an_account_that_is_not_there_fetches_nothing(world: World) -> None:
     state, _ = proved_state(world.ledger, ProofCache())
     with pytest.raises(VerificationError):
         fetch_record(Line(hub.handle), state, name, account, stranger, world.randomness)
+
+
+# ── in pieces ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Pieces so small that each record has several."""
+    monkeypatch.setattr(sharing, "PIECE", SMALL)
+    return -(-len(bundle("ada")) // SMALL)
+
+
+def fetch_to(world: World, hub: Hub, name: Digest, line: Line | None = None, **options: Any) -> SharedFile:
+    """Fetch a share into a file, as the doctor."""
+    state, _ = proved_state(world.ledger, ProofCache())
+    peer, key = line or Line(hub.handle), key_of(DOCTOR)
+    out = world.folder / "out.json"
+    return fetch_file(peer, state, name, account_of(DOCTOR), key, world.randomness, path=out, **options)
+
+
+def nothing_is_left(world: World) -> bool:
+    """Whether a fetch that failed left no file, whole or in part."""
+    return not list(world.folder.glob("out.json*"))
+
+
+def changed_answers(hub: Hub, change: Callable[[FetchPiece, SealedPiece], SealedPiece]) -> Line:
+    """A line on which pieces are changed."""
+
+    def answer(message: bytes) -> bytes:
+        asked: ToHub = decode(message, ToHub)
+        told: FromHub = decode(hub.handle(message), FromHub)
+        if isinstance(asked, FetchPiece) and isinstance(told, SealedPiece):
+            told = change(asked, told)
+        return encode(told)
+
+    return Line(answer)
+
+
+def test_a_long_record_comes_in_pieces_and_is_one_fetch_of_all_its_bytes(world: World, pieces: int) -> None:
+    hub = world.admit("ada")
+    name, line, heard = share(world, hub), Line(hub.handle), []
+    got = fetch_to(world, hub, name, line, told=lambda come, of: heard.append((come, of)))
+    assert (world.folder / "out.json").read_bytes() == bundle("ada")
+    assert (got.size, got.hub, got.issuer) == (len(bundle("ada")), hub.account, account_of("issuer"))
+    assert len(line.received) == 1 + pieces > 3
+    assert heard == [(min(SMALL * number, got.size), got.size) for number in range(1, pieces + 1)]
+    (noted,) = hub.fetches()
+    assert noted.bytes_left > got.size + 16 * pieces
+    assert fetch(world, hub, name).record == bundle("ada")
+    assert len(hub.fetches()) == 2
+
+
+def test_a_record_that_has_no_room_in_memory_is_fetched_into_a_file_only(
+    world: World, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = world.admit("ada")
+    monkeypatch.setattr(sharing, "AT_ONCE", 200)
+    with pytest.raises(LargeOriginal, match="more than 200"):
+        fetch(world, hub, share(world, hub))
+
+
+def test_a_large_file_is_shared_as_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = world.admit("ada")
+    for module in (stores, sharing):
+        monkeypatch.setattr(module, "AT_ONCE", 20_000)
+    monkeypatch.setattr(kinds, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(cuts, "TABLE_PART", 6000)
+    monkeypatch.setattr(sharing, "PIECE", 5000)
+    path = Path(__file__).parent.parent / "data" / "lines" / "observations.csv"
+    (large,) = hub.import_file(path).added
+    world.ledger.advance(10)
+    envelope = hub.commit()
+    assert envelope is not None
+    world.settle(envelope)
+    assert large.descriptor.codec == PARTS
+    got = fetch_to(world, hub, hub.share(large.id, account_of(DOCTOR), 1000))
+    assert (world.folder / "out.json").read_bytes() == path.read_bytes()
+    assert (got.size, got.issuer, got.descriptor.kind) == (path.stat().st_size, None, Kind.LAB)
+
+
+@pytest.mark.parametrize("harm", ["byte", "again", "missing", "short", "other fetch", "no piece"])
+def test_no_piece_is_altered_doubled_moved_left_out_or_taken_from_elsewhere(
+    world: World, pieces: int, harm: str
+) -> None:
+    hub = world.admit("ada")
+    name = share(world, hub)
+    others: list[SealedPiece] = []
+    if harm == "other fetch":
+        fetch_to(world, hub, name, changed_answers(hub, lambda _, told: others.append(told) or told))  # type: ignore[func-returns-value]
+        (world.folder / "out.json").unlink()
+    seen: list[SealedPiece] = []
+
+    def change(asked: FetchPiece, told: SealedPiece) -> SealedPiece:
+        seen.append(told)
+        if asked.number != 1:
+            return told
+        match harm:
+            case "byte":
+                return SealedPiece(told.sealed[:-1] + bytes([told.sealed[-1] ^ 1]))
+            case "again":
+                return seen[0]
+            case "missing":
+                return _next_of(hub, asked)
+            case "short":
+                return SealedPiece(told.sealed[:20])
+            case "other fetch":
+                return others[1]
+        return SealedPiece(b"")
+
+    with pytest.raises(ForgedParcel):
+        fetch_to(world, hub, name, changed_answers(hub, change))
+    assert nothing_is_left(world)
+
+
+def _next_of(hub: Hub, asked: FetchPiece) -> SealedPiece:
+    """The piece behind the one that was asked for."""
+    number = asked.number + 1
+    signature = key_of(DOCTOR).sign(sharing.piece_message(asked.fetch, number))
+    told: FromHub = decode(hub.handle(encode(FetchPiece(asked.fetch, number, signature))), FromHub)
+    assert isinstance(told, SealedPiece)
+    return told
+
+
+def test_an_answer_that_was_lost_is_sent_once_more_as_it_was_and_no_other(world: World, pieces: int) -> None:
+    hub = world.admit("ada")
+    name, line = share(world, hub), Line(hub.handle)
+    fetch_to(world, hub, name, line)
+    _, *asked = line.received
+    last: FromHub = decode(hub.handle(asked[-1]), FromHub)
+    assert isinstance(last, SealedPiece)
+    assert hub.handle(asked[-1]) == encode(last)
+    for message, words in ((asked[0], "asked for behind"), (encode(_behind(asked[-1])), "has no piece")):
+        told: FromHub = decode(hub.handle(message), FromHub)
+        assert isinstance(told, NoParcel)
+        assert (told.number, words in told.facts) == (FetchOver.number, True)
+    told = decode(hub.handle(asked[-1]), FromHub)
+    assert isinstance(told, NoParcel)
+    assert "is open here" in told.facts
+
+
+def _behind(message: bytes) -> FetchPiece:
+    asked = decode(message, FetchPiece)
+    number = asked.number + 1
+    return replace(asked, number=number, signature=key_of(DOCTOR).sign(sharing.piece_message(asked.fetch, number)))
+
+
+def test_pieces_are_given_to_the_recipient_s_signature_only(world: World, pieces: int) -> None:
+    hub = world.admit("ada")
+    line = Line(hub.handle)
+    fetch_to(world, hub, share(world, hub), line)
+    asked = decode(line.received[-1], FetchPiece)
+    told: FromHub = decode(hub.handle(encode(replace(asked, number=0))), FromHub)
+    assert isinstance(told, NoParcel)
+    assert told.number == BadSignature.number
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "past", "erased", "closed", "others", "cut"])
+def test_a_fetch_that_is_interrupted_leaves_nothing_and_can_begin_again(world: World, pieces: int, end: str) -> None:
+    hub = world.admit("ada")
+    name = share(world, hub, until=world.ledger.height() + 1)
+    line = Line(hub.handle)
+
+    def stop(come: int, _: int) -> None:
+        if come != SMALL:
+            return
+        match end:
+            case "withdrawn":
+                hub.withdraw_share(name)
+            case "past":
+                world.ledger.advance(3)
+            case "erased":
+                hub.erase(hub.store.objects()[0].id)
+            case "closed":
+                hub.close()
+            case "others":
+                state, _ = proved_state(world.ledger, ProofCache())
+                for _ in range(sharing.MOST_OPEN):
+                    Arriving(Line(hub.handle), state, name, account_of(DOCTOR), key_of(DOCTOR), world.randomness)
+            case "cut":
+                line.cut = True
+
+    refused: dict[str, type[Exception]] = {
+        "withdrawn": ShareEnded,
+        "past": ShareEnded,
+        "erased": RecordErased,
+        "cut": ConnectionError,
+    }
+    with pytest.raises(refused.get(end, FetchOver)):
+        fetch_to(world, hub, name, line, told=stop)
+    assert nothing_is_left(world)
+    if end in ("closed", "others", "cut"):
+        assert fetch_to(world, hub, name).size == len(bundle("ada"))
+
+
+@pytest.mark.parametrize("lie", ["size", "small in pieces", "another record"])
+def test_a_hub_that_lies_about_pieces_is_found_out(world: World, pieces: int, lie: str) -> None:
+    hub = world.admit("ada")
+    name, randomness, pair = share(world, hub), world.randomness, SealKeyPair(world.randomness.draw(32))
+    key = bytes(32)
+    false = bundle("ada", bmi=40.0)
+
+    def lying(message: bytes) -> bytes:
+        asked: ToHub = decode(message, ToHub)
+        if isinstance(asked, FetchPiece):
+            start, total = asked.number * SMALL, sharing.count_pieces(len(false))
+            return encode(SealedPiece(seal_chunk(key, asked.fetch, asked.number, total, false[start : start + SMALL])))
+        mine = _resigned(world, asked.fetch, pair)
+        answer: FromHub = decode(hub.handle(encode(mine)), FromHub)
+        assert isinstance(answer, Parcel)
+        signed = open1(open_sealed(pair, PARCEL, encode(mine.fetch), answer.sealed))
+        content = decode(signed.payload, ParcelContent)
+        size = {"size": len(false) - 1, "small in pieces": 10}.get(lie, len(false))
+        content = replace(content, record=Pieces(size=size, key=key))
+        again = sign1(hub.keys.signing, encode(content), world.ledger.network)
+        return encode(Parcel(seal(asked.fetch.seal_key, PARCEL, encode(asked.fetch), again, randomness)))
+
+    with pytest.raises(ForgedParcel):
+        fetch_to(world, hub, name, Line(lying))
+    assert nothing_is_left(world)
+
+
+@pytest.mark.parametrize("answer", [NoParcel(number=999, facts="?"), Parcel(b""), SealedPiece(b"")])
+def test_answers_of_another_kind_are_no_record(world: World, pieces: int, answer: FromHub) -> None:
+    hub = world.admit("ada")
+    with pytest.raises(VerificationError):
+        fetch_to(world, hub, share(world, hub), Line(lambda _: encode(answer)))
+
+    def instead(message: bytes) -> bytes:
+        return encode(answer) if isinstance(decode(message, ToHub), FetchPiece) else hub.handle(message)
+
+    with pytest.raises(VerificationError):
+        fetch_to(world, hub, share(world, hub), Line(instead))
+    with pytest.raises(ForgedParcel):
+        fetch_to(world, hub, share(world, hub), Line(lambda _: b"what?"))
+    assert nothing_is_left(world)
+
+
+def test_a_key_of_pieces_is_not_printed() -> None:
+    assert repr(Pieces(size=9, key=b"k" * 32)) == "Pieces(size=9, key=…)"

@@ -69,7 +69,7 @@ from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import Written, write_originals
 from edgehold.hub.rows import SCHEMAS, Wanted
-from edgehold.hub.sharing import SharedRecord, fetch_record
+from edgehold.hub.sharing import SharedFile, fetch_file
 from edgehold.hub.store import is_of_part
 from edgehold.ledger.state import find_account, find_panel, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR
@@ -731,24 +731,26 @@ def share(dataset: str, recipient: str, until: int, out: Path | None, folder: Pa
             f"  tell them its name: {name.hex()}",
         ]
         if out is not None:
-            record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name)
-            write_file(out, record.record)
+            record = fetch_as(network_of(require_hub(folder)), names, account, own, ledger, name, out)
             signer = None if record.issuer is None else names.title(record.issuer)
-            facts["fetched"] = {"file": str(out), "bytes": len(record.record), "signed_by": signer}
-            says.append(f"fetched and checked as {names.title(account)}: {len(record.record):,} bytes in {out}")
+            facts["fetched"] = {"file": str(out), "bytes": record.size, "signed_by": signer}
+            says.append(f"fetched and checked as {names.title(account)}: {record.size:,} bytes in {out}")
             says.append(f"  under your root on the ledger, {'signed by ' + signer if signer else 'not signed'}")
     emit(as_json, facts, says)
 
 
 def fetch_as(
-    network: Path, names: Names, account: AccountId, own: Hub, ledger: WorldLedger, name: Digest
-) -> SharedRecord:
-    """Fetch a share with the key of an organisation whose folder is in the network's; raises `NotFound`."""
+    network: Path, names: Names, account: AccountId, own: Hub, ledger: WorldLedger, name: Digest, out: Path
+) -> SharedFile:
+    """Fetch a share into a file with the key of an organisation whose folder is in the network's; raises `NotFound`."""
     short = names.by_account.get(account, ("", ""))[0]
     folder = network / "organisations" / short
     if not short or not (folder / "key").is_file():
         raise NotFound(f"the key of {account.hex()} is not in {network}: the recipient fetches with its own")
-    return fetch_record(Direct(own.handle), state_of(ledger), name, account, load_key(folder), SystemRandomness())
+    peer, key = Direct(own.handle), load_key(folder)
+    size = next(own.store.get_object(one.object).received for one in own.shares() if one.share == name)
+    with progress("fetching", size, quiet=size < SHOWN) as bar:
+        return fetch_file(peer, state_of(ledger), name, account, key, SystemRandomness(), path=out, told=bar.reach)
 
 
 @hub.command(short_help="Answer nobody from now on, or take back one share or one report.")

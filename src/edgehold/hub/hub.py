@@ -205,6 +205,7 @@ class Hub:
         self._followed = 0
         self._is_made_up = False
         self._posting: tuple[Digest | None, int] = (None, 0)
+        self._sendings = sharing.Sendings()
         self._in_hand: dict[TaskId, Callable[[], tuple[Measurement, str]]] = {}
         """How to come by the measurement of a grant of this process: by its one run, or, after that, as it was."""
 
@@ -247,6 +248,7 @@ class Hub:
             if file is not None:
                 file.close()
         self._opened_journal = self._opened_store = None
+        self._sendings = sharing.Sendings()
 
     def __enter__(self) -> Hub:
         return self
@@ -751,9 +753,10 @@ class Hub:
         sharing.withdraw(self._journal, share, self._ledger.height())
 
     def handle(self, message: bytes) -> bytes:
-        """Answer who fetches a shared record; each fetch that is served is in the history."""
+        """Answer who fetches a shared record, or the next piece of it; each fetch that is served is in the history."""
         state, _ = self._look()
-        return sharing.serve(self._journal, self.store, state, self.keys, message, self._outside.randomness)
+        desk = sharing.Desk(self._journal, self.store, self.keys, self._sendings, self._outside.randomness)
+        return sharing.serve(desk, state, message)
 
     def fetches(self) -> list[Sharing]:
         """Every fetch of a shared record that was served, in their order."""

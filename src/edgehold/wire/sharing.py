@@ -1,4 +1,5 @@
-"""Sharing: one record, for one named account, until a height, as a sealed parcel fetched from the hub."""
+"""Sharing: one record, for one named account, until a height, as a sealed parcel fetched from the hub; what is too long for
+one message follows in pieces."""
 
 from __future__ import annotations
 
@@ -40,8 +41,23 @@ class FetchRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     signature: Signature
 
 
+class FetchPiece(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
+    """A recipient asks for the next piece of a record, or once more for the one before, signed with its account key under
+    tagged_hash "fetch-piece"."""
+
+    fetch: Digest  # tagged_hash "fetch" of the fetch that the parcel answered
+    number: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    signature: Signature
+
+
 class Parcel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
     """The record: `ParcelContent` in COSE_Sign1 by the hub key, sealed to the fetch's key with the fetch as AAD."""
+
+    sealed: Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
+
+
+class SealedPiece(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
+    """One piece of a record, sealed with the key in its parcel: fetch, number and count of all pieces are bound to it."""
 
     sealed: Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
 
@@ -53,13 +69,25 @@ class NoParcel(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
     facts: Annotated[str, Meta(max_length=400)]
 
 
+class Pieces(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A record that follows its parcel: how long it is, and the key that seals its pieces and nothing else."""
+
+    size: Annotated[int, Meta(gt=0, lt=1 << 48)]
+    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+    def __repr__(self) -> str:
+        return f"Pieces(size={self.size}, key=…)"
+
+
 class ParcelContent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the hub signs: for whom and until when, the original bytes, their leaf, and the issuer's signature."""
+    """What the hub signs: for whom and until when, the original bytes or how they follow, their leaf, and the issuer's
+    signature."""
 
     grant: Grant
-    record: bytes
+    record: bytes | Pieces
     opening: LeafOpening  # under the hub's root on the ledger
-    issuer_signature: Annotated[bytes, Meta(max_length=1024)] | None  # the detached JWS over `record`
+    issuer_signature: Annotated[bytes, Meta(max_length=1024)] | None  # the detached JWS over the record
 
 
-FromHub: TypeAlias = Parcel | NoParcel
+ToHub: TypeAlias = FetchRecord | FetchPiece
+FromHub: TypeAlias = Parcel | NoParcel | SealedPiece
