@@ -1083,7 +1083,7 @@ class SignedExactly(IntakeError):
 
 
 class LargeFile(IntakeError):
-    """A file is larger than what a hub reads at once, to derive a table or to check a signature."""
+    """A file is larger than what a hub reads at once to derive a table."""
 
     number = 485
     remedy = (

@@ -115,7 +115,7 @@ def test_of_real_files_all_else_stays(name: str) -> None:
     text = FILES[name]
     found = step_qualities(text)
     assert found is not None
-    assert 0 < sum(found.lost.values()) <= sum(found.of.values())
+    assert 0 < sum(found.losses.lost.values()) <= sum(found.losses.of.values())
     before, after = (
         [row.split(b"\t") for row in one.splitlines() if not row.startswith(b"#")] for one in (text, found.text)
     )

@@ -18,23 +18,29 @@ from edgehold.codecs import choice, cuts, packs, parts, stretches
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import ZSTD, shipped_codec
+from edgehold.codecs.lossy import QUALITIES, Loss, step_qualities
 from edgehold.codecs.parts import PARTS, PartsCodec
 from edgehold.codecs.tables.form import column_of
 from edgehold.codecs.tables.laboratory import Columns
+from edgehold.crypto.jws import sign_detached
+from edgehold.crypto.names import account_id
+from edgehold.crypto.signatures import SigningKey
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import (
     AlteredBlob,
     BadColumns,
+    BadSignature,
     FileChanged,
-    LargeFile,
+    IntakeLimit,
     LargeOriginal,
     LargeTable,
     NoTable,
+    SignedExactly,
     UnknownFormat,
 )
 from edgehold.hub import runs, sealed
 from edgehold.hub import store as stores
-from edgehold.hub.intake import kinds, take_in
+from edgehold.hub.intake import kinds, steps, take_in
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
 from edgehold.hub.mending import mend_content, mend_derived, take_over
@@ -42,8 +48,9 @@ from edgehold.hub.originals import write_originals
 from edgehold.hub.rows import Wanted, read_part
 from edgehold.hub.runs import read_together
 from edgehold.hub.sealed import PLACES
-from edgehold.hub.store import Store
-from edgehold.verify.opening import record_commitment
+from edgehold.hub.store import Doing, Store
+from edgehold.verify.opening import record_commitment, signature_digest
+from edgehold.wire.account import Role
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data"
@@ -230,12 +237,9 @@ def test_a_file_that_changes_before_its_table_is_made_is_not_stored(store: Store
     original = (DATA / "lines" / "observations.csv").read_bytes()
     for change in (original[:-1] + b"x", b"x" * len(original)):
         path.write_bytes(original)
-        left = len(original)
 
-        def alter(stored: int, change: bytes = change) -> None:
-            nonlocal left
-            left -= stored
-            if not left:
+        def alter(doing: Doing, done: int, total: int, change: bytes = change) -> None:
+            if (doing, done) == (Doing.ENCODE, total):
                 path.write_bytes(change)
 
         with pytest.raises(FileChanged):
@@ -247,11 +251,13 @@ def test_a_file_that_changes_meanwhile_is_not_stored(store: Store, tmp_path: Pat
     path = tmp_path / "growing.csv"
     path.write_bytes((DATA / "lines" / "observations.csv").read_bytes())
 
-    def grow(_: int) -> None:
+    def grow(doing: Doing, *_: int) -> None:
         with path.open("ab") as file:
-            file.write(b"more\n")
+            file.write(b"more\n" if doing is Doing.ENCODE else b"")
 
-    def alter(_: int) -> None:
+    def alter(doing: Doing, *_: int) -> None:
+        if doing is not Doing.ENCODE:
+            return
         with path.open("r+b") as file:
             file.seek(-1, os.SEEK_END)
             file.write(b"x")
@@ -265,8 +271,6 @@ def test_a_file_that_changes_meanwhile_is_not_stored(store: Store, tmp_path: Pat
 
 def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Path) -> None:
     path = DATA / "lines" / "observations.csv"
-    with pytest.raises(LargeFile, match="signature"):
-        import_file(store, path, signature=b"a signature", randomness=DICE)
     with pytest.raises(BadColumns, match="observations"):
         import_file(store, path, columns=Columns(date="nowhere", code="code", value="value"), randomness=DICE)
     broken = tmp_path / "zero.csv"
@@ -274,6 +278,107 @@ def test_what_needs_all_of_a_file_at_once_is_refused(store: Store, tmp_path: Pat
     with pytest.raises(UnknownFormat, match=f"byte {path.stat().st_size}"):
         take(store, broken)
     assert store.objects() == []
+
+
+def test_each_reading_of_a_large_file_is_told_with_what_it_is_for(store: Store) -> None:
+    path, heard = DATA / "lines" / "observations.csv", list[tuple[Doing, int, int]]()
+    size = path.stat().st_size
+    import_file(store, path, told=lambda *one: heard.append(one), randomness=DICE)
+    doings = list(dict.fromkeys(doing for doing, _, _ in heard))
+    assert doings == [Doing.READ, Doing.ENCODE, Doing.DERIVE]
+    for doing in doings:
+        done = [done for about, done, total in heard if about is doing and total == size]
+        assert done == sorted(done)
+        assert done[-1] == size
+
+
+# ── signatures ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+KEY = SigningKey(bytes(32))
+CLINIC = account_id(Role.ORGANISATION, KEY.public)
+
+
+def test_a_large_file_that_is_signed_keeps_its_signature(store: Store) -> None:
+    path = DATA / "variants" / "nist.vcf"
+    token = sign_detached(path.read_bytes(), CLINIC, KEY.sign)
+    take(store, path)
+    for _ in range(2):
+        done = import_file(store, path, signature=token, key_of=lambda _: KEY.public, randomness=DICE)
+        one = (*done.added, *done.known)[0]
+        assert one.descriptor.codec == PARTS
+        assert (store.get_signature(one.id), one.descriptor.signature) == (token, signature_digest(token))
+        assert store.check() == []
+    store.erase(one.id, DICE)
+    (anew,) = import_file(store, path, signature=token, key_of=lambda _: KEY.public, randomness=DICE).added
+    assert store.get_signature(anew.id) == token
+    assert store.check() == []
+
+
+def test_a_large_file_that_was_not_signed_so_is_refused(store: Store, tmp_path: Path) -> None:
+    original = (DATA / "variants" / "nist.vcf").read_bytes()
+    token = sign_detached(original, CLINIC, KEY.sign)
+    path = tmp_path / "changed.vcf"
+    path.write_bytes(original[:-2] + b"x\n")
+    for key_of in (lambda _: KEY.public, None):
+        with pytest.raises(BadSignature):
+            import_file(store, path, signature=token, key_of=key_of, randomness=DICE)
+    path.write_bytes(original)
+    with pytest.raises(SignedExactly, match="changed"):
+        import_file(store, path, signature=token, key_of=lambda _: KEY.public, lossy=Loss.QUALITIES, randomness=DICE)
+    assert store.objects() == []
+
+
+# ── what an owner would rather lose ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["hg00268.g.vcf", "hg00268.g.vcf.gz", "hg00268.g.vcf.bgz"])
+def test_qualities_of_a_large_file_are_lost_as_those_of_a_small_one(store: Store, tmp_path: Path, name: str) -> None:
+    text = (DATA / "variants" / "hg00268.g.vcf").read_bytes()
+    path = tmp_path / name
+    path.write_bytes({".vcf": lambda text: text, ".gz": gzip.compress, ".bgz": bgzipped}[path.suffix](text))
+    expected = step_qualities(text)
+    assert expected is not None
+    heard = list[Doing]()
+    done = import_file(store, path, lossy=Loss.QUALITIES, told=lambda doing, *_: heard.append(doing), randomness=DICE)
+    (one,) = done.added
+    assert (one.name, one.descriptor.codec, one.descriptor.lossy) == ("hg00268.g.vcf", PARTS, QUALITIES)
+    assert (done.lost, heard[0]) == (expected.losses, Doing.STEP)
+    assert b"".join(store.read_original(one.id)) == expected.text
+    known = derive_table([expected.text], kind=Kind.GENOTYPE, name=name)
+    assert known is not None
+    assert store.table(one.id) == known.files
+    again = import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE)
+    assert (again.added, again.known) == ((), (one,))
+    (exact,) = take(store, path).added
+    assert b"".join(store.read_original(exact.id)) == path.read_bytes()
+    assert import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE).known == (exact,), "all of it is here"
+    assert store.check() == []
+
+
+def test_what_is_in_steps_already_or_no_variants_loses_nothing(store: Store, tmp_path: Path) -> None:
+    expected = step_qualities((DATA / "variants" / "hg00268.g.vcf").read_bytes())
+    assert expected is not None
+    (tmp_path / "again.vcf").write_bytes(expected.text)
+    for path in (tmp_path / "again.vcf", DATA / "lines" / "array.txt"):
+        done = import_file(store, path, lossy=Loss.QUALITIES, randomness=DICE)
+        assert (done.lost, done.added[0].descriptor.lossy) == (None, None)
+        assert b"".join(store.read_original(done.added[0].id)) == path.read_bytes()
+
+
+def test_a_large_file_whose_text_cannot_be_read_line_by_line_loses_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (DATA / "variants" / "hg00268.g.vcf").read_bytes()
+    packed, plain = tmp_path / "broken.vcf.gz", tmp_path / "long.vcf"
+    packed.write_bytes(gzip.compress(text)[:-3])
+    done = import_file(store, packed, lossy=Loss.QUALITIES, randomness=DICE)
+    assert (done.lost, "kept as it is" in done.notes[0]) == (None, True)
+    assert b"".join(store.read_original(done.added[0].id)) == packed.read_bytes()
+    monkeypatch.setattr(steps, "MOST_LINE", 10_000)
+    plain.write_bytes(text + b"x" * 40_000)
+    with pytest.raises(IntakeLimit, match="a line of more than"):
+        import_file(store, plain, lossy=Loss.QUALITIES, randomness=DICE)
 
 
 def test_packed_files_that_cannot_be_unpacked_are_kept_as_they_are(store: Store, tmp_path: Path) -> None:
@@ -333,7 +438,7 @@ def test_a_process_that_is_killed_within_a_large_file_leaves_nothing_of_it(tmp_p
             import_file(
                 store,
                 DATA / "variants" / "nist.vcf",
-                told=lambda _: os.kill(os.getpid(), signal.SIGKILL),
+                told=lambda doing, *_: os.kill(os.getpid(), signal.SIGKILL * (doing is Doing.ENCODE)),
                 randomness=DICE,
             )
         os._exit(0)  # not reached

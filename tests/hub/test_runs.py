@@ -142,10 +142,10 @@ def test_only_the_panels_issuer_makes_a_record_authentic(tmp_path: Path) -> None
     world = World(tmp_path)
     state, _ = proved_state(world.ledger, ProofCache())
     issuer, record = account_of("issuer"), bundle("ada")
-    check_signature(state, record, sign_detached(record, issuer, key_of("issuer").sign), issuer)
+    check_signature(state, [record], sign_detached(record, issuer, key_of("issuer").sign), issuer)
     with pytest.raises(NotTheRecord):
-        check_signature(state, record, None, issuer)
+        check_signature(state, [record], None, issuer)
     with pytest.raises(NotTheRecord):
-        check_signature(state, record, sign_detached(record, account_of("leader"), key_of("issuer").sign), issuer)
+        check_signature(state, [record], sign_detached(record, account_of("leader"), key_of("issuer").sign), issuer)
     with pytest.raises(BadSignature):
-        check_signature(state, record, sign_detached(record, issuer, key_of("leader").sign), issuer)
+        check_signature(state, [record], sign_detached(record, issuer, key_of("leader").sign), issuer)

@@ -29,7 +29,7 @@ from edgehold.cli.network import (
     state_of,
     when,
 )
-from edgehold.cli.output import confirm, default_hub, emit, json_option, progress
+from edgehold.cli.output import Progress, confirm, default_hub, emit, json_option, progress
 from edgehold.cli.past import (
     STATES,
     budget_lines,
@@ -70,7 +70,7 @@ from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import Written, write_originals
 from edgehold.hub.rows import SCHEMAS, Wanted
 from edgehold.hub.sharing import SharedFile, fetch_file
-from edgehold.hub.store import is_of_part
+from edgehold.hub.store import Doing, is_of_part
 from edgehold.ledger.state import find_account, find_panel, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR
 from edgehold.policy.decide import explain
@@ -340,7 +340,7 @@ def import_records(
                 found = (
                     own.import_together(act, kept)
                     if len(act) > 1
-                    else [own.import_file(act[0], kept, columns=said, lossy=lost, told=bar.advance)]
+                    else [own.import_file(act[0], kept, columns=said, lossy=lost, told=shown_in(bar, act[0]))]
                 )
                 done += [imported_facts(path, one) for path, one in zip(act, found, strict=True)]
             except EdgeholdError as error:
@@ -354,6 +354,11 @@ def import_records(
     says += [f"refused: {error.code} {error}" for error in failed]
     emit(as_json, {"imported": done, "failed": errors}, says)
     return 3 if failed else 0
+
+
+def shown_in(bar: Progress, path: Path) -> Callable[[Doing, int, int], None]:
+    """Shows what is done with a large file."""
+    return lambda doing, done, total: bar.within(f"{doing.value} {path.name}", done, total)
 
 
 @hub.command(short_help="Post your root on the ledger.")

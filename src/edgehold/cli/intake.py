@@ -7,7 +7,7 @@ from typing import Any
 
 from edgehold.cli.output import wrap
 from edgehold.codecs.events import SCHEMA as EVENTS
-from edgehold.codecs.lossy import QUALITIES, Stepped
+from edgehold.codecs.lossy import QUALITIES, Losses
 from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
 from edgehold.codecs.tables.images import SCHEMA as IMAGES
 from edgehold.codecs.tables.signals import SCHEMA as SIGNALS
@@ -108,7 +108,7 @@ def imported_lines(facts: dict[str, Any]) -> list[str]:
     ]
 
 
-def lost_facts(lost: Stepped) -> dict[str, Any]:
+def lost_facts(lost: Losses) -> dict[str, Any]:
     """What a file lost before it was kept, as JSON values: of each field how many numbers were replaced, and of how many."""
     return {"by": QUALITIES, "replaced": dict(lost.lost), "of": {name: lost.of[name] for name in lost.lost}}
 

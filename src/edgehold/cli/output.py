@@ -81,21 +81,28 @@ class Progress:
     def __init__(self, label: str, total: int, *, quiet: bool = False) -> None:
         self._label, self._total, self._done, self._quiet = label, total, 0, quiet
         self._terminal = sys.stderr.isatty()
-        self._shown = -1
+        self._shown = "", -1
 
     def advance(self, count: int = 1) -> None:
         """Some more is done."""
         self._done += count
-        tenths = self._done * (40 if self._terminal else 4) // max(self._total, 1)
-        if self._quiet or tenths == self._shown:
+        self._show(self._label, self._done, self._total)
+
+    def within(self, label: str, done: int, total: int) -> None:
+        """Of a long step of the work so much of so much is done; the work itself is shown again when more of it is."""
+        self._show(label, done, total)
+
+    def _show(self, label: str, done: int, total: int) -> None:
+        tenths = done * (40 if self._terminal else 4) // max(total, 1)
+        if self._quiet or (label, tenths) == self._shown:
             return
-        self._shown = tenths
+        self._shown = label, tenths
         if self._terminal:
             bar = ("━" * tenths).ljust(40, "╌")
-            print(f"\r  {self._label:<34} {bar} {self._done}/{self._total}", end="", file=sys.stderr, flush=True)
+            line = f"  {cut(label, 34):<34} {bar} {done}/{total}"
+            print(f"\r{line:<{WIDTH}}", end="", file=sys.stderr, flush=True)
         else:
-            line = {"progress": self._label, "done": self._done, "total": self._total}
-            print(json.dumps(line), file=sys.stderr, flush=True)
+            print(json.dumps({"progress": label, "done": done, "total": total}), file=sys.stderr, flush=True)
 
     def reach(self, done: int, total: int) -> None:
         """So much of so much is done."""

@@ -15,7 +15,7 @@ import io
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -46,6 +46,8 @@ BY_ALLELE: Final = b"AD"
 NUMBER: Final = re.compile(rb"\d{1,9}(?:\.\d{0,30})?")
 LOGARITHM: Final = re.compile(rb"-?(\d{1,8})(?:\.(\d)?\d{0,30})?")
 NAMES: Final = b"#CHROM\t"
+SAID: Final = b"##edgehold.lossy=" + QUALITIES.encode()
+"""What the header says of a text in steps."""
 QUAL: Final = 5
 FIXED: Final = 8
 SAMPLE: Final = 9
@@ -59,14 +61,21 @@ Step = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stepped:
-    """A text whose qualities were put in steps."""
+class Losses:
+    """What a text lost."""
 
-    text: bytes
     lost: Mapping[str, int]
     """Of each field how many of its numbers changed."""
     of: Mapping[str, int]
     """Of each field how many numbers there were."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """A text whose qualities were put in steps."""
+
+    text: bytes
+    losses: Losses
 
 
 def step_qualities(text: bytes) -> Stepped | None:
@@ -76,35 +85,55 @@ def step_qualities(text: bytes) -> Stepped | None:
     and lines that are no variants of one person or of none, stay as they are. Of a text that was put in steps nothing
     changes any more.
     """
-    lost, seen = Counter[str](), Counter[str]()
-    known: dict[tuple[bytes, bytes], _Cell] = {}
-    lines = io.BytesIO(text)
-    found = bytearray()
-    end_of_header, said = None, b"##edgehold.lossy=" + QUALITIES.encode()
-    for line in lines:
-        if end_of_header is None:
-            if line.startswith(NAMES):
-                end_of_header = len(found)
-                said += b"\r\n" if line.endswith(b"\r\n") else b"\n"
-            found += line
-            continue
-        fields = line.split(b"\t", SAMPLE + 1)
-        if FIXED <= len(fields) <= SAMPLE + 1:
-            for place, keys in ((QUAL, b"QUAL"), (SAMPLE, fields[FIXED] if len(fields) > SAMPLE else b"")):
-                if keys and len(keys) + len(fields[place]) <= LONGEST:
-                    cell = known.get((keys, fields[place])) or _stepped_cell(keys, fields[place])
-                    if len(known) < MOST_KNOWN:
-                        known[keys, fields[place]] = cell
-                    seen.update(cell.of)
-                    lost.update(cell.lost)
-                    fields[place] = cell.stepped
-            line = b"\t".join(fields)
+    steps, found = Steps(), bytearray()
+    for line in steps.step(io.BytesIO(text)):
         found += line
-    if not lost or end_of_header is None:
-        return None
-    if said not in found[:end_of_header]:
-        found[end_of_header:end_of_header] = said
-    return Stepped(text=bytes(found), lost=dict(sorted(lost.items())), of=dict(sorted(seen.items())))
+    losses = steps.losses()
+    return None if losses is None else Stepped(text=bytes(found), losses=losses)
+
+
+class Steps:
+    """`step_qualities`, line by line; whether anything was lost is known behind the last."""
+
+    def __init__(self) -> None:
+        self._lost, self._seen = Counter[str](), Counter[str]()
+        self._known: dict[tuple[bytes, bytes], _Cell] = {}
+        self._has_names = False
+
+    def step(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines, with their ends, in steps."""
+        said = set[bytes]()
+        for line in lines:
+            if self._has_names:
+                yield self._variant(line)
+                continue
+            if line.startswith(NAMES):
+                self._has_names = True
+                saying = SAID + (b"\r\n" if line.endswith(b"\r\n") else b"\n")
+                if saying not in said:
+                    yield saying
+            said.update(SAID + end for end in (b"\r\n", b"\n") if line.endswith(SAID + end))
+            yield line
+
+    def losses(self) -> Losses | None:
+        """What was lost so far; none if nothing was, or no line named the columns."""
+        if not self._lost or not self._has_names:
+            return None
+        return Losses(lost=dict(sorted(self._lost.items())), of=dict(sorted(self._seen.items())))
+
+    def _variant(self, line: bytes) -> bytes:
+        fields = line.split(b"\t", SAMPLE + 1)
+        if not FIXED <= len(fields) <= SAMPLE + 1:
+            return line
+        for place, keys in ((QUAL, b"QUAL"), (SAMPLE, fields[FIXED] if len(fields) > SAMPLE else b"")):
+            if keys and len(keys) + len(fields[place]) <= LONGEST:
+                cell = self._known.get((keys, fields[place])) or _stepped_cell(keys, fields[place])
+                if len(self._known) < MOST_KNOWN:
+                    self._known[keys, fields[place]] = cell
+                self._seen.update(cell.of)
+                self._lost.update(cell.lost)
+                fields[place] = cell.stepped
+        return b"\t".join(fields)
 
 
 class _Cell(NamedTuple):

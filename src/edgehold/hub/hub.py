@@ -46,7 +46,7 @@ from edgehold.hub.intake.take_in import Imported, Together, import_file
 from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
-from edgehold.hub.store import Store
+from edgehold.hub.store import Doing, Store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
@@ -63,7 +63,7 @@ from edgehold.wire.batch import Batch, ReportLeaf
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import ObjectId
 from edgehold.wire.enrolment import Invitation
-from edgehold.wire.ids import AccountId, Digest, PanelId, Signature, SlotKey, TaskId
+from edgehold.wire.ids import AccountId, Digest, PanelId, SlotKey, TaskId
 from edgehold.wire.panel import SlotCredential
 from edgehold.wire.report import decode_report
 from edgehold.wire.root import CommitRoot
@@ -266,13 +266,13 @@ class Hub:
         columns: Columns | None = None,
         together: Together | None = None,
         lossy: Loss | None = None,
-        told: Callable[[int], None] | None = None,
+        told: Callable[[Doing, int, int], None] | None = None,
     ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 
         `columns` says how to read a table in lines, `lossy` what the owner would rather lose; of a large file `told` hears
-        how many bytes more were taken in. The same bytes again add nothing. Raises `IntakeError`, `BadSignature`,
-        `UnknownAccount`; then nothing was stored.
+        what is done with it, with how many bytes so far, and of how many. The same bytes again add nothing.
+        Raises `IntakeError`, `BadSignature`, `UnknownAccount`; then nothing was stored.
         """
         beside = path.with_name(path.name + ".jws")
         take = partial(
@@ -290,12 +290,9 @@ class Hub:
             return take()
         state, _ = self._look()
 
-        def verify_by_ledger(signer: AccountId, message: bytes, signature: Signature) -> None:
-            verify(get_account(state, signer).key, message, signature)
-
         with storage_failures(beside):
             token = beside.read_bytes()
-        return take(signature=token, verify=verify_by_ledger)
+        return take(signature=token, key_of=lambda signer: get_account(state, signer).key)
 
     def import_together(self, paths: Sequence[Path], profile: Profile = Profile.SMALL) -> list[Imported]:
         """Take in the files of one Bulk Data export, all of them or, if one is refused, none: they are of one person,

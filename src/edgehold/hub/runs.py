@@ -7,15 +7,14 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from edgehold.codecs.events import SCHEMA, join_tables
 from edgehold.codecs.tables.form import schema_of
 from edgehold.crypto.hash import tagged_hash
-from edgehold.crypto.jws import verify_detached
-from edgehold.crypto.signatures import verify
+from edgehold.crypto.jws import Detached
 from edgehold.errors import (
     EdgeholdError,
     LargeTable,
@@ -136,15 +135,18 @@ def check_dataset(
         if issuer is None:
             store.verify_original(dataset.id)
         else:
-            check_signature(state, store.get_original(dataset.id), token, issuer)
+            check_signature(state, store.read_original(dataset.id), token, issuer)
         store.checked.add(found)
 
 
-def check_signature(state: State, original: bytes, token: bytes | None, issuer: AccountId) -> None:
-    """Check that this issuer's account signed a record; raises `NotTheRecord`, `BadSignature`."""
+def check_signature(state: State, original: Iterable[bytes], token: bytes | None, issuer: AccountId) -> None:
+    """Check that this issuer's account signed a record, whose bytes come in pieces; raises `NotTheRecord`, `BadSignature`."""
     if token is None:
         raise NotTheRecord("the record came without an issuer's signature")
     key = get_account(state, issuer).key
-    signer = verify_detached(token, original, lambda _, message, signature: verify(key, message, signature))
+    signed = Detached(token, lambda _: key)
+    for piece in original:
+        signed.update(piece)
+    signer = signed.finish()
     if signer != issuer:
         raise NotTheRecord(f"the record was signed by {signer.hex()}, the panel is issuer {issuer.hex()}'s")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 import msgspec
@@ -74,6 +75,18 @@ MOST_VIEW = 1 << 28
 """Bytes of a table that is in memory at once, for a program or another tool; rows of a larger one are read."""
 FACTS = {"hub", "dummies", "latest", "postings"}
 """What stands beside the objects."""
+
+
+class Doing(StrEnum):
+    """What is done with a large original, each time from its beginning to its end."""
+
+    STEP = "steps of"
+    """Its qualities are put in steps, to see what is lost."""
+    READ = "reading"
+    """It is named."""
+    ENCODE = "encoding"
+    DERIVE = "table of"
+    """Its table is made."""
 
 
 class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -161,39 +174,41 @@ class Store(SealedFile):
         kind: Kind,
         derive: Callable[[Iterable[bytes]], Made | None] = lambda _: None,
         pieces: Callable[[], Iterator[bytes]] | None = None,
+        signature: bytes | None = None,
         profile: Profile = Profile.SMALL,
+        lossy: str | None = None,
         randomness: Randomness,
-        told: Callable[[int], None] | None = None,
+        told: Callable[[Doing, int], None] = lambda _, __: None,
     ) -> tuple[StoredObject, bool]:
         """As `put_object`, for an original that is never in memory at once: `parts` gives its parts, as often as they are
-        asked for, `derive` makes their table if they are stored, of `pieces` if it needs smaller ones, and `told` hears how
-        many bytes of each are. Raises `FileChanged` if it is another than the first time.
+        asked for, `derive` makes their table if they are stored, of `pieces` if it needs smaller ones, and `told` hears what
+        is done with how many more bytes. Raises `FileChanged` if it is another than the first time.
 
-        It is no version of another, and no issuer signs it.
+        It is no version of another. Whoever has a `signature` checks it while the parts are read for the first time.
         """
-        identity, commitment, received = self._name(parts())
+        if lossy is not None and signature is not None:
+            raise SignedExactly(f"{name}: what lost something is not what was signed")
+        identity, commitment, received = self._name(telling(parts, told, Doing.READ)())
         with self.transaction():
             known = self.execute("SELECT id FROM object WHERE identity = ?", identity)
             if known:
-                return self.get_object(ObjectId(known[0][0])), False
+                found = self.get_object(ObjectId(known[0][0]))
+                if signature is not None and found.descriptor.signature != signature_digest(signature):
+                    self.sign(found.id, signature, randomness)
+                return self.get_object(found.id), False
             object_id, slot, key = ObjectId(randomness.draw(16)), self.free_slot(randomness), randomness.draw(32)
 
-            def noted() -> Iterator[bytes]:
-                for part in _Again(parts, name, commitment, received):
-                    yield part
-                    if told is not None:
-                        told(len(part))
-
+            noted = _Again(telling(parts, told, Doing.ENCODE), name, commitment, received)
             self._is_log_large = True
             bases = set[Digest]()
 
             def encoded_parts() -> Iterator[bytes]:
-                for piece in codec.encoded_parts(noted()):
+                for piece in codec.encoded_parts(iter(noted)):
                     bases.update(bases_of(codec, piece))
                     yield piece
 
             encoded = self.put_pieces(object_id, slot, key, encoded_parts())
-            again = _Again(pieces or parts, name, commitment, received)
+            again = _Again(telling(pieces or parts, told, Doing.DERIVE), name, commitment, received)
             made = derive(again)
             again.finish()
             first, last = (made and made.years) or (None, None)
@@ -206,6 +221,8 @@ class Store(SealedFile):
                     last_year=last,
                     codec=codec.name,
                     base=codec.base,
+                    signature=None if signature is None else signature_digest(signature),
+                    lossy=lossy,
                 ),
                 salt=Salt(randomness.draw(32)),
                 commitment=commitment,
@@ -215,12 +232,13 @@ class Store(SealedFile):
                 profile=profile,
             )
             table = None if made is None else made.segments
-            self.describe(object_id, slot, identity, record, key, None, table, randomness)
+            self.describe(object_id, slot, identity, record, key, signature, table, randomness)
             return self.get_object(object_id), True
 
-    def holds(self, original: bytes) -> bool:
-        """Whether these very bytes are an original that is here."""
-        return bool(self.execute("SELECT 1 FROM object WHERE identity = ?", keyed_digest(self._identity_key, original)))
+    def holds(self, original: Iterable[bytes]) -> bool:
+        """Whether these very bytes, in pieces, are an original that is here."""
+        identity, _, _ = self._name(original)
+        return bool(self.execute("SELECT 1 FROM object WHERE identity = ?", identity))
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -551,6 +569,19 @@ class Original:
                 pass
         assert self._identity is not None  # noqa: S101
         return self._identity
+
+
+def telling(
+    parts: Callable[[], Iterator[bytes]], told: Callable[[Doing, int], None], doing: Doing
+) -> Callable[[], Iterator[bytes]]:
+    """The same parts, of each of which it is told when it is done with."""
+
+    def heard() -> Iterator[bytes]:
+        for part in parts():
+            yield part
+            told(doing, len(part))
+
+    return heard
 
 
 class _Again:

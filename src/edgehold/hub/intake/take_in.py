@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,12 +12,12 @@ from typing import Final
 
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import MISSING_TIME, SCHEMA, Event, encode_table
-from edgehold.codecs.lossy import QUALITIES, Loss, Stepped, step_qualities
+from edgehold.codecs.lossy import QUALITIES, Loss, Losses, Stepped, step_qualities
 from edgehold.codecs.packs import GZIP, is_pack
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.codecs.tables.variants import MAGIC
-from edgehold.crypto.jws import verify_detached
+from edgehold.crypto.jws import Detached
 from edgehold.errors import BadSignature, FileChanged, IntakeError, LargeFile, SeveralPersons
 from edgehold.hub.intake.derive import HEADER, derive_table
 from edgehold.hub.intake.fhir import (
@@ -29,13 +29,14 @@ from edgehold.hub.intake.fhir import (
     read_records,
 )
 from edgehold.hub.intake.kinds import cut_of, format_of, is_large, read_parts, read_pieces, read_whole, size_of
-from edgehold.hub.intake.packs import find_fault, unpacked
+from edgehold.hub.intake.packs import find_fault, unpacked, unpacked_pieces
+from edgehold.hub.intake.steps import SteppedFile, step_file
 from edgehold.hub.sealed import StoredObject
-from edgehold.hub.store import AT_ONCE, NO_TABLE, Store
+from edgehold.hub.store import AT_ONCE, NO_TABLE, Doing, Store, telling
 from edgehold.hub.tables import Made, make_table
 from edgehold.ports import Randomness
 from edgehold.wire.data import Kind
-from edgehold.wire.ids import AccountId, Signature
+from edgehold.wire.ids import AccountId, PublicKey
 
 UNPACKED: Final = frozenset({".gz", ".bgz", ".gzip"})
 """Ends of names that a file loses with its packing."""
@@ -67,7 +68,7 @@ class Imported:
     """What the file is, for people."""
     notes: tuple[str, ...] = ()
     """What a table lacks, or why there is none; what is wrong with a packed file that was kept all the same."""
-    lost: Stepped | None = None
+    lost: Losses | None = None
     """What the file lost before it was kept, because its owner asked; none if every byte was kept."""
 
     @property
@@ -86,13 +87,13 @@ def import_file(
     path: Path,
     *,
     signature: bytes | None = None,
-    verify: Callable[[AccountId, bytes, Signature], None] | None = None,
+    key_of: Callable[[AccountId], PublicKey] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     profile: Profile = Profile.SMALL,
     columns: Columns | None = None,
     together: Together | None = None,
     lossy: Loss | None = None,
-    told: Callable[[int], None] | None = None,
+    told: Callable[[Doing, int, int], None] | None = None,
     randomness: Randomness,
 ) -> Imported:
     """Take a file into a hub: FHIR records one by one, anything else as it is; on any error nothing of it is stored.
@@ -101,9 +102,10 @@ def import_file(
     brings its record's header along. `columns` says how to read a table in lines. What `lossy` names is lost of files that
     have it, and kept unpacked; a file that is here already, every byte of it, stays so.
 
-    `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `verify` knows the
-    issuers' keys; `together` the files that this one came with. Of a large file `told` hears how many bytes more were taken
-    in. Raises `IntakeError` (`SignedExactly` if a signed file would lose something), `BadSignature`, `HubError`.
+    `signature` is an issuer's detached JWS over the exact bytes of a file that is one record; `key_of` knows the
+    issuers' keys; `together` the files that this one came with. Of a large file `told` hears what is done
+    with it, with how many bytes so far, and of how many. Raises `IntakeError` (`SignedExactly` if a signed file would lose
+    something), `BadSignature`, `HubError`.
     """
     added: list[StoredObject] = []
     known: list[StoredObject] = []
@@ -128,16 +130,23 @@ def import_file(
         if is_new and made is not None:
             rows[made.schema] += made.segments.outline.rows
 
-    def check_signature(original: bytes, place: str) -> None:
+    def begin_check(place: str) -> Detached | None:
+        """The check of the signature, if there is one, of a record whose bytes come now."""
         if signature is None:
-            return
+            return None
         if added or known:
             raise BadSignature(f"{place}: a signature stands for one record, and this is another")
-        if verify is None:
+        if key_of is None:
             raise BadSignature(f"{place}: there is nobody whose signatures this hub knows")
-        verify_detached(signature, original, verify)
+        return Detached(signature, key_of)
 
-    lost: Stepped | None = None
+    def check_signature(original: bytes, place: str) -> None:
+        signed = begin_check(place)
+        if signed is not None:
+            signed.update(original)
+            signed.finish()
+
+    lost: Losses | None = None
     before = "" if together is None else f"{together.folder}/"
     check_person = check_one_person if together is None else check_one_subject
     persons = set[str]() if together is None else together.persons
@@ -151,18 +160,55 @@ def import_file(
             del record
         return derived_from(events)
 
+    def lose_of_large(read: Callable[[], Iterator[bytes]], heard: Callable[[Doing, int], None]) -> SteppedFile | None:
+        """A large text with its qualities in steps; none, and a note, of a packed one that cannot be read."""
+
+        def text(pieces: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+            return unpacked_pieces(pieces(), path.name) if form.is_packed else pieces()
+
+        try:
+            return step_file(partial(text, read), text(telling(read, heard, Doing.STEP)))
+        except IntakeError as error:
+            if not form.is_packed:
+                raise type(error)(f"{path.name}: {error}") from error
+            notes.append(f"kept as it is: {error.code} {error}")
+            return None
+
     def keep_large() -> None:
         """Take a file in part by part, and its table with it."""
-        size = size_of(path)
-        for is_asked, what in (
-            (signature is not None, "a signature stands for"),
-            (lossy is not None and kind is Kind.GENOTYPE, "qualities are put in steps of"),
-        ):
-            if is_asked:
-                raise LargeFile(f"{path.name}: {what} a file of at most {AT_ONCE} bytes, and this has {size}")
-        cut = cut_of(path, kind, profile)
+        nonlocal lost
+        cut, name, size = cut_of(path, kind, profile), path.name, size_of(path)
+        exact = partial(read_pieces, path)
+        parts: Callable[[], Iterator[bytes]] = partial(
+            read_parts, path, cut, is_text=kind in TEXTS and not form.is_packed
+        )
+        pieces: Callable[[], Iterator[bytes]] = exact
+        done = Counter[Doing]()
+
+        def heard(doing: Doing, count: int) -> None:
+            done[doing] += count
+            if told is not None:
+                told(doing, min(done[doing], size), size)
+
+        if lossy is not None and kind is Kind.GENOTYPE and not store.holds(exact()):
+            stepped = lose_of_large(exact if form.is_packed else parts, heard)
+            if stepped is not None:
+                lost, cut, name, size = stepped.losses, stepped.cut(profile), unpacked_name(name), stepped.size
+                parts, pieces = partial(stepped.parts, cut), stepped.pieces
         if form.is_packed and not cut.is_known:
             notes.append(f"{path.name}: kept as packed as it is, to be read at once")
+        signed = begin_check(path.name)
+
+        def checked() -> Iterator[bytes]:
+            """The parts; what was read for the first time is what has to be signed."""
+            nonlocal signed
+            for part in parts():
+                if signed is not None:
+                    signed.update(part)
+                yield part
+            if signed is not None:
+                signed.finish()
+                signed = None
 
         def derive(parts: Iterable[bytes]) -> Made | None:
             if kind is Kind.OTHER:
@@ -186,15 +232,17 @@ def import_file(
             return made
 
         stored, is_new = store.put_parts(
-            partial(read_parts, path, cut, is_text=kind in TEXTS and not form.is_packed),
+            checked,
             cut.codec,
-            name=before + path.name,
+            name=before + name,
             kind=kind,
             derive=derive,
-            pieces=None if kind is Kind.IMAGE else partial(read_pieces, path),
+            pieces=None if kind is Kind.IMAGE else pieces,
+            signature=signature,
             profile=profile,
+            lossy=None if lost is None else QUALITIES,
             randomness=randomness,
-            told=told,
+            told=heard,
         )
         (added if is_new else known).append(stored)
 
@@ -223,10 +271,10 @@ def import_file(
             header = header_beside(path) if kind is Kind.SIGNAL and not form.is_packed else None
             fault = find_fault(original, path.name) if form.is_packed else None
             found, name = None, path.name
-            if lossy is not None and kind is Kind.GENOTYPE and fault is None and not store.holds(original):
-                lost = lose_qualities(original, path.name)
-            if lost is not None:
-                original, name = lost.text, unpacked_name(path.name)
+            if lossy is not None and kind is Kind.GENOTYPE and fault is None and not store.holds([original]):
+                stepped = lose_qualities(original, path.name)
+                if stepped is not None:
+                    lost, original, name = stepped.losses, stepped.text, unpacked_name(path.name)
             if fault is not None:
                 notes.append(f"kept as it is: {fault.code} {fault}")
             elif kind is not Kind.EHR:
