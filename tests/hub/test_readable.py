@@ -14,6 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgehold.codecs.events import MISSING_TIME, Event, decode_table, encode_table
 from edgehold.codecs.tables.form import schema_of, strings_of
@@ -23,8 +25,9 @@ from edgehold.codecs.tables.variants import derive_variants
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import FolderInUse, NothingToShow, NotInstalled, UsageError
 from edgehold.hub import arrow
-from edgehold.hub.arrow import arrow_table, joined, write_meds, write_table
-from edgehold.hub.rows import Wanted, last_moment, read_part, readable, stretch, written
+from edgehold.hub import store as stores
+from edgehold.hub.arrow import arrow_table, joined, merged, write_meds, write_tables
+from edgehold.hub.rows import Wanted, last_moment, read_part, read_parts, readable, stretch, written
 from edgehold.hub.store import Store
 from edgehold.hub.tables import Rows
 from edgehold.wire.data import Kind, ObjectId
@@ -197,6 +200,24 @@ def test_ten_seconds_of_a_signal_and_a_region_are_read_without_the_rest(store: S
         assert read.read < store.get_object(one).cached / 20
 
 
+def test_a_whole_table_is_read_stretch_by_stretch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "STRETCH", 1 << 14)
+    signal = dict(derive_signals(bytes(range(250)) * 400, "r.dat", b"r 2 360\nr.dat 212\nr.dat 212\n").files)
+    events = encode_table([Event(time, f"C{time % 7}", None, f"text {time}") for time in range(30_000)])
+    for files, wanted in (
+        (signal, Wanted()),
+        (events, Wanted()),
+        (events, Wanted(code="C3", since="1970-01-01T03:00:00Z")),
+    ):
+        one = kept(store, files)
+        whole = read_part(store, one, wanted.where, DICE)
+        assert whole is not None
+        parts = list(read_parts(store, one, wanted.where, DICE))
+        assert len(parts) > 1
+        assert [row for part in parts for row in readable(part)] == list(readable(whole))
+    assert list(read_parts(store, kept(store, events), Wanted(code="none").where, DICE)) == []
+
+
 # ── other tools ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -216,8 +237,8 @@ def test_arrow_has_numbers_words_moments_and_nulls() -> None:
 def test_parquet_and_arrow_files_are_read_by_pandas_and_polars(tmp_path: Path) -> None:
     for files in (EVENTS, GENOTYPES, SIGNAL):
         table = arrow_table(files)
-        write_table(table, tmp_path / "x.parquet")
-        write_table(table, tmp_path / "x.arrow")
+        write_tables([table], tmp_path / "x.parquet")
+        write_tables([table], tmp_path / "x.arrow")
         plain = table.to_pylist()
         assert pq.read_table(tmp_path / "x.parquet").to_pylist() == plain
         assert pa.ipc.open_file(tmp_path / "x.arrow").read_all().to_pylist() == plain
@@ -232,10 +253,58 @@ def test_parquet_and_arrow_files_are_read_by_pandas_and_polars(tmp_path: Path) -
         assert (tmp_path / "x.parquet").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_export_has_the_layout_and_the_schemas_of_meds(tmp_path: Path) -> None:
+def test_tables_of_any_size_are_written_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow, "STRETCH", 2)
+    parts = [encode_table([Event(number, f"C{number % 3}", float(number), f"t{number}")]) for number in range(7)]
+    plain = joined([arrow_table(files, "x") for files in parts]).to_pylist()
+    for end in ("parquet", "arrow"):
+        write_tables((arrow_table(files, "x") for files in parts), tmp_path / f"x.{end}")
+    assert pq.read_table(tmp_path / "x.parquet").to_pylist() == plain
+    assert pq.ParquetFile(tmp_path / "x.parquet").num_row_groups == 4
+    found = pa.ipc.open_file(tmp_path / "x.arrow")
+    assert (found.num_record_batches, found.read_all().to_pylist()) == (4, plain)
+    assert found.schema.field("code").type == pa.string(), "an Arrow file has one dictionary a column"
+    assert pl.read_ipc(tmp_path / "x.arrow").to_dicts() == plain
+
+
+TIMES = st.one_of(st.just(MISSING_TIME), st.integers(0, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(TIMES, st.sampled_from("ABC")), max_size=9), max_size=3), st.integers(1, 4))
+def test_events_of_several_tables_are_merged_by_time_and_code(tables: list[list[tuple[int, str]]], size: int) -> None:
+    streams, plain = [], []
+    for name, events in enumerate(tables):
+        rows = sorted(events)
+        plain += rows
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        streams.append(
+            pa.table(
+                {
+                    "time": pa.array([None if time == MISSING_TIME else time for time, _ in part], pa.timestamp("us")),
+                    "code": pa.array([code for _, code in part], pa.string()),
+                    "dataset": pa.array([str(name)] * len(part), pa.string()),
+                }
+            )
+            for part in parts
+        )
+    batches = list(merged(streams))
+    found = [
+        (MISSING_TIME if time is None else time, code)
+        for batch in batches
+        for time, code in zip(batch["time"].cast(pa.int64()).to_pylist(), batch["code"].to_pylist(), strict=True)
+    ]
+    assert found == sorted(plain)
+
+
+@pytest.mark.parametrize("several", [1 << 17, 100])
+def test_an_export_has_the_layout_and_the_schemas_of_meds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: int
+) -> None:
+    monkeypatch.setattr(arrow, "STRETCH", several)
     lab = dict(derive_laboratory([(DATA / "lines" / "observations.csv").read_bytes()]).files)
     folder = tmp_path / "out"
-    count = write_meds([("aa", EVENTS), ("bb", lab)], folder, subject=7, now=datetime(2026, 1, 2, tzinfo=UTC))
+    count = write_meds([("aa", [EVENTS]), ("bb", [lab])], folder, subject=7, now=datetime(2026, 1, 2, tzinfo=UTC))
     assert count == 5 + schema_of(lab)["rows"]
     data = pq.read_table(folder / meds.data_subdirectory / "0.parquet")
     codes = pq.read_table(folder / meds.code_metadata_filepath)
@@ -250,6 +319,7 @@ def test_an_export_has_the_layout_and_the_schemas_of_meds(tmp_path: Path) -> Non
     assert times[1:] == sorted(times[1:])
     assert set(codes["code"].to_pylist()) == set(data["code"].to_pylist())
     assert set(facts["other_extension_columns"]) == set(data.column_names) - set(meds.DataSchema.schema().names)
+    assert data["dataset"].to_pylist().count("aa") == 5
     expected = {(one.code, one.value, one.text or None, one.unit or None) for one in decode_table(lab)}
     seen = {
         (row["code"], row["numeric_value"], row["text_value"], row["unit"])

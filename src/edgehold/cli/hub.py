@@ -44,7 +44,7 @@ from edgehold.cli.past import (
 from edgehold.cli.pictures import draw
 from edgehold.cli.pictures import strip as strip_of
 from edgehold.cli.pictures import timeline as timeline_of
-from edgehold.cli.tables import chosen_objects, parts_of, show_parts, write_parts
+from edgehold.cli.tables import chosen_objects, parts_of, show_parts, streams_of, write_streams
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import SCHEMA as EVENTS
 from edgehold.codecs.lossy import Loss
@@ -68,7 +68,7 @@ from edgehold.hub.hub import Hub, Surroundings, remove_hub
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import Written, write_originals
-from edgehold.hub.rows import SCHEMAS, Wanted
+from edgehold.hub.rows import SCHEMAS, Wanted, read_parts
 from edgehold.hub.sharing import SharedFile, fetch_file
 from edgehold.hub.store import Doing, is_of_part
 from edgehold.ledger.state import find_account, find_panel, get_panel
@@ -523,12 +523,12 @@ def rows_of_tables(
     """
     wanted = Wanted(code=code, since=since, until=until, region=region)
     with opened(folder) as (own, _, _):
-        parts = parts_of(own.store, dataset, kind, schema, wanted)
-    if out is None:
-        show_parts(parts, as_json=as_json)
-        return
-    count = write_parts(parts, out)
-    emit(as_json, {"out": str(out), "schema": parts[0].schema, "count": count}, f"{out}: {count:,} rows")
+        if out is None:
+            show_parts(parts_of(own.store, dataset, kind, schema, wanted), as_json=as_json)
+            return
+        found, streams = streams_of(own.store, dataset, kind, schema, wanted)
+        count = write_streams(streams, out)
+    emit(as_json, {"out": str(out), "schema": found, "count": count}, f"{out}: {count:,} rows")
 
 
 @hub.command(short_help="Who may ask, and for what.")
@@ -885,7 +885,8 @@ def export_meds(meds: Path, subject: int, folder: Path | None, as_json: bool) ->
     """Write all events of a hub for tools that read MEDS."""
     with opened(folder) as (own, _, _):
         held = [one for one in own.store.objects() if one.descriptor.schema == EVENTS]
-        tables = [(one.id.hex()[:8], own.store.table(one.id)) for one in held]
+        dice = SystemRandomness()
+        tables = [(one.id.hex()[:8], read_parts(own.store, one.id, Wanted().where, dice)) for one in held]
         count = write_meds(tables, meds, subject=subject, now=datetime.now(UTC))
     facts = {"out": str(meds), "events": count, "datasets": [name for name, _ in tables]}
     emit(as_json, facts, f"{meds}: {count:,} events of {len(tables)} datasets")

@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +18,10 @@ import click
 from edgehold.cli.network import find_id
 from edgehold.cli.output import WIDTH, cut, table
 from edgehold.codecs.tables.form import schema_of
-from edgehold.durable import write_file
+from edgehold.durable import write_pieces
 from edgehold.errors import NothingToShow, UsageError
-from edgehold.hub.arrow import arrow_table, joined, require_arrow, write_table
-from edgehold.hub.rows import Wanted, read_part, readable
+from edgehold.hub.arrow import arrow_table, require_arrow, write_tables
+from edgehold.hub.rows import Wanted, read_part, read_parts, readable
 from edgehold.hub.sealed import StoredObject
 from edgehold.hub.store import Store
 from edgehold.system import SystemRandomness
@@ -29,6 +30,8 @@ SHOWN: Final = 40
 """Rows on a terminal."""
 CELL: Final = 34
 """Characters of one cell there."""
+LINES: Final = 1 << 13
+"""Lines of a file that are written at once."""
 ENDS: Final = (".parquet", ".arrow", ".csv", ".jsonl")
 
 
@@ -44,18 +47,24 @@ class Part:
 
 def parts_of(store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted) -> list[Part]:
     """The rows that fit, of one dataset or of all of a kind and schema; raises `NothingToShow`, `UsageError`."""
-    chosen = chosen_objects(store, name, kind, schema)
-    schemas = sorted({one.descriptor.schema for one in chosen})
-    if len(schemas) > 1:
-        raise UsageError(f"there are tables of {', '.join(schemas)}: name a dataset, a kind or a schema")
     parts = []
-    for one in chosen:
+    for one in chosen_of_one_schema(store, name, kind, schema):
         files = read_part(store, one.id, wanted.where, SystemRandomness())
         if files is not None and (rows := schema_of(files)["rows"]):
             parts.append(Part(one.id.hex()[:8], one.descriptor.schema, files, rows))
     if not parts:
         raise NothingToShow("no row fits what was asked for")
     return parts
+
+
+def chosen_of_one_schema(store: Store, name: str | None, kind: str | None, schema: str | None) -> list[StoredObject]:
+    """The datasets with a table that are meant, whose rows can stand below each other; raises `NothingToShow`,
+    `UsageError`."""
+    chosen = chosen_objects(store, name, kind, schema)
+    schemas = sorted({one.descriptor.schema for one in chosen})
+    if len(schemas) > 1:
+        raise UsageError(f"there are tables of {', '.join(schemas)}: name a dataset, a kind or a schema")
+    return chosen
 
 
 def chosen_objects(store: Store, name: str | None, kind: str | None, schema: str | None) -> list[StoredObject]:
@@ -76,10 +85,10 @@ def chosen_objects(store: Store, name: str | None, kind: str | None, schema: str
     return chosen
 
 
-def rows_of(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
+def rows_of(parts: Iterable[Part], *, has_several: bool) -> Iterator[dict[str, Any]]:
     """The rows as people read them, with their dataset where there are several."""
     for part in parts:
-        mark = {"dataset": part.dataset} if len(parts) > 1 else {}
+        mark = {"dataset": part.dataset} if has_several else {}
         for row in readable(part.files):
             yield mark | row
 
@@ -87,15 +96,14 @@ def rows_of(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
 def show_parts(parts: Sequence[Part], *, as_json: bool) -> None:
     """Print rows: a table on a terminal, CSV elsewhere, one object with --json."""
     count = sum(part.rows for part in parts)
+    rows = rows_of(parts, has_several=len(parts) > 1)
     if as_json:
-        click.echo(
-            json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows_of(parts))}, ensure_ascii=False)
-        )
+        click.echo(json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows)}, ensure_ascii=False))
     elif sys.stdout.isatty():
-        for line in terminal_lines(list(islice(rows_of(parts), SHOWN)), count):
+        for line in terminal_lines(list(islice(rows, SHOWN)), count):
             click.echo(line)
     else:
-        for line in csv_lines(rows_of(parts)):
+        for line in csv_lines(rows):
             click.echo(line, nl=False)
 
 
@@ -127,15 +135,48 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def write_parts(parts: Sequence[Part], out: Path) -> int:
+@dataclass(frozen=True)
+class Stream:
+    """The rows that fit of one dataset, as often as they are read: some, then the next."""
+
+    dataset: str
+    parts: Callable[[], Iterator[dict[str, bytes]]]
+
+
+def streams_of(
+    store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted
+) -> tuple[str, list[Stream]]:
+    """As `parts_of`, for tables of any size: their schema, and those of which rows fit. Raises `NothingToShow`,
+    `UsageError`."""
+    chosen = chosen_of_one_schema(store, name, kind, schema)
+    streams = [
+        Stream(one.id.hex()[:8], partial(read_parts, store, one.id, wanted.where, SystemRandomness())) for one in chosen
+    ]
+    fitting = [one for one in streams if next(one.parts(), None) is not None]
+    if not fitting:
+        raise NothingToShow("no row fits what was asked for")
+    return chosen[0].descriptor.schema, fitting
+
+
+def write_streams(streams: Sequence[Stream], out: Path) -> int:
     """Write rows into a file, by the end of its name; returns how many. Raises `UsageError`, `NotInstalled`."""
     if out.suffix not in ENDS:
         raise UsageError(f"{out.name}: the end of the name says the format: {', '.join(ENDS)}")
+    count = 0
+
+    def parts() -> Iterator[Part]:
+        nonlocal count
+        for one in streams:
+            for files in one.parts():
+                schema = schema_of(files)
+                count += schema["rows"]
+                yield Part(one.dataset, schema["schema"], files, schema["rows"])
+
     if out.suffix in (".parquet", ".arrow"):
         require_arrow()
-        write_table(joined([arrow_table(part.files, part.dataset) for part in parts]), out)
-    elif out.suffix == ".csv":
-        write_file(out, "".join(csv_lines(rows_of(parts))))
-    else:
-        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows_of(parts)))
-    return sum(part.rows for part in parts)
+        write_tables((arrow_table(part.files, part.dataset) for part in parts()), out)
+        return count
+    rows = rows_of(parts(), has_several=len(streams) > 1)
+    lines = csv_lines(rows) if out.suffix == ".csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_pieces(out, ("".join(some).encode() for some in iter(lambda: list(islice(lines, LINES)), [])))
+    return count

@@ -3,9 +3,11 @@ which is the extra `tables`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +17,9 @@ from edgehold import __version__
 from edgehold.codecs.events import MISSING_TIME
 from edgehold.codecs.tables.form import schema_of, strings_of
 from edgehold.codecs.tables.genotypes import MISSING as MISSING_CALL
-from edgehold.durable import write_file
+from edgehold.durable import write_file, write_pieces
 from edgehold.errors import FolderInUse, NotInstalled
+from edgehold.hub.store import STRETCH
 
 MEDS_VERSION: Final = "0.4.1"
 """Of the layout and schemas that are written."""
@@ -65,18 +68,77 @@ def _read(pa: Any, about: Mapping[str, str], numbers: Any, words: Any) -> Any:
     return numbers
 
 
-def write_table(table: Any, path: Path) -> None:
-    """Write a table as Parquet or, where the name ends with `.arrow`, as an Arrow file."""
+def write_tables(tables: Iterable[Any], path: Path) -> None:
+    """Write tables of one schema, one below the other, as Parquet or, where the name ends with `.arrow`, as an Arrow file;
+    few of them are in memory at once.
+
+    An Arrow file has one dictionary a column: one of more rows than are written at once has its strings in full.
+    """
+    write_pieces(path, _written(_batches(tables), path.suffix))
+
+
+class Drain(io.RawIOBase):
+    """A file of which what was written is taken away piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held, self._at = bytearray(), 0
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes that were written."""
+        return self._at
+
+    def write(self, data: Any) -> int:
+        """All of it."""
+        self._held += data
+        self._at += len(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        taken = bytes(self._held)
+        self._held.clear()
+        return taken
+
+
+def _batches(tables: Iterable[Any]) -> Iterator[Any]:
+    """The same rows in tables of so many that it is worth writing them together."""
+    held: list[Any] = []
+    for table in tables:
+        held.append(table)
+        if sum(one.num_rows for one in held) >= STRETCH:
+            yield joined(held)
+            held = []
+    if held:
+        yield joined(held)
+
+
+def _written(tables: Iterator[Any], end: str) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
-    if path.suffix == ".arrow":
-        with pa.ipc.new_file(sink, table.schema) as writer:
+    sink, first = Drain(), next(tables)
+    second = next(tables, None)
+    if end == ".arrow" and second is not None:
+        in_full = pa.schema([_in_full(pa, field) for field in first.schema], first.schema.metadata)
+        first, second, tables = first.cast(in_full), second.cast(in_full), (one.cast(in_full) for one in tables)
+    with (
+        pa.ipc.new_file(sink, first.schema)
+        if end == ".arrow"
+        else pq.ParquetWriter(sink, first.schema, compression="zstd")
+    ) as writer:
+        for table in chain([first], [] if second is None else [second], tables):
             writer.write_table(table)
-    else:
-        pq.write_table(table, sink, compression="zstd")
-    write_file(path, sink.getvalue().to_pybytes())
+            yield sink.take()
+    yield sink.take()
+
+
+def _in_full(pa: Any, field: Any) -> Any:
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
 def joined(tables: Sequence[Any]) -> Any:
@@ -89,10 +151,10 @@ def joined(tables: Sequence[Any]) -> Any:
 # ── MEDS ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_meds(tables: Sequence[tuple[str, Files]], folder: Path, *, subject: int, now: datetime) -> int:
-    """Write tables of one person's events in the layout of MEDS: `data/0.parquet`, sorted by time with those without one first,
-    `metadata/codes.parquet` and `metadata/dataset.json`. Returns the number of events; raises `FolderInUse`,
-    `NotInstalled`.
+def write_meds(tables: Sequence[tuple[str, Iterable[Files]]], folder: Path, *, subject: int, now: datetime) -> int:
+    """Write tables of one person's events, each in stretches that are sorted by time, in the layout of MEDS:
+    `data/0.parquet`, sorted by time with those without one first, `metadata/codes.parquet` and `metadata/dataset.json`.
+    Returns the number of events; raises `FolderInUse`, `NotInstalled`.
 
     Beside the columns of MEDS stand `unit`, and `dataset`, by which the hub knows where an event comes from.
     """
@@ -102,20 +164,24 @@ def write_meds(tables: Sequence[tuple[str, Files]], folder: Path, *, subject: in
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderInUse(f"{folder} is not empty")
-    parts = [_meds_part(pa, pc, dataset, files, subject) for dataset, files in tables]
-    empty = _meds_schema(pa).empty_table()
-    rows = pa.concat_tables([empty, *parts])
-    timeless, timed = rows.filter(pc.is_null(rows["time"])), rows.filter(pc.is_valid(rows["time"]))
-    by_code = [("code", "ascending")]
-    data = pa.concat_tables([timeless.sort_by(by_code), timed.sort_by([("time", "ascending"), *by_code])])
-    codes = pa.table({"code": pa.array(sorted(data["code"].unique().to_pylist()), pa.string())})
-    count = codes.num_rows
-    codes = codes.append_column("description", pa.nulls(count, pa.string()))
-    codes = codes.append_column("parent_codes", pa.nulls(count, pa.list_(pa.string())))
+    count, known = 0, set[str]()
+
+    def counted() -> Iterator[Any]:
+        nonlocal count
+        yield _meds_schema(pa).empty_table()
+        streams = [_meds_parts(pa, pc, dataset, parts, subject) for dataset, parts in tables]
+        for rows in merged(streams):
+            count += rows.num_rows
+            known.update(rows["code"].unique().to_pylist())
+            yield rows
+
     for place in (folder, folder / "data", folder / "metadata"):
         place.mkdir(mode=0o700, exist_ok=True)
-    write_table(data, folder / "data" / "0.parquet")
-    write_table(codes, folder / "metadata" / "codes.parquet")
+    write_tables(counted(), folder / "data" / "0.parquet")
+    codes = pa.table({"code": pa.array(sorted(known), pa.string())})
+    codes = codes.append_column("description", pa.nulls(len(known), pa.string()))
+    codes = codes.append_column("parent_codes", pa.nulls(len(known), pa.list_(pa.string())))
+    write_tables([codes], folder / "metadata" / "codes.parquet")
     facts = {
         "dataset_name": "edgehold",
         "dataset_version": "1",
@@ -127,7 +193,66 @@ def write_meds(tables: Sequence[tuple[str, Files]], folder: Path, *, subject: in
         "other_extension_columns": ["unit", "dataset"],
     }
     write_file(folder / "metadata" / "dataset.json", msgspec.json.format(msgspec.json.encode(facts), indent=1))
-    return int(data.num_rows)
+    return count
+
+
+class _Stream:
+    """Rows of one table, sorted by time, of which some are here."""
+
+    def __init__(self, parts: Iterator[Any]) -> None:
+        self._parts = parts
+        self.rows: Any = next(parts, None)
+        self.has_more = self.rows is not None
+
+    def more(self) -> None:
+        """Have the next rows too."""
+        import pyarrow as pa
+
+        following = next(self._parts, None)
+        self.has_more = following is not None
+        if following is not None:
+            self.rows = following if self.rows is None else pa.concat_tables([self.rows, following])
+
+    def take(self, before: int | None) -> Any:
+        """Take away the rows before a moment, or all."""
+        import pyarrow.compute as pc
+
+        taken, rest = self.rows, None
+        if before is not None:
+            count = pc.sum(pc.less(moments_of(self.rows), before)).as_py()
+            taken, rest = self.rows.slice(0, count), self.rows.slice(count)
+        self.rows = rest if rest is not None and rest.num_rows else None
+        return taken
+
+
+def moments_of(rows: Any) -> Any:
+    """When each row was, in microseconds; the least number for those without a time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.fill_null(rows["time"].cast(pa.int64()), MISSING_TIME)
+
+
+def merged(streams: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """The rows of several streams that are sorted by time, sorted by time and code; few of each are in memory at once.
+
+    What is before the last row that is here of each stream that goes on is complete. If nothing is, as many rows as have one
+    time are more than are here: then more are read.
+    """
+    import pyarrow as pa
+
+    keys = [("moment", "ascending"), ("code", "ascending")]
+    held = [one for one in map(_Stream, streams) if one.rows is not None]
+    while held:
+        lasts = {one: moments_of(one.rows)[-1].as_py() for one in held if one.has_more}
+        before = min(lasts.values(), default=None)
+        rows = pa.concat_tables([one.take(before) for one in held])
+        if rows.num_rows:
+            yield rows.append_column("moment", moments_of(rows)).sort_by(keys).drop_columns("moment")
+        for one, last in lasts.items():
+            if last == before:
+                one.more()
+        held = [one for one in held if one.rows is not None]
 
 
 def _meds_schema(pa: Any) -> Any:
@@ -142,6 +267,13 @@ def _meds_schema(pa: Any) -> Any:
             "dataset": pa.string(),
         }
     )
+
+
+def _meds_parts(pa: Any, pc: Any, dataset: str, parts: Iterable[Files], subject: int) -> Iterator[Any]:
+    """The events of one table, as many at once as come together."""
+    for files in parts:
+        if schema_of(files)["rows"]:
+            yield _meds_part(pa, pc, dataset, files, subject)
 
 
 def _meds_part(pa: Any, pc: Any, dataset: str, files: Files, subject: int) -> Any:

@@ -139,6 +139,23 @@ def read_part(
     return part_of(schema, found, where)
 
 
+def read_parts(
+    store: Store, object_id: ObjectId, ask: Callable[[Rows], Where | None], randomness: Randomness
+) -> Iterator[dict[str, bytes]]:
+    """As `read_part`, of a table of any size: files of some of its rows, then of the next, each with its own strings.
+    Nothing where no row fits."""
+    without_rows = store.read_rows(object_id, [], NOTHING, randomness)
+    where = ask(without_rows)
+    if where is None:
+        return
+    schema = schema_of(without_rows.others)
+    columns = [column["file"] for column in schema["columns"]]
+    for first, found in store.read_stretches(object_id, columns, where, randomness):
+        files = part_of(schema, found, {**where, ROW: (first, MOST)} if first else where)
+        if schema_of(files)["rows"]:
+            yield files
+
+
 def part_of(schema: Mapping[str, Any], found: Rows, where: Where) -> dict[str, bytes]:
     """The files of a table of the rows that were read."""
     files = {**found.others, **found.columns}

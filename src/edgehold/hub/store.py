@@ -73,6 +73,8 @@ AT_ONCE = 1 << 26
 """Bytes of an original that is held in memory; a larger one is encoded, and read, part by part."""
 MOST_VIEW = 1 << 28
 """Bytes of a table that is in memory at once, for a program or another tool; rows of a larger one are read."""
+STRETCH = 1 << 17
+"""Rows of a table that are in memory at once where all of them are read, one stretch after another."""
 FACTS = {"hub", "dummies", "latest", "postings"}
 """What stands beside the objects."""
 
@@ -300,13 +302,42 @@ class Store(SealedFile):
 
         Raises `Malformed` for a column that is not there, `AlteredBlob`, `ErasedObject`.
         """
+        kept, read = self._kept_or_derived(object_id, randomness)
+        return self._rows_of(object_id, kept, find_groups(kept.outline, where), columns, where, read)
+
+    def read_stretches(
+        self, object_id: ObjectId, columns: Sequence[str], where: Where, randomness: Randomness
+    ) -> Iterator[tuple[int, Rows]]:
+        """As `read_rows`, of a table of any size: the rows of some groups, then of the next, each time with the number of the
+        first row of these groups."""
+        kept, read = self._kept_or_derived(object_id, randomness)
+        numbers, several = find_groups(kept.outline, where), max(STRETCH // kept.outline.group, 1)
+        for start in range(0, len(numbers), several):
+            some = numbers[start : start + several]
+            yield some[0] * kept.outline.group, self._rows_of(object_id, kept, some, columns, where, read)
+            read = 0
+
+    def _kept_or_derived(self, object_id: ObjectId, randomness: Randomness) -> tuple[KeptTable, int]:
+        """How the table of an object is read, which is derived and kept first if it was not, and the sealed bytes that say
+        so."""
         kept, read = self.kept_table(object_id)
         if kept is None:
             with self.transaction():
                 self.put_table(object_id, cut_table(self.derive_table(object_id)), randomness)
             kept, read = self.kept_table(object_id)
             assert kept is not None  # noqa: S101
-        numbers = find_groups(kept.outline, where)
+        return kept, read
+
+    def _rows_of(
+        self,
+        object_id: ObjectId,
+        kept: KeptTable,
+        numbers: Sequence[int],
+        columns: Sequence[str],
+        where: Where,
+        read: int,
+    ) -> Rows:
+        """The rows of some groups that fulfil every condition; so many sealed bytes were read before."""
         slot = self.row(object_id).slot
 
         def opened() -> Iterator[tuple[int, bytes]]:
