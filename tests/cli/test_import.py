@@ -4,12 +4,16 @@ import gzip
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
+import pytest
 from cli_story import Edgehold
 
 from edgehold.codecs.choice import base_bytes
 from edgehold.codecs.record import RECORD_BASE
+from edgehold.hub import sharing
+from edgehold.hub.intake import kinds
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -124,6 +128,29 @@ def test_a_refused_file_of_an_export_keeps_its_others_out(here: Path, edgehold: 
     assert {one["code"] for one in found.json["failed"]} == {"EH455", "EH450"}
     assert "Observation.ndjson" in str(found.json["failed"]) or "Patient.ndjson" in str(found.json["failed"])
     assert [Path(one["file"]).name for one in found.json["imported"]] == ["note.txt"]
+
+
+def test_each_reading_of_a_large_file_is_shown_by_name_and_a_long_fetch_too(
+    here: Path, edgehold: Edgehold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert edgehold("hub", "init", "--network", "demo-out").code == 0
+    monkeypatch.setattr(kinds, "MOST_BYTES", 10_000)
+    monkeypatch.setattr("edgehold.cli.hub.SHOWN", 1)
+    path = DATA / "lines" / "observations.csv"
+    size = path.stat().st_size
+    lines = [json.loads(line) for line in edgehold("hub", "import", str(path)).err.splitlines()]
+    names = [f"{doing} observations.csv" for doing in ("reading", "encoding", "table of")]
+    assert [one["progress"] for one in lines if one["done"] == one["total"] == size] == [*names, "importing"]
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: True)
+    said = edgehold("hub", "import", str(path), "--lossy", "qualities").err
+    assert "reading observations.csv" in said
+    shared = edgehold("hub", "show", "--hub", "demo-out/hubs/0001", "--json").json["objects"][0]
+    monkeypatch.setattr(sharing, "PIECE", 100)
+    until = ("--until", "100000", "--hub", "demo-out/hubs/0001")
+    fetched = edgehold("hub", "share", shared["id"], "--with", "dr-lindqvist", "--out", "mine.json", *until)
+    assert "━ " in fetched.err
+    assert "fetching" in fetched.err
+    assert f"{(here / 'mine.json').stat().st_size:,} bytes" in fetched.out
 
 
 def test_what_is_lossy_is_called_so_wherever_it_is_shown(here: Path, edgehold: Edgehold) -> None:
