@@ -90,6 +90,7 @@ def test_rows_are_printed_and_written(mine: Path, edgehold: Edgehold) -> None:
 
 def test_what_cannot_be_shown_is_said(mine: Path, edgehold: Edgehold) -> None:
     assert edgehold("hub", "table", "--out", "x.xlsx", "--kind", "lab").code == 2
+    assert "no row fits" in edgehold("hub", "table", "--out", "x.csv", "--kind", "lab", "--code", "none").err
     assert "name a dataset, a kind or a schema" in edgehold("hub", "table").err
     assert edgehold("hub", "table", "--kind", "lab", "--code", "nothing").code == 6
     assert edgehold("hub", "table", "--kind", "other").code == 6

@@ -82,20 +82,15 @@ class Drain(io.RawIOBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._held, self._at = bytearray(), 0
+        self._held = bytearray()
 
     def writable(self) -> bool:
         """It is."""
         return True
 
-    def tell(self) -> int:
-        """Bytes that were written."""
-        return self._at
-
     def write(self, data: Any) -> int:
         """All of it."""
         self._held += data
-        self._at += len(data)
         return len(data)
 
     def take(self) -> bytes:
