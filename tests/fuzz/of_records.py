@@ -48,7 +48,7 @@ from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, Following, shipped_codec
 from edgehold.codecs.genotypes import ARRAY_BASE, GenotypesCodec, shipped_genotypes_codec
-from edgehold.codecs.lossy import step_qualities
+from edgehold.codecs.lossy import Steps, step_qualities
 from edgehold.codecs.pco import pco_codec
 from edgehold.codecs.recognise import recognise
 from edgehold.codecs.record import RECORD_BASE, lines_codec, shipped_record_codec
@@ -89,6 +89,7 @@ from edgehold.hub.intake.fhir import (
 )
 from edgehold.hub.intake.json_text import read_json
 from edgehold.hub.intake.kinds import kind_of
+from edgehold.hub.intake.steps import lines_of
 from edgehold.hub.intake.take_in import years_of
 from edgehold.hub.rows import Wanted, readable
 from edgehold.hub.tables import Rows, close_table, open_table
@@ -504,6 +505,9 @@ def variants_to_lose_of(folder: Path) -> Reader:
         require(step_qualities(found.text) is None, "what is in steps goes in others")
         require(found.text.count(b"\t") == data.count(b"\t"), "a field is lost")
         require(found.text.count(b"\n") <= data.count(b"\n") + 1, "a line is lost or made")
+        pieces = [data[start : start + 50] for start in range(0, len(data), 50)]
+        in_pieces = b"".join(Steps().step(lines_of(pieces)))
+        require(in_pieces == found.text, "in pieces another text comes of it")
 
     named = [b"#CHROM\tPOS\n" + one for one in variants()]
     return Reader(read, [one for one in named if step_qualities(one) is not None])
