@@ -4,9 +4,7 @@
 //! not be canonical, `s` must be below the group order, and the equation is multiplied by the cofactor. So the combined
 //! equation of a batch holds exactly if each single one does, but for a chance of 2^-128 over its coefficients.
 
-use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
-use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::IsIdentity;
+use ed25519_dalek::{StreamVerifier, VerifyingKey};
 use ed25519_zebra::batch::{Item, Verifier};
 use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes};
 use pyo3::prelude::*;
@@ -33,18 +31,6 @@ fn holds(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         (Ok(key), Ok(signature)) => key.verify(&signature, message).is_ok(),
         _ => false,
     }
-}
-
-/// The same of a message of which only SHA-512(R ‖ public key ‖ message) is there: 0 = [8](R − [s]B + [k]A).
-fn holds_of_hash(public_key: &[u8], hash: &[u8], signature: &[u8]) -> Option<bool> {
-    let signature = Signature::try_from(signature).ok()?;
-    let point = |bytes: &[u8]| CompressedEdwardsY::from_slice(bytes).ok()?.decompress();
-    let key = point(public_key)?;
-    let r = point(signature.r_bytes())?;
-    let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
-    let k = Scalar::from_bytes_mod_order_wide(hash.try_into().ok()?);
-    let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &-key, &s);
-    Some((r - expected).mul_by_cofactor().is_identity())
 }
 
 fn queued((public_key, message, signature): &Claim) -> Option<Item> {
@@ -111,10 +97,39 @@ pub fn ed25519_verify(py: Python<'_>, public_key: &[u8], message: &[u8], signatu
     py.detach(|| holds(public_key, message, signature))
 }
 
-/// As `ed25519_verify`, of the hash of 64 bytes that the rule takes: SHA-512 of the signature's first half, key and message.
-#[pyfunction]
-pub fn ed25519_verify_hashed(public_key: &[u8], hash: &[u8], signature: &[u8]) -> bool {
-    holds_of_hash(public_key, hash, signature).unwrap_or(false)
+/// A signature whose message comes in pieces. It is judged by RFC 8032 without the cofactor: whatever holds here holds by
+/// ZIP-215 too.
+#[pyclass(module = "edgehold._native")]
+pub struct Ed25519Stream {
+    /// Nothing if there can be no message: the key or the signature is none, or all was said.
+    verifier: Option<StreamVerifier>,
+}
+
+#[pymethods]
+impl Ed25519Stream {
+    #[new]
+    fn new(public_key: &[u8], signature: &[u8]) -> Self {
+        let verifier = VerifyingKey::try_from(public_key).and_then(|key| {
+            let signature = ed25519_dalek::Signature::from_slice(signature)?;
+            key.verify_stream(&signature)
+        });
+        Ed25519Stream {
+            verifier: verifier.ok(),
+        }
+    }
+
+    /// The next piece of the message.
+    fn update(&mut self, py: Python<'_>, piece: &[u8]) {
+        if let Some(verifier) = &mut self.verifier {
+            py.detach(|| verifier.update(piece));
+        }
+    }
+
+    /// Whether the signature is one of the key over all pieces.
+    fn finish(&mut self) -> bool {
+        let verifier = self.verifier.take();
+        verifier.is_some_and(|verifier| verifier.finalize_and_verify().is_ok())
+    }
 }
 
 /// Whether each (public key, message, signature) holds, with the answers of `ed25519_verify`, on so many threads.

@@ -63,6 +63,7 @@ pub(crate) fn stream(seed: &[u8; 32], stream: u64) -> ChaCha20Rng {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vdaf::Prio3>()?;
+    module.add_class::<ed25519::Ed25519Stream>()?;
     module.add_class::<blind::BlindSigner>()?;
     module.add_class::<merkle::MerkleTree>()?;
     module.add_class::<merkle::StagedNodes>()?;
@@ -88,7 +89,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(vdaf::optimal_chunk_length, module)?)?;
     module.add_function(wrap_pyfunction!(noise::discrete_gaussian, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::ed25519_verify, module)?)?;
-    module.add_function(wrap_pyfunction!(ed25519::ed25519_verify_hashed, module)?)?;
     module.add_function(wrap_pyfunction!(ed25519::ed25519_verify_batch, module)?)?;
     module.add_function(wrap_pyfunction!(blind::rsa_generate_batch, module)?)?;
     module.add_function(wrap_pyfunction!(blind::blind, module)?)?;

@@ -6,14 +6,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgehold.crypto.jws import STEP, Detached, read_signer, sign_detached, verify_detached
 from edgehold.errors import BadSignature
-from edgehold.wire.ids import AccountId, Digest, PublicKey, Signature
+from edgehold.wire.ids import AccountId, Digest, PublicKey
 
 KEY = Ed25519PrivateKey.from_private_bytes(
     urlsafe_b64decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=")  # RFC 8037, appendix A.1
@@ -22,13 +21,13 @@ CLINIC = AccountId(Digest(bytes(range(32))))
 RECORD = b'{"resourceType":"Bundle"}'
 
 
-def verify(signer: AccountId, message: bytes, signature: Signature) -> None:
+PUBLIC = PublicKey(Digest(KEY.public_key().public_bytes_raw()))
+
+
+def key_of(signer: AccountId) -> PublicKey:
     if signer != CLINIC:
         raise BadSignature("unknown signer")
-    try:
-        KEY.public_key().verify(signature, message)
-    except InvalidSignature as error:
-        raise BadSignature("does not fit") from error
+    return PUBLIC
 
 
 def b64(data: bytes) -> bytes:
@@ -44,8 +43,8 @@ TOKEN = sign_detached(RECORD, CLINIC, KEY.sign)
 
 def test_a_signature_holds_and_names_its_signer() -> None:
     assert read_signer(TOKEN) == CLINIC
-    assert verify_detached(TOKEN, RECORD, verify) == CLINIC
-    assert verify_detached(TOKEN + b"\n", RECORD, verify) == CLINIC
+    assert verify_detached(TOKEN, RECORD, key_of) == CLINIC
+    assert verify_detached(TOKEN + b"\n", RECORD, key_of) == CLINIC
 
 
 def test_it_is_the_compact_form_of_rfc_7515_without_its_payload() -> None:
@@ -66,7 +65,7 @@ def test_a_changed_byte_of_the_token_is_refused(position: int, change: int) -> N
     altered = bytearray(TOKEN)
     altered[position] ^= change
     with pytest.raises(BadSignature):
-        verify_detached(bytes(altered), RECORD, verify)
+        verify_detached(bytes(altered), RECORD, key_of)
 
 
 @given(st.integers(0, len(RECORD) - 1), st.integers(1, 255))
@@ -74,13 +73,13 @@ def test_a_changed_byte_of_the_record_is_refused(position: int, change: int) -> 
     altered = bytearray(RECORD)
     altered[position] ^= change
     with pytest.raises(BadSignature):
-        verify_detached(TOKEN, bytes(altered), verify)
+        verify_detached(TOKEN, bytes(altered), key_of)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(token: bytes) -> None:
     with pytest.raises(BadSignature):
-        verify_detached(token, RECORD, verify)
+        verify_detached(token, RECORD, key_of)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_any_bytes_are_refused(token: bytes) -> None:
 )
 def test_other_headers_are_refused_even_when_signed(header: bytes) -> None:
     with pytest.raises(BadSignature):
-        verify_detached(token_with(header % CLINIC.hex().encode()), RECORD, verify)
+        verify_detached(token_with(header % CLINIC.hex().encode()), RECORD, key_of)
 
 
 def test_other_spellings_of_the_same_bytes_are_refused() -> None:
@@ -119,7 +118,7 @@ def test_other_spellings_of_the_same_bytes_are_refused() -> None:
 
 def refused(token: bytes) -> bool:
     try:
-        verify_detached(token, RECORD, verify)
+        verify_detached(token, RECORD, key_of)
     except BadSignature:
         return True
     return False
@@ -127,15 +126,14 @@ def refused(token: bytes) -> bool:
 
 @given(st.binary(max_size=100), st.lists(st.integers(0, 20), max_size=12))
 def test_a_payload_in_pieces_is_judged_as_if_it_had_come_at_once(payload: bytes, sizes: list[int]) -> None:
-    public = PublicKey(Digest(KEY.public_key().public_bytes_raw()))
     token = sign_detached(payload, CLINIC, KEY.sign)
-    signed = Detached(token, lambda signer: public)
+    signed = Detached(token, key_of)
     at = 0
     for size in [*sizes, len(payload)]:
         signed.update(payload[at : at + size])
         at += size
     assert signed.finish() == CLINIC
-    signed = Detached(token, lambda signer: public)
+    signed = Detached(token, key_of)
     signed.update(payload + b"x")
     with pytest.raises(BadSignature):
         signed.finish()
@@ -143,8 +141,6 @@ def test_a_payload_in_pieces_is_judged_as_if_it_had_come_at_once(payload: bytes,
 
 def test_long_pieces_are_written_as_base64_in_steps() -> None:
     payload = bytes(range(256)) * (STEP // 128) + b"!"
-    signed = Detached(
-        sign_detached(payload, CLINIC, KEY.sign), lambda _: PublicKey(Digest(KEY.public_key().public_bytes_raw()))
-    )
+    signed = Detached(sign_detached(payload, CLINIC, KEY.sign), key_of)
     signed.update(payload)
     assert signed.finish() == CLINIC

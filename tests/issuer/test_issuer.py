@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgehold.crypto.jws import verify_detached
-from edgehold.crypto.signatures import verify
 from edgehold.errors import BadSignature, CannotOpen, Malformed, NotFhir, NotInvited, PanelNotOpen
 from edgehold.hub.enrolment import ask_panel_keys
 from edgehold.issuer.issuer import is_adult
@@ -28,10 +27,10 @@ def test_a_record_is_signed_over_its_exact_bytes(tmp_path: Path) -> None:
     world = World(tmp_path)
     record, signed = world.hand_out("ada")
     key = key_of("issuer").public
-    assert verify_detached(signed.signature, record, lambda _, *rest: verify(key, *rest)) == account_of("issuer")
+    assert verify_detached(signed.signature, record, lambda _: key) == account_of("issuer")
     altered = bytes([record[0] ^ 1]) + record[1:]
     with pytest.raises(BadSignature):
-        verify_detached(signed.signature, altered, lambda _, *rest: verify(key, *rest))
+        verify_detached(signed.signature, altered, lambda _: key)
 
 
 def test_a_person_keeps_the_first_invitation(tmp_path: Path) -> None:

@@ -33,21 +33,22 @@ def read_signer(token: bytes) -> AccountId:
     return _read(token)[1]
 
 
-def verify_detached(token: bytes, payload: bytes, verify: Callable[[AccountId, bytes, Signature], None]) -> AccountId:
-    """Check that the signer named in the token signed exactly these bytes; returns the signer.
-
-    1. The token is `header..signature` in base64url without padding, in the only spelling of its bytes.
-    2. The header is the two members above, in that order: no other algorithm, no `crit`, nothing more.
-    3. `verify(signer, message, signature)` accepts; it knows the signer's key and raises `BadSignature` otherwise.
-    """
-    header, signer, signature = _read(token)
-    verify(signer, _signing_input(header, payload), signature)
-    return signer
+def verify_detached(token: bytes, payload: bytes, key_of: Callable[[AccountId], PublicKey]) -> AccountId:
+    """`Detached` of a payload that is there at once; returns the signer."""
+    signed = Detached(token, key_of)
+    signed.update(payload)
+    return signed.finish()
 
 
 class Detached:
-    """`verify_detached` of a payload that comes in pieces, with the keys that `key_of` knows of signers; raises
-    `BadSignature`, and what `key_of` raises."""
+    """Check that the signer named in a token signed exactly the bytes that come in pieces.
+
+    1. The token is `header..signature` in base64url without padding, in the only spelling of its bytes.
+    2. The header is the two members above, in that order: no other algorithm, no `crit`, nothing more.
+    3. The key that `key_of` knows of the signer signed `header.payload` (`signatures.Verification`).
+
+    Raises `BadSignature`, and what `key_of` raises.
+    """
 
     def __init__(self, token: bytes, key_of: Callable[[AccountId], PublicKey]) -> None:
         header, self._signer, signature = _read(token)

@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032), judged by one rule everywhere: ZIP-215.
+"""Ed25519 signatures (RFC 8032), judged by one rule wherever a ledger depends on it: ZIP-215.
 
 Libraries disagree about keys of small order and points in other than their canonical encoding, and a mix of rules is a
 fork of the ledger that anybody can trigger. So all verification, single or in batches, is the native module's.
@@ -7,7 +7,6 @@ fork of the ledger that anybody can trigger. So all verification, single or in b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha512
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -40,21 +39,22 @@ def verify(public_key: PublicKey, message: bytes, signature: Signature) -> None:
 
 
 class Verification:
-    """`verify` of a message that comes in pieces; all that is kept of them is their hash."""
+    """A signature over a message that comes in pieces, judged by RFC 8032 without the cofactor (`ed25519-dalek`): what
+    holds here holds by ZIP-215 and for every other verifier too."""
 
     def __init__(self, public_key: PublicKey, signature: Signature) -> None:
-        self._key, self._signature = public_key, signature
-        self._hash = sha512(signature[:32] + public_key)
+        self._key = public_key
+        self._stream = _native.Ed25519Stream(public_key, signature)
         self._size = 0
 
     def update(self, piece: bytes) -> None:
         """The next piece."""
-        self._hash.update(piece)
+        self._stream.update(piece)
         self._size += len(piece)
 
     def finish(self) -> None:
         """That was all; raises `BadSignature`."""
-        if not _native.ed25519_verify_hashed(self._key, self._hash.digest(), self._signature):
+        if not self._stream.finish():
             raise BadSignature(f"not a signature of {self._key.hex()} over these {self._size} bytes")
 
 
