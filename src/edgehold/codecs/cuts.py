@@ -1,6 +1,6 @@
 """Where an original that is too large to be encoded at once is cut, so that each part can be encoded by itself.
 
-    lines      behind the last line that ends within a part
+    lines      behind the line that stands out, so that the same lines are cut alike in the next version of a file
     markup     the same, and behind what the next line is indented by, so that a part begins with a tag
     blocks     between the blocks of a bgzip file: each part is a bgzip file of its own
     frames     what is before the pixels of an image, then whole frames, or lines of one that is larger than a part
@@ -15,31 +15,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from edgehold import _native
 from edgehold.codecs.dicom import Pixels
 from edgehold.codecs.packs import is_block
 from edgehold.codecs.parts import PART, parts_of
 
-TEXT_PART: Final = 16 << 20
-"""Bytes of text in a part: so many that models have long learned what they can, and that an import stays small."""
+TEXT_PART: Final = 20 << 20
+"""Bytes of text in a part at most, a quarter of them at least: so many that models have long learned what they can, and that
+an import stays small."""
 SAMPLES_PART: Final = 2**7 * 3**3 * 5 * 7 * 11 * 13
 """Bytes of samples in a part, 17.3 million: whole frames of up to 16 channels, and of most counts above, in any packing."""
 BLOCKS_PART: Final = 8 << 20
 """Bytes of text in a part of bgzip, which is in memory several times: packed, unpacked, and as both are compared."""
 MOST_BLOCKS: Final = 1 << 12
 """Of a part."""
-TABLE_PART: Final = 4 << 20
-"""Bytes of a table or of markup in a part; `lines/1` takes twenty-five times as many in memory."""
+TABLE_PART: Final = 6 << 20
+"""Bytes of a table or of markup in a part at most; `lines/1` takes twenty-five times as many in memory."""
 BLOCK_HEAD, LEAST_BLOCK = 18, 26
 """Bytes of the header of a bgzip block, and of a block that holds nothing at all, the length of its text included."""
 
 
 def cut_lines(file: BinaryIO, most: int | None = None) -> Iterator[bytes]:
-    """Parts of at most so many bytes that end with a line, but for the last, and for lines that are longer."""
+    """Parts of at most so many bytes that end with a line, but for the last, and for lines that are longer.
+
+    Of the lines that end behind the first quarter of what a part may have, one is chosen by what stands before its end:
+    so other lines before or behind change where one or two parts end, and then the cuts are the same again.
+    """
     most = TEXT_PART if most is None else most
     held = b""
     while piece := file.read(most - len(held)):
         held += piece
-        end = held.rfind(b"\n") + 1 if len(held) == most else 0
+        end = (_native.lines_cut(held, most // 4) or held.rfind(b"\n") + 1) if len(held) == most else 0
         part, held = (held[:end], held[end:]) if end else (held, b"")
         yield part
     if held:
