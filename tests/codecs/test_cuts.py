@@ -17,8 +17,8 @@ from edgehold.codecs import choice, cuts
 from edgehold.codecs.choice import Cut, Profile, codec_named, codecs_for, cut_for
 from edgehold.codecs.cuts import content_of_blocks, cut_blocks, cut_frames, cut_lines, cut_markup, cut_samples
 from edgehold.codecs.dicom import find_pixels
-from edgehold.codecs.packed import DEFLATE
-from edgehold.codecs.parts import PARTS
+from edgehold.codecs.packed import DEFLATE, Numbers
+from edgehold.codecs.parts import PARTS, read_head
 from edgehold.codecs.record import LINES
 from edgehold.codecs.samples import SAMPLES, FramesCodec
 from edgehold.codecs.variants import VARIANTS
@@ -133,7 +133,7 @@ def parts_by(cut: Cut, data: bytes) -> list[bytes]:
     """The digests of the codecs that the parts were encoded by; they come back."""
     encoded = list(cut.codec.encoded_parts(cut.parts(io.BytesIO(data))))
     assert codec_named(PARTS, None).decode(b"".join(encoded), len(data)) == data
-    return [one[:32] for one in encoded]
+    return [read_head(Numbers(one)).codec for one in encoded]
 
 
 def test_each_part_is_encoded_as_the_kind_it_is_of() -> None:

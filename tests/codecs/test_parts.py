@@ -13,14 +13,17 @@ import pytest
 
 from edgehold.codecs import parts
 from edgehold.codecs.choice import codec_named, parts_codec
+from edgehold.codecs.general import ZSTD
 from edgehold.codecs.packed import written
-from edgehold.codecs.parts import PARTS, parts_of
+from edgehold.codecs.parts import PARTS, Head, parts_of
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
+from edgehold.wire.ids import Digest
 
 DATA = Path(__file__).parent.parent / "data"
 TEXT = (DATA / "lines" / "observations.csv").read_bytes()
 CODEC = parts_codec(Kind.LAB)
+NAME = Digest(bytes(32))
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +64,15 @@ def test_a_stream_is_encoded_and_decoded_one_part_at_a_time() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        bytes(32) + b"\0" + written([5, 5]) + bytes(5),
-        bytes(PARTS) + b"\0" + written([5, 5]) + bytes(5),
-        bytes(32) + b"\x01" + bytes(31),
-        bytes(32) + b"\0" + written([20_001, 5]) + bytes(5),
-        bytes(32) + b"\0" + written([5, 40_001]) + bytes(5),
+        Head(0, NAME, 5, codec=NAME, base=None, encoded=5).written() + bytes(5),
+        Head(0, NAME, 5, codec=PARTS, base=None, encoded=5).written() + bytes(5),
+        Head(0, NAME, 5, codec=ZSTD, base=None, encoded=6).written() + bytes(5),
+        Head(1, NAME, 5, codec=ZSTD, base=NAME, encoded=5).written()[:80],
+        Head(0, NAME, 20_001, codec=ZSTD, base=None, encoded=5).written() + bytes(5),
+        Head(0, NAME, 5, codec=ZSTD, base=None, encoded=40_001).written() + bytes(5),
+        Head(2, NAME, 5, codec=ZSTD, base=None, encoded=5).written() + bytes(5),
+        Head(4, NAME, 5, 0).written(),
+        Head(5, NAME, 5, codec=ZSTD, base=NAME, encoded=5).written() + bytes(5),
     ],
 )
 def test_what_nobody_wrote_is_refused(head: bytes) -> None:
@@ -85,6 +92,12 @@ def test_an_altered_encoding_is_refused_or_bounded() -> None:
 
 def test_a_part_that_is_not_as_long_as_is_said_is_refused() -> None:
     encoded = CODEC.encode(b"abc")
-    at = encoded.index(written([3]), 65)
+    assert encoded[33] == 3
     with pytest.raises(CannotDecode, match="instead of"):
-        CODEC.decode(encoded[:at] + written([4]) + encoded[at + 1 :], 100)
+        CODEC.decode(encoded[:33] + written([4]) + encoded[34:], 100)
+
+
+def test_a_part_that_is_another_than_was_said_is_refused() -> None:
+    encoded = CODEC.encode(b"abc")
+    with pytest.raises(CannotDecode, match="another than it was"):
+        CODEC.decode(encoded[:1] + NAME + encoded[33:], 100)

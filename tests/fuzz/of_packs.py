@@ -22,6 +22,7 @@ from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
 from edgehold.codecs.packs import MOST_RATIO, most_inside, room_for, zip_members
+from edgehold.codecs.parts import Versions, measured
 from edgehold.errors import CannotDecode, IntakeError
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import bulk_type, events_of
@@ -196,6 +197,29 @@ def told_stretch(folder: Path) -> Reader:
     return Reader(read, seeds)
 
 
+def large_versions(folder: Path) -> Reader:
+    """The next version of data in parts, as their codec keeps it."""
+    codec, most = parts_codec(Kind.LAB), 1 << 12
+    text = texts_in_lines()[0]
+    middle = text.index(b"\n", len(text) // 2) + 1
+    known = [text[:middle], text[middle:]]
+    before = b"".join(codec.encoded_parts(known))
+
+    def encoded(parts: list[bytes]) -> bytes:
+        measures = list(map(measured, known)), list(map(measured, parts))
+        return b"".join(codec.encoded_parts(parts, Versions(codec.opened([before], most), *measures)))
+
+    def read(sparse: bytes) -> None:
+        codec.measured_parts([sparse], most)
+        parts = codec.opened([sparse], most, codec.opened([before], most))
+        alone = b"".join(codec.alone_parts(parts))
+        found = b"".join(codec.decoded_parts([sparse], most, codec.opened([before], most)))
+        require(len(found) <= most, "more bytes than were allowed")
+        require(codec.decode(alone, most) == found, "other bytes by itself")
+
+    return Reader(read, [encoded(known), encoded([known[0], known[1] + known[1][:90]]), encoded([*known, text])])
+
+
 def blocks(text: bytes) -> bytes:
     """A bgzip file of small blocks."""
     found = b""
@@ -268,6 +292,7 @@ TARGETS: dict[str, Target] = {
     "large pack": Target(large_pack, (), BY_BYTES, heavy=GZIP + ZIP),
     "parts of a pack": Target(parts_of_pack, (CannotDecode,), BY_BYTES, LARGE),
     "told stretch of a stream": Target(told_stretch, (ValueError,), BY_BYTES),
+    "versions of data in parts": Target(large_versions, (CannotDecode,), BY_BYTES, LARGE),
     "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
     "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),
     "any file": Target(any_file, (IntakeError,), BY_TOKENS, heavy=MARKUP + GZIP + ZIP),

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from test_intake_packs import bgzipped
 
@@ -30,6 +31,7 @@ from edgehold.errors import (
     AlteredBlob,
     BadColumns,
     BadSignature,
+    CannotDecode,
     FileChanged,
     IntakeLimit,
     LargeOriginal,
@@ -471,8 +473,20 @@ class Lying:
         raise AssertionError
 
 
-def test_what_is_not_what_was_committed_to_is_known_behind_the_last_part(store: Store) -> None:
+def test_a_part_that_comes_back_as_another_is_named(store: Store) -> None:
     codec = PartsCodec(choice.codec_named, choice.encode_smallest, [Lying()])
     one, _ = store.put_parts(lambda: iter([b"some ", b"bytes"]), codec, name="x", kind=Kind.OTHER, randomness=DICE)
+    with pytest.raises(CannotDecode, match="another than it was"):
+        store.verify_original(one.id)
+
+
+def test_what_is_not_what_was_committed_to_is_known_behind_the_last_part(store: Store) -> None:
+    one = take(store, DATA / "lines" / "observations.csv").added[0]
+    row = store.row(one.id)
+    record, key = store.open_record(row)
+    assert key is not None
+    assert row.identity is not None
+    other = msgspec.structs.replace(record, commitment=record_commitment(b"others"))
+    store.describe(one.id, row.slot, row.identity, other, key, None, None, DICE)
     with pytest.raises(AlteredBlob, match="committed to"):
         store.verify_original(one.id)

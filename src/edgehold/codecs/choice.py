@@ -183,9 +183,12 @@ def stretches_codec() -> StretchesCodec:
 
 
 @cache
-def parts_codec(kind: Kind) -> PartsCodec:
-    """The codec of what is too large to be encoded at once, each part by a codec for this kind."""
-    return PartsCodec(codec_named, encode_smallest, codecs_for(kind))
+def parts_codec(kind: Kind, profile: Profile = Profile.SMALL) -> PartsCodec:
+    """The codec of what is too large to be encoded at once, each part by a codec for this kind; parts of text may be told
+    after others."""
+    codecs = codecs_for(kind, profile)
+    following = [codec for codec in codecs if isinstance(codec, Following) and codec.name != DEFLATE]
+    return PartsCodec(codec_named, encode_smallest, codecs, following)
 
 
 def bases_of(codec: Codec, encoded: bytes) -> tuple[Digest, ...]:
@@ -226,9 +229,9 @@ def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMAL
         return cut(partial(cut_frames, pixels=pixels), (*own, *codecs))
     match kind:
         case Kind.GENOTYPE:
-            return cut(cut_lines, codecs)
+            return Cut(cut_lines, parts_codec(kind, profile))
         case Kind.EHR | Kind.LAB | Kind.WEARABLE:
-            return cut(cut_markup if start.startswith(b"<") else cut_tables, codecs)
+            return Cut(cut_markup if start.startswith(b"<") else cut_tables, parts_codec(kind, profile))
         case Kind.SIGNAL:
             return cut(partial(cut_samples, start=start_of_signal(start, size)), codecs)
         case _:

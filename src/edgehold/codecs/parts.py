@@ -1,21 +1,26 @@
 """Data of any size ↔ sparse bytes, part by part, so that neither writing nor reading needs all of it at once.
 
-`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind, or goes on where the one
-before ended.
+`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind, or, in a packed file, goes on
+where the one before ended; or, in the next version of a file, as the same as a part of the version before, or after one.
 
     parts_of(file) → encoded_parts(parts) → stored, and back by decoded_parts(stored) → the same parts
+
+Both versions are read forwards only, step by step, so that few parts of each are in memory at once.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import BinaryIO, Final
 
 from edgehold.codecs.compared import compared
-from edgehold.codecs.general import Codec, Decoder, GoingOn
+from edgehold.codecs.general import Codec, Decoder, Following, GoingOn
 from edgehold.codecs.packed import Numbers, written
 from edgehold.crypto.hash import tagged_hash
-from edgehold.errors import CannotDecode
+from edgehold.errors import AlteredBlob, CannotDecode
 from edgehold.wire.ids import Digest
 
 PARTS: Final = tagged_hash("codec", b"parts/1")
@@ -23,8 +28,266 @@ PART: Final = 1 << 25
 """Bytes of a part; the last may have fewer."""
 PIECE: Final = 1 << 20
 """Bytes that are read at once where nothing is cut."""
-MOST_HEAD: Final = 32 + 1 + 32 + 9 + 9
-"""Bytes before the encoding of a part: codec, base, length of the part and of its encoding."""
+MOST_HEAD: Final = 1 + 32 + 4 * 9 + 32 + 32 + 9
+"""Bytes before the encoding of a part."""
+BASED, AFTER, SAME = 1, 2, 4
+"""Of the byte before a part: its codec has a base; it is told after a part of the version before; it is the same as one."""
+MOST_LONGER: Final = 8
+"""How many times as long that may be which a part is told after: to read it should take no more time than it gives."""
+SNIPPETS, SNIPPET, LASTS = 64, 48, 4
+"""How many stretches of a part are looked for in the version before, their least bytes, and how many say where it ends."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before the encoding of a part."""
+
+    how: int
+    digest: Digest
+    """Of the part."""
+    size: int
+    """Bytes of the part."""
+    passed: int = 0
+    """How many parts of the version before lie between the one that was named last and the one that this names."""
+    offset: int = 0
+    """Bytes of that part before those that this one is told after."""
+    length: int = 0
+    """How many these are; they may go on in the parts that follow."""
+    codec: Digest = PARTS
+    base: Digest | None = None
+    encoded: int = 0
+    """Bytes of the encoding."""
+
+    def written(self) -> bytes:
+        """Its bytes."""
+        found = bytes([self.how]) + self.digest + written([self.size])
+        if self.how >= AFTER:
+            found += written([self.passed])
+        if self.how == SAME:
+            return found
+        if self.how >= AFTER:
+            found += written([self.offset, self.length])
+        return found + self.codec + (self.base or b"") + written([self.encoded])
+
+
+def read_head(reader: Numbers) -> Head:
+    """What stands before a part; raises `CannotDecode`."""
+    how, digest, size = reader.bytes(1)[0], Digest(reader.bytes(32)), reader.take()
+    passed = reader.take() if how >= AFTER else 0
+    if how == SAME:
+        return Head(how, digest, size, passed)
+    if how > AFTER | BASED:
+        raise CannotDecode(f"a part begins with {how}, which nobody wrote")
+    offset, length = (reader.take(), reader.take()) if how >= AFTER else (0, 0)
+    codec = Digest(reader.bytes(32))
+    base = Digest(reader.bytes(32)) if how & BASED else None
+    head = Head(how, digest, size, passed, offset, length, codec, base, reader.take())
+    if codec == PARTS:
+        raise CannotDecode("a part of parts")
+    return head
+
+
+def part_digest(part: bytes) -> Digest:
+    """The digest by which a part is known again."""
+    return tagged_hash("part", part)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A part as it is compared: nothing but its digest and its length."""
+
+    digest: Digest
+    size: int
+
+
+def measured(part: bytes) -> Measured:
+    """A part as it is compared."""
+    return Measured(part_digest(part), len(part))
+
+
+class Parts:
+    """An encoding that is read forwards, part by part, with the version before it if it has one; what is passed over is
+    not decoded. No more than one part and its encoding are in memory with what the pieces hold, and of a version before
+    those parts that one is told after."""
+
+    def __init__(
+        self,
+        codec_named: Callable[[Digest, Digest | None], Codec],
+        pieces: Iterable[bytes],
+        limit: int,
+        before: Parts | None = None,
+    ) -> None:
+        self._codec_named = codec_named
+        self._stream = Stream(pieces)
+        self._left = limit
+        self._before = None if before is None else Held(before)
+        self.number = -1
+        """Of the part at hand, counted from 0."""
+        self._named = 0
+        """The part of the version before that was named last."""
+        self._encoding = b""
+        self._going: dict[Digest, Decoder] = {}
+        """What decodes parts of which each goes on where the one before ended."""
+        self._part: bytes | None = None
+        self.head = Head(0, PARTS, 0)
+        """Of the part at hand."""
+
+    def next(self) -> bool:
+        """Go to the next part, if there is one. Raises `CannotDecode`."""
+        if not self._stream.has(1):
+            return False
+        self._stream.has(MOST_HEAD)
+        reader = Numbers(bytes(self._stream.held[:MOST_HEAD]))
+        self.head = head = read_head(reader)
+        self._left -= head.size
+        if head.size > PART or self._left < 0 or head.encoded > 2 * PART:
+            raise CannotDecode(f"a part of {head.size} bytes, encoded in {head.encoded}, is larger than it may be")
+        self._stream.drop(reader.place)
+        if not self._stream.has(head.encoded):
+            raise CannotDecode(f"an encoding of {head.encoded} bytes breaks off")
+        self._encoding = bytes(self._stream.held[: head.encoded])
+        self._stream.drop(head.encoded)
+        self._part = None
+        self.number += 1
+        self._named += head.passed
+        return True
+
+    def go_to(self, number: int) -> None:
+        """Go on to a part, counted from 0; raises `CannotDecode` if there is none."""
+        while self.number < number:
+            if not self.next():
+                raise CannotDecode(f"the version before has no part {number}")
+
+    def part(self) -> bytes:
+        """The part at hand; raises `CannotDecode`."""
+        if self._part is None:
+            part = self._told()
+            if len(part) != self.head.size:
+                raise CannotDecode(f"a part has {len(part)} bytes instead of {self.head.size}")
+            if part_digest(part) != self.head.digest:
+                raise CannotDecode(f"a part of {len(part)} bytes is another than it was")
+            self._part = part
+        return self._part
+
+    def alone(self) -> tuple[Head, bytes] | None:
+        """The part at hand as it is encoded by itself, in this version or the one that it is the same in; none if it is
+        told after others."""
+        if self.head.how == SAME:
+            return self._known().alone(self._named)
+        return None if self.head.how & AFTER else (self.head, self._encoding)
+
+    def _known(self) -> Held:
+        """The version before, from the part on that the one at hand names."""
+        if self._before is None:
+            raise CannotDecode("there is no version before, of which a part is named")
+        self._before.drop(self._named)
+        return self._before
+
+    def _told(self) -> bytes:
+        head = self.head
+        if head.how == SAME:
+            return self._known().part(self._named, head.size)
+        codec = self._codec_named(head.codec, head.base)
+        if isinstance(codec, GoingOn):
+            going = self._going.setdefault(codec.name, codec.begin())
+            return going.decode(self._encoding, head.size)
+        if head.how & AFTER:
+            if not isinstance(codec, Following):
+                raise CannotDecode(f"codec {codec.name.hex()} knows no versions")
+            if head.length > min(MOST_LONGER * head.size, PART):
+                raise CannotDecode(f"a part of {head.size} bytes is told after {head.length}")
+            codec = codec.after(self._known().stretch(self._named, head.offset, head.length))
+        return codec.decode(self._encoding, head.size)
+
+
+class Held:
+    """A version, of which some parts are held while the next is read or written; it goes forwards too."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._held: dict[int, tuple[bytes, tuple[Head, bytes] | None]] = {}
+
+    def drop(self, number: int) -> None:
+        """The parts before this one are done with."""
+        self._held = {place: held for place, held in self._held.items() if place >= number}
+
+    def alone(self, number: int) -> tuple[Head, bytes] | None:
+        """A part as it is encoded by itself, if it is; raises `CannotDecode`."""
+        if number in self._held:
+            return self._held[number][1]
+        self._parts.go_to(number)
+        return self._parts.alone()
+
+    def part(self, number: int, size: int | None = None) -> bytes:
+        """A part, which is held from now on; raises `CannotDecode` if it has another size than this."""
+        if number not in self._held:
+            self._parts.go_to(number)
+            if size not in (None, self._parts.head.size):
+                raise CannotDecode(f"a part of {size} bytes names one of {self._parts.head.size}")
+            self._held[number] = self._parts.part(), self._parts.alone()
+        return self._held[number][0]
+
+    def stretch(self, number: int, offset: int, length: int) -> bytes:
+        """Bytes from a place in a part on, which may go on in the parts behind it; raises `CannotDecode`."""
+        found = bytearray()
+        while len(found) < length:
+            part = self.part(number)
+            found += part[offset : offset + length - len(found)]
+            number, offset = number + 1, max(offset - len(part), 0)
+        return bytes(found)
+
+
+class Versions:
+    """What is known of the version before while the next is encoded: of each part of the next, which it is the same as, or
+    between which it lies."""
+
+    def __init__(self, before: Parts, known: Sequence[Measured], following: Sequence[Measured]) -> None:
+        self._before = Held(before)
+        self._known = known
+        self._starts = [0, *accumulate(one.size for one in known)]
+        self._places = same_places(known, following)
+        self._gaps = gaps_of(self._places, len(known))
+        self._gap = (0, 0)
+        self._cursor = 0
+        """Where in the version before goes on what the last part was told after."""
+        self.named: int | None = None
+        """The part that was named last, if one was."""
+
+    def same_as(self, number: int, digest: Digest) -> int | None:
+        """Which part the n-th part of the next version, of this digest, is the same as; none if it is none."""
+        place = self._places[number] if number < len(self._places) else None
+        return place if place is not None and self._known[place].digest == digest else None
+
+    def likely_before(self, number: int, part: bytes) -> tuple[int, int, bytes] | None:
+        """What the n-th part is likely to follow: in which part of the version before it begins, and where there; none if
+        nothing of it is found there, or it cannot be read: the part is then told without it."""
+        gap = self._gaps[number] if number < len(self._gaps) else (0, 0)
+        if gap != self._gap:
+            self._gap, self._cursor = gap, self._starts[gap[0]]
+        length = min(self._starts[gap[1]] - self._cursor, len(part) + len(part) // 2, PART)
+        if length <= 0:
+            return None
+        try:
+            seen = self._before.stretch(*self._place_of(self._cursor), length)
+        except (AlteredBlob, CannotDecode):
+            return None
+        if (found := find_stretch(seen, part)) is None:
+            return None
+        begin, end, sure = found
+        place, offset = self._place_of(self._cursor + begin)
+        self._cursor += sure
+        self._before.drop(place)
+        return place, offset, seen[begin:end]
+
+    def _place_of(self, at: int) -> tuple[int, int]:
+        """In which part of the version before a byte is, and where there."""
+        place = bisect_right(self._starts, at) - 1
+        return place, at - self._starts[place]
+
+    def pass_to(self, place: int) -> int:
+        """Name a part; how many are passed over."""
+        passed, self.named = place - (self.named or 0), place
+        return passed
 
 
 class PartsCodec:
@@ -32,16 +295,21 @@ class PartsCodec:
 
     name = PARTS
     base: Digest | None = None
+    has_versions = True
+    """Whether a part can be read without those before it, so that the next version may name it."""
 
     def __init__(
         self,
         codec_named: Callable[[Digest, Digest | None], Codec],
         encode_smallest: Callable[[bytes, Sequence[Codec]], tuple[Codec, bytes]],
         codecs: Sequence[Codec],
+        following: Sequence[Following] = (),
     ) -> None:
         self._codec_named = codec_named
         self._encode_smallest = encode_smallest
         self._codecs = codecs
+        self._following = following
+        """Those by which a part may be told after one of the version before."""
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
@@ -52,55 +320,133 @@ class PartsCodec:
         """The bytes again; raises `CannotDecode` if they are none of this codec's or would be more than `limit`."""
         return b"".join(self.decoded_parts([encoded], limit))
 
-    def encoded_parts(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+    def encoded_parts(self, parts: Iterable[bytes], versions: Versions | None = None) -> Iterator[bytes]:
         """The encoding in pieces, one a part."""
-        for part in parts:
+        for number, part in enumerate(parts):
+            digest = part_digest(part)
+            if versions is not None and (place := versions.same_as(number, digest)) is not None:
+                yield Head(SAME, digest, len(part), versions.pass_to(place)).written()
+                continue
             codec, encoded = self._encode_smallest(part, self._codecs)
-            yield written_part(codec, len(part), encoded)
+            head = Head(0, digest, len(part))
+            if versions is not None and self._following:
+                found = versions.likely_before(number, part)
+                told = None if found is None else self._after(part, found[2])
+                if found is not None and told is not None and 2 * len(told[1]) <= len(encoded):
+                    codec, encoded = told
+                    passed = versions.pass_to(found[0])
+                    head = Head(AFTER, digest, len(part), passed, found[1], len(found[2]))
+            yield headed(head, codec, encoded)
+
+    def alone_parts(self, parts: Parts) -> Iterator[bytes]:
+        """The encoding in pieces of what needs no version before, of a version that does."""
+        while parts.next():
+            if (found := parts.alone()) is not None:
+                head, encoded = found
+                yield head.written() + encoded
+            else:
+                codec, encoded = self._encode_smallest(parts.part(), self._codecs)
+                yield headed(Head(0, parts.head.digest, parts.head.size), codec, encoded)
 
     def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
-        """Of each part: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
+        """Of each part that has an encoding: the name of its codec, that of its base, and itself; raises
+        `CannotDecode`."""
         reader = Numbers(encoded)
         while not reader.is_at_end:
-            name, base, _, encoded_size = _read_head(reader)
-            yield name, base, reader.bytes(encoded_size)
+            head = read_head(reader)
+            if head.how != SAME:
+                yield head.codec, head.base, reader.bytes(head.encoded)
 
-    def decoded_parts(self, pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
-        """The parts again, from an encoding in pieces of any size; no more than one part and its encoding are in memory
-        with what the pieces hold. Raises `CannotDecode` on the way."""
-        stream = Stream(pieces)
-        going: dict[Digest, Decoder] = {}
-        while stream.has(1):
-            stream.has(MOST_HEAD)
-            head = Numbers(bytes(stream.held[:MOST_HEAD]))
-            name, base, size, encoded_size = _read_head(head)
-            limit -= size
-            if size > PART or limit < 0 or encoded_size > 2 * PART or name == PARTS:
-                raise CannotDecode(f"a part of {size} bytes, encoded in {encoded_size}, is larger than it may be")
-            stream.drop(head.place)
-            if not stream.has(encoded_size):
-                raise CannotDecode(f"an encoding of {encoded_size} bytes breaks off")
-            decoder: Decoder = self._codec_named(name, base)
-            if isinstance(decoder, GoingOn):
-                decoder = going.setdefault(name, decoder.begin())
-            part = decoder.decode(bytes(stream.held[:encoded_size]), size)
-            if len(part) != size:
-                raise CannotDecode(f"a part has {len(part)} bytes instead of {size}")
-            stream.drop(encoded_size)
-            yield part
+    def opened(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Parts:
+        """An encoding in pieces of any size, to be read part by part."""
+        return Parts(self._codec_named, pieces, limit, before)
 
+    def measured_parts(self, pieces: Iterable[bytes], limit: int) -> list[Measured]:
+        """The digests and lengths of the parts of an encoding, of which nothing is decoded; raises `CannotDecode`, also
+        for a codec that is not known."""
+        parts, found = self.opened(pieces, limit), []
+        while parts.next():
+            if parts.head.how != SAME:
+                self._codec_named(parts.head.codec, parts.head.base)
+            found.append(Measured(parts.head.digest, parts.head.size))
+        return found
 
-def written_part(codec: Codec, size: int, encoded: bytes) -> bytes:
-    """The encoding of a part of so many bytes, and what stands before it."""
-    head = codec.name + (b"\0" if codec.base is None else b"\x01" + codec.base)
-    return head + written([size, len(encoded)]) + encoded
+    def decoded_parts(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Iterator[bytes]:
+        """The parts again. Raises `CannotDecode` on the way."""
+        parts = self.opened(pieces, limit, before)
+        while parts.next():
+            yield parts.part()
+
+    def _after(self, part: bytes, before: bytes) -> tuple[Codec, bytes] | None:
+        """The fewest bytes for a part after others; none if it cannot be told so."""
+        try:
+            return self._encode_smallest(part, [codec.after(before) for codec in self._following])
+        except CannotDecode:
+            return None
 
 
-def _read_head(reader: Numbers) -> tuple[Digest, Digest | None, int, int]:
-    """What stands before a part: its codec, that one's base, the length of the part and of its encoding."""
-    name = Digest(reader.bytes(32))
-    base = Digest(reader.bytes(32)) if reader.take() else None
-    return name, base, reader.take(), reader.take()
+def headed(head: Head, codec: Codec, encoded: bytes) -> bytes:
+    """An encoding behind its head."""
+    how = head.how if codec.base is None else head.how | BASED
+    return replace(head, how=how, codec=codec.name, base=codec.base, encoded=len(encoded)).written() + encoded
+
+
+# ── versions ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def same_places(known: Sequence[Measured], following: Sequence[Measured]) -> list[int | None]:
+    """Of each part of the next version the part of the version before that is the same, so that they go forwards only and
+    are as many as can be."""
+    first: dict[Digest, int] = {}
+    for place, one in enumerate(known):
+        first.setdefault(one.digest, place)
+    lasts: list[int] = []  # of the best chain of each length, the last place
+    ends: list[int] = []  # and the number of the part there
+    before: list[int | None] = [None] * len(following)
+    for number, one in enumerate(following):
+        if (found := first.get(one.digest)) is not None:
+            length = bisect_right(lasts, found)
+            before[number] = ends[length - 1] if length else None
+            lasts[length : length + 1], ends[length : length + 1] = [found], [number]
+    places: list[int | None] = [None] * len(following)
+    at = ends[-1] if ends else None
+    while at is not None:
+        places[at] = first[following[at].digest]
+        at = before[at]
+    return places
+
+
+def gaps_of(places: Sequence[int | None], count: int) -> list[tuple[int, int]]:
+    """Of each part of the next version, between which parts of the version before those lie that it may follow: behind the
+    one that the last before it is the same as, up to the one that the next behind it is the same as, or its end."""
+    begins, ends = [0], [count]
+    for place in places:
+        begins.append(begins[-1] if place is None else place + 1)
+    for place in reversed(places):
+        ends.append(ends[-1] if place is None else place)
+    return list(zip(begins, reversed(ends[:-1]), strict=False))
+
+
+def find_stretch(known: bytes, part: bytes) -> tuple[int, int, int] | None:
+    """From where to where what is known is likely to have the lines of a part, by some that are looked for one after
+    another, and up to where it surely has nothing of what comes next; none if none of them is there."""
+    found: list[tuple[int, int]] = []
+    for number in range(SNIPPETS):
+        start = part.rfind(b"\n", 0, number * len(part) // SNIPPETS + 1) + 1
+        end = part.find(b"\n", start + SNIPPET) + 1
+        at = known.find(part[start:end], found[-1][1] if found else 0) if end else -1
+        if at >= 0:
+            found.append((start, at))
+    if not found:
+        return None
+    start, at = found[0]
+    begin = known.rfind(b"\n", 0, max(at - start, 0)) + 1
+    while known[begin : begin + 1] in (b" ", b"\t"):  # markup begins with a tag
+        begin += 1
+    ends = [at + len(part) - start for start, at in found[-LASTS:]]
+    slack = len(part) // SNIPPETS
+    end = known.find(b"\n", max(ends) + slack) + 1 or len(known)
+    return begin, end, max(begin, min(*ends, len(known)) - slack)
 
 
 class Stream:

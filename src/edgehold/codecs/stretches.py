@@ -43,7 +43,7 @@ from edgehold.codecs.packs import (
     sizes_of,
     stream_start,
 )
-from edgehold.codecs.parts import PARTS, PartsCodec, Stream, written_part
+from edgehold.codecs.parts import PARTS, Head, PartsCodec, Stream, Versions, headed, part_digest
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -202,6 +202,8 @@ class StretchesDecoder:
 class PackedPartsCodec(PartsCodec):
     """The codec of packed files that are too large to be encoded at once; it is given a file in pieces of any size."""
 
+    has_versions = False
+
     def __init__(
         self,
         codec_named: Callable[[Digest, Digest | None], Codec],
@@ -211,13 +213,13 @@ class PackedPartsCodec(PartsCodec):
         super().__init__(codec_named, encode_smallest, (shipped_codec(None),))
         self._stretches = stretches
 
-    def encoded_parts(self, parts: Iterable[bytes]) -> Iterator[bytes]:
-        """The encoding in pieces, one a part."""
+    def encoded_parts(self, parts: Iterable[bytes], versions: Versions | None = None) -> Iterator[bytes]:
+        """The encoding in pieces, one a part; nothing of it is told after a version before."""
         for part, encoded in self._stretches.encoded(parts):
             if encoded is None:
                 yield from super().encoded_parts([part])
             else:
-                yield written_part(self._stretches, len(part), encoded)
+                yield headed(Head(0, part_digest(part), len(part)), self._stretches, encoded)
 
 
 # ── a file on its way into parts ──────────────────────────────────────────────────────────────────────────────────

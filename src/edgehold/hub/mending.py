@@ -6,6 +6,7 @@ to the other needs no trust.
 
 from __future__ import annotations
 
+from edgehold.codecs.parts import PARTS
 from edgehold.codecs.segments import cut_table
 from edgehold.errors import AlteredBlob, ErasedObject
 from edgehold.hub.sealed import chunks_of, leaf_of, place_of, places_of
@@ -71,8 +72,7 @@ def take_over(store: Store, object_id: ObjectId, other: Store, randomness: Rando
         store.execute(f"INSERT INTO object VALUES({', '.join('?' * len(row))})", *row)
     slot = _take_slot(store, object_id, before, randomness)
     for table in ("chunk", "rows"):
-        for (place,) in other.execute(f"SELECT place FROM {table} WHERE place BETWEEN ? AND ?", *places_of(before)):  # noqa: S608
-            _copy_content(store, other, table, place, place - place_of(before, 0) + place_of(slot, 0))
+        _copy_places(store, other, table, before, slot)
 
 
 def take_over_alone(store: Store, object_id: ObjectId, other: Store, randomness: Randomness) -> None:
@@ -80,12 +80,31 @@ def take_over_alone(store: Store, object_id: ObjectId, other: Store, randomness:
     row = other.row(object_id)
     record, _ = other.open_record(row)
     assert row.identity is not None  # noqa: S101
+    if record.descriptor.codec == PARTS:
+        _take_over_parts(store, object_id, other, randomness)
+        return
     original, signature = other.get_original(object_id), other.get_signature(object_id)
     tables = None if row.tables is None else other.table(object_id)
     _make_room(store, object_id)
     store.execute("INSERT INTO object(id, slot, leaf, sealed) VALUES(?, ?, x'', x'')", object_id, row.slot)
     slot = _take_slot(store, object_id, row.slot, randomness)
     store.put_alone(object_id, slot, row.identity, record, original, signature, tables, randomness)
+
+
+def _take_over_parts(store: Store, object_id: ObjectId, other: Store, randomness: Randomness) -> None:
+    """As `take_over_alone`, of what is kept part by part; its table comes as it is."""
+    row = other.row(object_id)
+    record, _ = other.open_record(row)
+    assert row.identity is not None  # noqa: S101
+    kept, signature = other.open_kept(object_id), other.get_signature(object_id)
+    _make_room(store, object_id)
+    store.execute("INSERT INTO object(id, slot, leaf, sealed) VALUES(?, ?, x'', x'')", object_id, row.slot)
+    slot = _take_slot(store, object_id, row.slot, randomness)
+    key, made = store.put_parts_alone(object_id, slot, record, other.alone_parts(object_id), randomness)
+    store.describe(object_id, slot, row.identity, made, key, signature, None, randomness)
+    if kept is not None:
+        _copy_places(store, other, "rows", row.slot, slot)
+        store.seal_kept(object_id, kept, randomness)
 
 
 def bury_anew(store: Store, object_id: ObjectId, slot: int, randomness: Randomness) -> None:
@@ -116,6 +135,12 @@ def _take_slot(store: Store, object_id: ObjectId, slot: int, randomness: Randomn
         store.execute("UPDATE object SET slot = ? WHERE id = ?", slot, object_id)
     store.remove_content(slot)
     return slot
+
+
+def _copy_places(store: Store, other: Store, table: str, slot: int, to: int) -> None:
+    """Copy all that lies in a place of one store into a place of the other."""
+    for (place,) in other.execute(f"SELECT place FROM {table} WHERE place BETWEEN ? AND ?", *places_of(slot)):  # noqa: S608
+        _copy_content(store, other, table, place, place - place_of(slot, 0) + place_of(to, 0))
 
 
 def _copy_content(store: Store, other: Store, table: str, place: int, to: int) -> None:

@@ -553,6 +553,21 @@ class SealedFile:
         except (Malformed, CannotDecode) as error:
             raise AlteredBlob(f"the tables of object {object_id.hex()} were altered") from error
 
+    def open_kept(self, object_id: ObjectId) -> bytes | None:
+        """How the table of an object is read, as it was sealed; none if it is not kept. Raises `AlteredBlob`."""
+        row = self.row(object_id)
+        _, key = self.open_record(row)
+        if key is None or row.tables is None:
+            return None
+        return _open_about(key, b"tables", object_id, row.tables)
+
+    def seal_kept(self, object_id: ObjectId, kept: bytes, randomness: Randomness) -> None:
+        """Say how the table of an object is read whose row groups are there."""
+        _, key = self.open_record(self.row(object_id))
+        assert key is not None  # noqa: S101
+        sealed = _seal_about(key, b"tables", object_id, kept, randomness)
+        self.execute("UPDATE object SET tables = ? WHERE id = ?", sealed, object_id)
+
     def get_group(self, kept: KeptTable, object_id: ObjectId, slot: int, number: int) -> tuple[bytes, int]:
         """One row group, and the sealed bytes it was in."""
         rows = self.execute("SELECT data FROM rows WHERE place = ?", place_of(slot, number))
@@ -569,6 +584,11 @@ class SealedFile:
         """Remove chunks and row groups of the object in this place."""
         for table in tables:
             self.execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", *places_of(slot))  # noqa: S608
+
+    def move_chunks(self, slot: int, to: int) -> None:
+        """Move the chunks in one place to another, in which there are none."""
+        by = place_of(to, 0) - place_of(slot, 0)
+        self.execute("UPDATE chunk SET place = place + ? WHERE place BETWEEN ? AND ?", by, *places_of(slot))
 
     def size_of(self, table: str, slot: int) -> int:
         """Sealed bytes of an object in one of the tables of chunks and row groups."""

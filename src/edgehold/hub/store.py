@@ -1,7 +1,8 @@
 """What a hub keeps: originals, encoded sparsely, and the tables that are derived from them, in one sealed file.
 
 An original that is the next version of another is encoded as the difference from it. When the other is erased, those
-that follow it are encoded anew first. One that is too large to be in memory is encoded, and read, part by part.
+that follow it are encoded anew first. One that is too large to be in memory is encoded, and read, part by part, and so
+is its next version, step by step with it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from edgehold.codecs.choice import (
     codecs_after,
     codecs_for,
     encode_smallest,
+    parts_codec,
 )
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
-from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.parts import PARTS, Measured, Parts, PartsCodec, Versions, measured
 from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select
 from edgehold.codecs.tables.form import Table, files_of
 from edgehold.crypto.aead import (
@@ -67,8 +69,10 @@ NO_TABLE = ""
 """The schema of what programs do not read."""
 MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
+MOST_LARGE_VERSIONS = 4
+"""Of originals that are read part by part: a part of each version is in memory then."""
 LATEST = 8
-"""How many objects of each kind are looked at for the version before."""
+"""How many objects of each kind, small and large, are looked at for the version before."""
 AT_ONCE = 1 << 26
 """Bytes of an original that is held in memory; a larger one is encoded, and read, part by part."""
 MOST_VIEW = 1 << 28
@@ -95,6 +99,8 @@ class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The objects that may be the version before of what comes next, by kind, the newest first."""
 
     objects: dict[Kind, tuple[ObjectId, ...]]
+    large: dict[Kind, tuple[ObjectId, ...]]
+    """Those that are kept part by part."""
 
 
 class Store(SealedFile):
@@ -164,7 +170,7 @@ class Store(SealedFile):
             slot = self.free_slot(randomness)
             self.put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
             if len(original) >= LEAST_VERSION:
-                self._remember_latest(kind, object_id, randomness)
+                self._remember_latest(kind, object_id, randomness, is_large=False)
             return self.get_object(object_id), True
 
     def put_parts(
@@ -186,11 +192,11 @@ class Store(SealedFile):
         asked for, `derive` makes their table if they are stored, of `pieces` if it needs smaller ones, and `told` hears what
         is done with how many more bytes. Raises `FileChanged` if it is another than the first time.
 
-        It is no version of another. Whoever has a `signature` checks it while the parts are read for the first time.
+        Whoever has a `signature` checks it while the parts are read for the first time.
         """
         if lossy is not None and signature is not None:
             raise SignedExactly(f"{name}: what lost something is not what was signed")
-        identity, commitment, received = self._name(telling(parts, told, Doing.READ)())
+        identity, commitment, received, following = self._name(telling(parts, told, Doing.READ)())
         with self.transaction():
             known = self.execute("SELECT id FROM object WHERE identity = ?", identity)
             if known:
@@ -203,9 +209,10 @@ class Store(SealedFile):
             noted = _Again(telling(parts, told, Doing.ENCODE), name, commitment, received)
             self._is_log_large = True
             bases = set[Digest]()
+            before, versions = self._large_before(name, kind, following) if codec.has_versions else (None, None)
 
             def encoded_parts() -> Iterator[bytes]:
-                for piece in codec.encoded_parts(iter(noted)):
+                for piece in codec.encoded_parts(iter(noted), versions):
                     bases.update(bases_of(codec, piece))
                     yield piece
 
@@ -214,6 +221,8 @@ class Store(SealedFile):
             made = derive(again)
             again.finish()
             first, last = (made and made.years) or (None, None)
+            if versions is None or versions.named is None:
+                before = None
             record = ObjectRecord(
                 name=name,
                 descriptor=DatasetDescriptor(
@@ -223,6 +232,7 @@ class Store(SealedFile):
                     last_year=last,
                     codec=codec.name,
                     base=codec.base,
+                    previous=None if before is None else before[0].leaf,
                     signature=None if signature is None else signature_digest(signature),
                     lossy=lossy,
                 ),
@@ -230,16 +240,20 @@ class Store(SealedFile):
                 commitment=commitment,
                 received=received,
                 encoded=encoded,
+                after=None if before is None else before[0].id,
+                depth=0 if before is None else before[1] + 1,
                 bases=tuple(sorted(bases)),
                 profile=profile,
             )
             table = None if made is None else made.segments
             self.describe(object_id, slot, identity, record, key, signature, table, randomness)
+            if codec.has_versions:
+                self._remember_latest(kind, object_id, randomness, is_large=True)
             return self.get_object(object_id), True
 
     def holds(self, original: Iterable[bytes]) -> bool:
         """Whether these very bytes, in pieces, are an original that is here."""
-        identity, _, _ = self._name(original)
+        identity, *_ = self._name(original)
         return bool(self.execute("SELECT 1 FROM object WHERE identity = ?", identity))
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,6 +264,8 @@ class Store(SealedFile):
         record, chunks = self.open_chunks(object_id)
         if record.descriptor.codec == PARTS and record.received > AT_ONCE:
             raise LargeOriginal(f"object {object_id.hex()} has {record.received} bytes, more than {AT_ONCE}")
+        if record.descriptor.codec == PARTS:
+            return b"".join(self.read_original(object_id))
         codec = codec_named(record.descriptor.codec, record.descriptor.base)
         if record.after is not None:
             try:
@@ -266,17 +282,30 @@ class Store(SealedFile):
 
         Each piece is what was stored. That all of them are what was committed to is known behind the last.
         """
-        record, chunks = self.open_chunks(object_id)
+        record, _ = self.open_chunks(object_id)
         if record.descriptor.codec != PARTS:
             yield self.get_original(object_id)
             return
-        codec, commitment = codec_named(PARTS, None), Commitment()
-        assert isinstance(codec, PartsCodec)  # noqa: S101
-        for part in codec.decoded_parts(chunks, record.received):
+        parts, commitment = self._parts(object_id), Commitment()
+        while parts.next():
+            part = parts.part()
             commitment.update(part)
             yield part
         if commitment.digest() != record.commitment:
             raise AlteredBlob(f"object {object_id.hex()} does not give back what was committed to")
+
+    def _parts(self, object_id: ObjectId) -> Parts:
+        """The parts of an original that is kept part by part, with those of the versions before it."""
+        record, chunks = self.open_chunks(object_id)
+        if record.descriptor.codec != PARTS:
+            raise AlteredBlob(f"object {object_id.hex()} is not kept part by part, and one that follows it is")
+        before = None
+        if record.after is not None:
+            try:
+                before = self._parts(record.after)
+            except (ErasedObject, UnknownObject) as error:
+                raise AlteredBlob(f"object {object_id.hex()}: the version before it is gone") from error
+        return parts_codec(record.descriptor.kind).opened(chunks, record.received, before)
 
     def verify_original(self, object_id: ObjectId) -> None:
         """Read all of an original, of any size, and keep nothing; raises as `get_original` does."""
@@ -365,7 +394,7 @@ class Store(SealedFile):
         """As `erase`, but the write-ahead log still holds what was there until it is emptied."""
         with self.transaction():
             for other in self.ids():
-                with suppress(AlteredBlob, CannotDecode):  # one that cannot be read needs what is erased no more
+                with suppress(AlteredBlob, CannotDecode), self.attempt():  # what cannot be read needs it no more
                     if self.open_record(self.row(other))[0].after == object_id:
                         self._encode_alone(other, randomness)
             self.bury(object_id, randomness)
@@ -450,9 +479,10 @@ class Store(SealedFile):
     def knows_latest(self) -> bool:
         """Whether the list of objects that may have a next version can be read, and they are all here."""
         try:
-            listed = self._latest().objects.values()
+            latest = self._latest()
         except AlteredBlob:
             return False
+        listed = [*latest.objects.values(), *latest.large.values()]
         return {one for objects in listed for one in objects} <= set(self.ids())
 
     # ── encodings ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -461,7 +491,7 @@ class Store(SealedFile):
         """The fewest bytes for an original, by itself or as the difference from a version before."""
         codec, encoded = encode_smallest(original, codecs_for(kind, profile))
         is_asked = LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
-        before = self._version_before(name, kind) if is_asked else None
+        before = self._version_before(name, self._latest().objects.get(kind, ()), MOST_VERSIONS) if is_asked else None
         if before is not None and before[0].received <= MOST_VERSION:
             found, depth = before
             try:
@@ -473,12 +503,33 @@ class Store(SealedFile):
                 return _Encoded(other, fewer, found, depth + 1)
         return _Encoded(codec, encoded)
 
-    def _version_before(self, name: str, kind: Kind) -> tuple[StoredObject, int] | None:
-        """The object that may be the version before: of those of the kind the newest of that name, or the newest."""
-        known = [one for one in self._latest().objects.get(kind, ()) if self.row(one).wrapped is not None]
+    def _large_before(
+        self, name: str, kind: Kind, following: Sequence[Measured]
+    ) -> tuple[tuple[StoredObject, int] | None, Versions | None]:
+        """The version before of an original that is kept part by part, and how its parts are likely to follow; none if
+        there is none, or anything stored of it, or of those before it, is not as it was."""
+        found = self._version_before(name, self._latest().large.get(kind, ()), MOST_LARGE_VERSIONS)
+        if found is None:
+            return None, None
+        try:
+            one: ObjectId | None = found[0].id
+            while one is not None:
+                record, chunks = self.open_chunks(one)
+                known = parts_codec(kind).measured_parts(chunks, record.received)
+                if one == found[0].id:
+                    newest = known
+                one = record.after
+            return found, Versions(self._parts(found[0].id), newest, following)
+        except (AlteredBlob, CannotDecode, ErasedObject, UnknownObject):
+            return None, None
+
+    def _version_before(self, name: str, latest: Sequence[ObjectId], most: int) -> tuple[StoredObject, int] | None:
+        """The object that may be the version before, and how far it reaches back: of the latest the newest of that name,
+        or the newest."""
+        known = [one for one in latest if self.row(one).wrapped is not None]
         records = [(one, self.open_record(self.row(one))[0]) for one in known]
         likely = [one for one in records if one[1].name == name] or records
-        if not likely or likely[0][1].depth >= MOST_VERSIONS:
+        if not likely or likely[0][1].depth >= most:
             return None
         object_id, record = likely[0]
         return self.get_object(object_id), record.depth
@@ -486,13 +537,15 @@ class Store(SealedFile):
     def _latest(self) -> Latest:
         kept = self.get_fact("latest")
         try:
-            return decode(unpad(open_sealed(self._latest_key, b"latest", kept)), Latest) if kept else Latest({})
+            return decode(unpad(open_sealed(self._latest_key, b"latest", kept)), Latest) if kept else Latest({}, {})
         except (CannotOpen, Malformed) as error:
             raise AlteredBlob("the list of the latest objects was altered") from error
 
-    def _remember_latest(self, kind: Kind, object_id: ObjectId, randomness: Randomness) -> None:
-        known = self._latest().objects
-        latest = Latest(known | {kind: (object_id, *known.get(kind, ()))[:LATEST]})
+    def _remember_latest(self, kind: Kind, object_id: ObjectId, randomness: Randomness, *, is_large: bool) -> None:
+        latest = self._latest()
+        known = latest.large if is_large else latest.objects
+        newer = known | {kind: (object_id, *known.get(kind, ()))[:LATEST]}
+        latest = Latest(latest.objects, newer) if is_large else Latest(newer, latest.large)
         self.set_fact("latest", seal(self._latest_key, b"latest", pad(encode(latest)), randomness))
 
     def _encode_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
@@ -500,6 +553,9 @@ class Store(SealedFile):
         and with it the salt."""
         row = self.row(object_id)
         record, _ = self.open_record(row)
+        if record.descriptor.codec == PARTS:
+            self._encode_parts_alone(object_id, randomness)
+            return
         original, signature, tables = self.get_original(object_id), None, None
         with suppress(AlteredBlob):  # what was altered of the rest does not keep the original from going on
             signature = self.get_signature(object_id)
@@ -508,6 +564,54 @@ class Store(SealedFile):
         assert row.identity is not None  # noqa: S101
         self.remove_content(row.slot)
         self.put_alone(object_id, row.slot, row.identity, record, original, signature, tables, randomness)
+
+    def _encode_parts_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
+        """As `_encode_alone`, part by part: the new encoding is written in a place that nobody has while the old one is
+        read. The table stays as it lies; how it is read is sealed anew."""
+        row = self.row(object_id)
+        record, _ = self.open_record(row)
+        assert row.identity is not None  # noqa: S101
+        kept = signature = None
+        with suppress(AlteredBlob):  # what was altered of the rest does not keep the original from going on
+            signature = self.get_signature(object_id)
+        with suppress(AlteredBlob):
+            kept = self.open_kept(object_id)
+        room = self.last_slot() + 1
+        key, made = self.put_parts_alone(object_id, room, record, self.alone_parts(object_id), randomness)
+        self.remove_content(row.slot, ("chunk",) if kept is not None else ("chunk", "rows"))
+        self.move_chunks(room, row.slot)
+        self.describe(object_id, row.slot, row.identity, made, key, signature, None, randomness)
+        if kept is not None:
+            self.seal_kept(object_id, kept, randomness)
+
+    def alone_parts(self, object_id: ObjectId) -> Iterator[bytes]:
+        """The encoding by itself of an original that is kept part by part."""
+        record, _ = self.open_record(self.row(object_id))
+        return parts_codec(record.descriptor.kind, record.profile).alone_parts(self._parts(object_id))
+
+    def put_parts_alone(
+        self, object_id: ObjectId, slot: int, record: ObjectRecord, encoded: Iterable[bytes], randomness: Randomness
+    ) -> tuple[bytes, ObjectRecord]:
+        """Seal the encoding by itself of an original that is kept part by part, under a new key; the key, and what is
+        then to be said of it."""
+        key, bases, codec = randomness.draw(32), set[Digest](), parts_codec(record.descriptor.kind)
+
+        def noted() -> Iterator[bytes]:
+            for piece in encoded:
+                bases.update(bases_of(codec, piece))
+                yield piece
+
+        size = self.put_pieces(object_id, slot, key, noted())
+        self._is_log_large = True
+        return key, msgspec.structs.replace(
+            record,
+            descriptor=msgspec.structs.replace(record.descriptor, previous=None),
+            salt=Salt(randomness.draw(32)),
+            encoded=size,
+            after=None,
+            depth=0,
+            bases=tuple(sorted(bases)),
+        )
 
     def put_alone(
         self,
@@ -533,14 +637,14 @@ class Store(SealedFile):
         )
         self.put_record(object_id, slot, identity, alone, encoded, signature, tables, randomness)
 
-    def _name(self, parts: Iterable[bytes]) -> tuple[bytes, Digest, int]:
-        """Identity and commitment of an original that comes in parts, and its length."""
-        identity, commitment, received = start_keyed_digest(self._identity_key), Commitment(), 0
+    def _name(self, parts: Iterable[bytes]) -> tuple[bytes, Digest, int, list[Measured]]:
+        """Identity and commitment of an original that comes in parts, its length, and what its parts are compared by."""
+        identity, commitment, found = start_keyed_digest(self._identity_key), Commitment(), list[Measured]()
         for part in parts:
             identity.update(part)
             commitment.update(part)
-            received += len(part)
-        return identity.digest(), commitment.digest(), received
+            found.append(measured(part))
+        return identity.digest(), commitment.digest(), sum(one.size for one in found), found
 
     # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
