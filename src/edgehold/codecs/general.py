@@ -6,7 +6,7 @@ synthetic records, is named by its digest and is part of the package; what is st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -93,7 +93,7 @@ class Zstd:
         self.base = dictionary_digest(dictionary) if dictionary else None
         self.name = ZSTD
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-        self._parameters: zstandard.ZstdCompressionParameters | None = None
+        self._parameters: Sequence[zstandard.ZstdCompressionParameters] = ()
         self._level = level
         if self._dictionary is not None:
             self._dictionary.precompute_compress(level=level)
@@ -104,14 +104,21 @@ class Zstd:
         following = Zstd()
         following._dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
         window = min(MAX_WINDOW_LOG, max(2 * len(before), 1 << 16).bit_length())
-        following._parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, window_log=window, enable_ldm=True, write_dict_id=False
-        )
+        following._parameters = [
+            zstandard.ZstdCompressionParameters.from_level(
+                LEVEL, window_log=window, enable_ldm=is_far, write_dict_id=False
+            )
+            for is_far in (
+                True,
+                False,
+            )  # matches of lines are mostly told in fewer bytes where they are not sought far off
+        ]
         return following
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
-        return compared(self, data, self._compressor(len(data)).compress(data))
+        encoded = min((one.compress(data) for one in self._compressors(len(data))), key=len)
+        return compared(self, data, encoded)
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; the frame's own size is judged before anything is unpacked."""
@@ -125,9 +132,14 @@ class Zstd:
         except zstandard.ZstdError as error:
             raise CannotDecode(f"{len(encoded)} bytes are not a frame of this codec and dictionary: {error}") from error
 
+    def _compressors(self, size: int) -> Iterator[zstandard.ZstdCompressor]:
+        """Those of which the one that takes the fewest bytes is chosen."""
+        for parameters in self._parameters:
+            yield zstandard.ZstdCompressor(compression_params=parameters, dict_data=self._dictionary)
+        if not self._parameters:
+            yield self._compressor(size)
+
     def _compressor(self, size: int) -> zstandard.ZstdCompressor:
-        if self._parameters is not None:
-            return zstandard.ZstdCompressor(compression_params=self._parameters, dict_data=self._dictionary)
         if self._level == LEVEL:
             return zstandard.ZstdCompressor(level=LEVEL, dict_data=self._dictionary, write_dict_id=False)
         known = 0 if self._dictionary is None else len(self._dictionary)
