@@ -10,7 +10,7 @@ use crate::{refused, Outcome};
 
 fn check(data: &[u8], width: usize) -> Outcome<usize> {
     match width {
-        1 | 2 | 4 | 8 if data.len() % width == 0 => Ok(data.len() / width),
+        1 | 2 | 4 | 8 if data.len().is_multiple_of(width) => Ok(data.len() / width),
         _ => Err(format!(
             "{} bytes are no numbers of {width} bytes",
             data.len()

@@ -394,6 +394,18 @@ def test_packed_files_that_cannot_be_unpacked_are_kept_as_they_are(store: Store,
         assert quick.known == (kept,)
 
 
+def test_a_large_packed_file_is_no_version_and_none_follows_it(store: Store, tmp_path: Path) -> None:
+    """Its parts are decoded one behind the other, so that no other file can name one of them."""
+    path, text = tmp_path / "x.csv.gz", (DATA / "lines" / "observations.csv").read_bytes()
+    for end in (b"", b"", text[-200:]):
+        path.write_bytes(gzip.compress(text + end, mtime=0))
+        take(store, path)
+    path.with_suffix("").write_bytes(text)
+    take(store, path.with_suffix(""))
+    assert [one.after for one in store.objects()] == [None] * 3
+    assert store.check() == []
+
+
 def test_a_large_packed_file_is_unpacked_but_for_who_wants_to_read_it_at_once(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress((DATA / "lines" / "observations.csv").read_bytes()))
