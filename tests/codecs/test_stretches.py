@@ -271,6 +271,7 @@ STREAM = deflated(TABLE)
         zipped({}),
         b"PK\x03\x04" + NOISE,
     ],
+    ids=lambda data: str(len(data)),
 )
 def test_any_file_that_begins_like_zip_comes_back(data: bytes) -> None:
     encoded(data)
