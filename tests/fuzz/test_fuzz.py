@@ -113,6 +113,7 @@ UNIONS = {
     "Internal",
     "Piece",
     "Request",
+    "ToHub",
     "ToIssuer",
     "list[tuple[str, bytes]]",
     "bytes | None",

@@ -112,7 +112,8 @@ class Steps:
                 saying = SAID + (b"\r\n" if line.endswith(b"\r\n") else b"\n")
                 if saying not in said:
                     yield saying
-            said.update(SAID + end for end in (b"\r\n", b"\n") if line.endswith(SAID + end))
+            if SAID in line:
+                said.update(SAID + end for end in (b"\r\n", b"\n") if line.endswith(SAID + end))
             yield line
 
     def losses(self) -> Losses | None:
