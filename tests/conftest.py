@@ -102,7 +102,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.register_profile("edgehold", deadline=None, max_examples=100 if config.getoption("--long") else 50)
+    settings.register_profile("edgehold", deadline=None, max_examples=100 if config.getoption("--long") else 40)
     settings.load_profile("edgehold")
     config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
     config.addinivalue_line(

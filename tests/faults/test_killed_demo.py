@@ -191,7 +191,7 @@ def promises(notes: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.system
-@pytest.mark.campaign(test=7, long=200, shard=20)
+@pytest.mark.campaign(test=5, long=200, shard=20)
 def test_the_demo_is_killed_anywhere(numbers: range, base: Base, tmp_path: Path, figures: Figures) -> None:
     for number in numbers:
         place = tmp_path / f"{number}"

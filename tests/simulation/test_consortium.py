@@ -64,7 +64,7 @@ WORTH_TELLING = (
 SEEDS = (3, 8, 21)
 
 
-@pytest.mark.campaign(test=100, long=10_000, shard=50)
+@pytest.mark.campaign(test=50, long=10_000, shard=50)
 def test_every_consortium_keeps_the_promises(
     consortium_of: Callable[[int], Consortium], numbers: range, figures: Figures
 ) -> None:

@@ -51,7 +51,7 @@ WORTH_TELLING = (
 )
 
 
-@pytest.mark.campaign(test=250, long=100_000, shard=50)
+@pytest.mark.campaign(test=150, long=100_000, shard=50)
 def test_every_history_keeps_the_promises(
     history_of: Callable[[int], History], numbers: range, figures: Figures
 ) -> None:
