@@ -1,4 +1,4 @@
-//! Ed25519 by one rule, ZIP-215, the same singly and in batches.
+//! Ed25519 by one rule, ZIP-215, the same singly and in batches; and, by a narrower one, of a message in pieces.
 //!
 //! Libraries disagree about keys of small order and encodings that are not canonical. ZIP-215 decides: encodings of points need
 //! not be canonical, `s` must be below the group order, and the equation is multiplied by the cofactor. So the combined

@@ -1,7 +1,7 @@
 //! The native module of Edgehold, seen from Python as `edgehold._native`.
 //!
 //! One file a subject: [`vdaf`] shards, verifies and sums reports; [`noise`] draws the exact discrete Gaussian; [`ed25519`]
-//! judges signatures by ZIP-215; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
+//! judges signatures; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
 //! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are,
 //! [`genotypes`] what arrays call, and [`packed`] how others packed; [`columns`] turns tables into what packs well, and [`cuts`] finds where
 //! texts are cut. Every function is deterministic in its arguments.

@@ -126,6 +126,17 @@ def test_only_what_is_named_of_the_version_before_is_decoded() -> None:
     assert not before.head.size
 
 
+def test_what_nothing_was_found_in_is_not_held_any_longer() -> None:
+    known = [b"".join(LINES[start : start + 60]) for start in range(0, 1200, 60)]
+    following = [part if number % 2 else b"%d;\n" % number * 400 for number, part in enumerate(known)]
+    first = b"".join(CODEC.encoded_parts(known))
+    versions = Versions(opened([first]), list(map(measured, known)), list(map(measured, following)))
+    for number, part in enumerate(following):
+        if number % 2 == 0:
+            assert versions.likely_before(number, part) is None
+        assert len(versions._before._held) <= 1
+
+
 def test_a_version_before_that_cannot_be_read_is_left_out() -> None:
     parts = cut(TEXT)
     first = b"".join(CODEC.encoded_parts(parts))
@@ -160,7 +171,8 @@ def test_a_part_that_the_plan_does_not_know_is_told_by_itself() -> None:
         (Head(SAME, part_digest(b"xyz"), 3, 0), "another than it was"),
         (Head(AFTER, part_digest(b""), 0, 0, 0, 3, ZSTD, None, 0), "told after 3"),
         (Head(AFTER, part_digest(b"abc"), 3, 0, 0, 4, ZSTD, None, 0), "no part 1"),
-        (Head(AFTER, part_digest(b"abc"), 3, 0, 9, 1, ZSTD, None, 0), "no part 1"),
+        (Head(AFTER, part_digest(b"abc"), 3, 0, 9, 1, ZSTD, None, 0), "no place 9"),
+        (Head(AFTER, part_digest(b"abc"), 3, 0, 3, 0, ZSTD, None, 0), "no place 3"),
         (Head(AFTER, part_digest(b"abc"), 3, 0, 0, 3, GENOTYPES, None, 0), "knows no versions"),
     ],
 )

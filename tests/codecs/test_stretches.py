@@ -277,6 +277,13 @@ def test_any_file_that_begins_like_zip_comes_back(data: bytes) -> None:
     encoded(data)
 
 
+def test_a_bomb_in_the_middle_of_a_stream_keeps_nothing_behind_it_packed() -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 8)
+    blocks = packer.compress(TABLE) + packer.flush(zlib.Z_BLOCK) + packer.compress(bytes(8_000_000)) + packer.flush()
+    bomb, behind = member("a", blocks, 8_000_000 + len(TABLE)), zipped(FILES)
+    assert len(insides(encoded(bomb + behind))) > len(insides(encoded(behind))) > 1
+
+
 def test_what_is_small_goes_together() -> None:
     parts = encoded(zipped({f"{number}.gpx": b"<gpx>\n<a>%d</a>\n</gpx>\n" % number * 20 for number in range(50)}))
     assert len(insides(parts)) == 2

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgehold.crypto.jws import STEP, Detached, read_signer, sign_detached, verify_detached
+from edgehold.crypto.jws import STEP, Detached, sign_detached, signer_of, verify_detached
 from edgehold.errors import BadSignature
 from edgehold.wire.ids import AccountId, Digest, PublicKey
 
@@ -42,7 +42,7 @@ TOKEN = sign_detached(RECORD, CLINIC, KEY.sign)
 
 
 def test_a_signature_holds_and_names_its_signer() -> None:
-    assert read_signer(TOKEN) == CLINIC
+    assert signer_of(TOKEN) == CLINIC
     assert verify_detached(TOKEN, RECORD, key_of) == CLINIC
     assert verify_detached(TOKEN + b"\n", RECORD, key_of) == CLINIC
 

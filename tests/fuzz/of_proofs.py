@@ -117,7 +117,7 @@ def detached_jws(folder: Path) -> Reader:
 
     def check(written: bytes) -> None:
         named = jws.verify_detached(written, record, lambda _: key_of("issuer").public)
-        require(named == jws.read_signer(written) == signer, "another signer than the one who signed")
+        require(named == jws.signer_of(written) == signer, "another signer than the one who signed")
 
     return only([token, token + b"\n"], check)
 

@@ -4,6 +4,7 @@ outlives the one before."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -20,7 +21,7 @@ from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, take_in
 from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.mending import mend_content, take_over, take_over_alone
-from edgehold.hub.sealed import StoredObject, place_of
+from edgehold.hub.sealed import SPARE_SLOT, StoredObject, place_of
 from edgehold.hub.store import MOST_LARGE_VERSIONS, Store
 from edgehold.wire.data import Kind
 
@@ -253,6 +254,43 @@ def test_few_parts_of_each_version_are_in_memory(
     for one in chain:
         store.verify_original(one.id)
     assert 0 < most <= 3 * 4000
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_an_object_that_was_altered_is_no_version_before_and_stops_no_import(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    if not large:
+        monkeypatch.setattr(stores, "AT_ONCE", 1 << 26)
+        monkeypatch.setattr(take_in, "AT_ONCE", 1 << 26)
+        monkeypatch.setattr(kinds, "MOST_BYTES", 1 << 26)
+        monkeypatch.setattr(stores, "LEAST_VERSION", 500)
+    first, second = (take(store, tmp_path, one) for one in VERSIONS[:2])
+    store.execute("UPDATE object SET sealed = zeroblob(length(sealed)) WHERE id = ?", second.id)
+    assert take(store, tmp_path, VERSIONS[2]).after == first.id
+    store.execute("UPDATE object SET id = zeroblob(16) WHERE id = ?", second.id)
+    assert take(store, tmp_path, VERSIONS[3]).after is not None
+
+
+@pytest.mark.parametrize("damage", ["another's place", "a stray chunk", "its identity"])
+def test_damage_elsewhere_keeps_no_version_from_being_erased_nor_what_follows_from_going_on(
+    store: Store, tmp_path: Path, chain: list[StoredObject], damage: str
+) -> None:
+    other = take(store, tmp_path, b"a,b\n" + bytes(range(32, 120)) * 9 + b"\n", "y.csv")
+    match damage:
+        case "another's place":
+            store.execute("UPDATE object SET slot = x'00' WHERE id = ?", other.id)
+        case "a stray chunk":
+            store.execute("INSERT INTO chunk VALUES(?, x'00')", place_of(SPARE_SLOT, 0))
+        case _:
+            store.execute("UPDATE object SET identity = NULL WHERE id = ?", chain[1].id)
+    with suppress(AlteredBlob):  # what else is erased is not known then
+        store.erase(chain[0].id, DICE)
+    if damage != "another's place":
+        assert store.get_object(chain[1].id).after is None
+        assert store.row(chain[1].id).identity is not None
+        assert store.check() == []
+    assert read(store, chain[1]) == VERSIONS[1]
 
 
 def test_a_version_that_cannot_be_decoded_is_not_gone_on_with(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.signals import derive_signals
 from edgehold.codecs.tables.variants import derive_variants
 from edgehold.demo.seeded import SeededRandomness
-from edgehold.errors import FolderInUse, NothingToShow, NotInstalled, UsageError
+from edgehold.errors import AlteredBlob, FolderInUse, NothingToShow, NotInstalled, UsageError
 from edgehold.hub import arrow
 from edgehold.hub import store as stores
 from edgehold.hub.arrow import arrow_table, joined, merged, write_meds, write_tables
@@ -295,6 +295,21 @@ def test_events_of_several_tables_are_merged_by_time_and_code(tables: list[list[
         for time, code in zip(batch["time"].cast(pa.int64()).to_pylist(), batch["code"].to_pylist(), strict=True)
     ]
     assert found == sorted(plain)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path, is_there: bool) -> None:
+    def broken() -> Iterator[Any]:
+        raise AlteredBlob("a row group was altered")
+        yield
+
+    folder = tmp_path / "meds"
+    if is_there:
+        folder.mkdir()
+    with pytest.raises(AlteredBlob):
+        write_meds([("aa", [EVENTS]), ("bb", broken())], folder, subject=7, now=datetime(2026, 1, 2, tzinfo=UTC))
+    assert folder.exists() == is_there
+    assert not is_there or not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("several", [1 << 17, 100])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from edgehold.crypto.names import account_id
 from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey
 from edgehold.errors import (
+    AlteredBlob,
     BadSignature,
     FetchOver,
     ForgedParcel,
@@ -438,7 +439,6 @@ def test_a_fetch_that_is_interrupted_leaves_nothing_and_can_begin_again(world: W
     refused: dict[str, type[Exception]] = {
         "withdrawn": ShareEnded,
         "past": ShareEnded,
-        "erased": RecordErased,
         "cut": ConnectionError,
     }
     with pytest.raises(refused.get(end, FetchOver)):
@@ -446,6 +446,43 @@ def test_a_fetch_that_is_interrupted_leaves_nothing_and_can_begin_again(world: W
     assert nothing_is_left(world)
     if end in ("closed", "others", "cut"):
         assert fetch_to(world, hub, name).size == len(bundle("ada"))
+    if end == "erased":
+        with pytest.raises(RecordErased):
+            fetch_to(world, hub, name)
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "erased", "erased before it is asked for"])
+def test_nothing_of_a_fetch_that_may_not_go_on_is_held(world: World, pieces: int, end: str) -> None:
+    hub = world.admit("ada")
+    name, line = share(world, hub), Line(hub.handle)
+    fetch_to(world, hub, name, line)
+    assert hub._sendings._open
+    hub.withdraw_share(name) if end == "withdrawn" else hub.erase()
+    if end != "erased before it is asked for":
+        told: FromHub = decode(hub.handle(line.received[-1]), FromHub)
+        assert isinstance(told, NoParcel)
+        assert told.number == (ShareEnded if end == "withdrawn" else FetchOver).number
+    assert not hub._sendings._open
+
+
+def test_a_record_that_was_sealed_anew_meanwhile_is_fetched_anew(
+    world: World, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one is whose version before was erased while it was fetched: the key that the fetch began with opens nothing."""
+    hub = world.admit("ada")
+    name = share(world, hub)
+    monkeypatch.setattr(sharing, "_cut", _broken_off)
+    with pytest.raises(FetchOver, match="cannot go on"):
+        fetch_to(world, hub, name)
+    assert nothing_is_left(world)
+    assert not hub._sendings._open
+    monkeypatch.undo()
+    assert fetch_to(world, hub, name).size == len(bundle("ada"))
+
+
+def _broken_off(parts: Iterator[bytes]) -> Iterator[bytes]:
+    yield next(parts)[:SMALL]
+    raise AlteredBlob("chunk 1 was altered")
 
 
 @pytest.mark.parametrize("lie", ["size", "small in pieces", "another record"])

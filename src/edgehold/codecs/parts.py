@@ -229,6 +229,8 @@ class Held:
 
     def stretch(self, number: int, offset: int, length: int) -> bytes:
         """Bytes from a place in a part on, which may go on in the parts behind it; raises `CannotDecode`."""
+        if offset >= len(self.part(number)):
+            raise CannotDecode(f"a part of {len(self.part(number))} bytes has no place {offset}")
         found = bytearray()
         while len(found) < length:
             part = self.part(number)
@@ -264,6 +266,7 @@ class Versions:
         gap = self._gaps[number] if number < len(self._gaps) else (0, 0)
         if gap != self._gap:
             self._gap, self._cursor = gap, self._starts[gap[0]]
+            self._before.drop(gap[0])
         length = min(self._starts[gap[1]] - self._cursor, len(part) + len(part) // 2, PART)
         if length <= 0:
             return None

@@ -417,16 +417,16 @@ class _Packing:
         found = self._look(SAMPLE, LOOK)
         if not found.ends:
             return False
-        way, known = self._way(name, found.text), 0
+        way, known, is_begun = self._way(name, found.text), 0, False
         while True:
             if not found.is_whole:
                 found = self._look(known + way.most, AHEAD)
             stretch = found.stretch(way, known)
             inside = self._content + stretch.cut - known
             if inside > most_inside(self._packed + len(self._part.packed) + found.packed(stretch.blocks)):
-                if not known:
+                if not is_begun:
                     return False
-                stretch = found.least_stretch(known)
+                stretch = found.least_stretch(known) if known else _Stretch(BROKEN, 0, 0)
             part = self._part
             if part.rows and (part.is_full or stretch.form != WHOLE or part.size + stretch.cut > way.most):
                 yield self._finish()
@@ -440,6 +440,7 @@ class _Packing:
             if stretch.form != GOING:
                 return stretch.form == WHOLE
             yield self._finish()
+            is_begun = True
             known = stretch.cut - found.ends[stretch.blocks - 1][0]
 
     def _way(self, name: str, content: bytes) -> _Way:

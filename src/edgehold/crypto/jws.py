@@ -1,7 +1,7 @@
 """Detached signatures of records: JWS (RFC 7515, appendix F) with EdDSA (RFC 8037), beside the file that they sign.
 
 `x.json.jws` is one line, `header..signature`. The header is {"alg":"EdDSA","kid":"<account of the signer, hex>"} and
-nothing else; the payload is exactly the bytes of `x.json`. What signs and verifies comes in as an argument.
+nothing else; the payload is exactly the bytes of `x.json`. Who signs, and whose key verifies, comes in as an argument.
 """
 
 from __future__ import annotations
@@ -25,12 +25,6 @@ def sign_detached(payload: bytes, signer: AccountId, sign: Callable[[bytes], byt
     """A detached JWS over exactly these bytes; `sign` gives the 64 bytes of Ed25519 over a message."""
     header = _encode(b'{"alg":"EdDSA","kid":"%s"}' % signer.hex().encode("ascii"))
     return header + b".." + _encode(sign(_signing_input(header, payload)))
-
-
-def read_signer(token: bytes) -> AccountId:
-    """The account that a token names as its signer, not yet verified; raises `BadSignature` if it is not one of
-    ours."""
-    return _read(token)[1]
 
 
 def verify_detached(token: bytes, payload: bytes, key_of: Callable[[AccountId], PublicKey]) -> AccountId:

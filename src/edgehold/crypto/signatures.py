@@ -40,7 +40,7 @@ def verify(public_key: PublicKey, message: bytes, signature: Signature) -> None:
 
 class Verification:
     """A signature over a message that comes in pieces, judged by RFC 8032 without the cofactor (`ed25519-dalek`): what
-    holds here holds by ZIP-215 and for every other verifier too."""
+    holds here holds by ZIP-215 too."""
 
     def __init__(self, public_key: PublicKey, signature: Signature) -> None:
         self._key = public_key

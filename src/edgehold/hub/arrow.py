@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Final
 
 import msgspec
@@ -170,25 +172,41 @@ def write_meds(tables: Sequence[tuple[str, Iterable[Files]]], folder: Path, *, s
             known.update(rows["code"].unique().to_pylist())
             yield rows
 
-    for place in (folder, folder / "data", folder / "metadata"):
-        place.mkdir(mode=0o700, exist_ok=True)
-    write_tables(counted(), folder / "data" / "0.parquet")
-    codes = pa.table({"code": pa.array(sorted(known), pa.string())})
-    codes = codes.append_column("description", pa.nulls(len(known), pa.string()))
-    codes = codes.append_column("parent_codes", pa.nulls(len(known), pa.list_(pa.string())))
-    write_tables([codes], folder / "metadata" / "codes.parquet")
-    facts = {
-        "dataset_name": "edgehold",
-        "dataset_version": "1",
-        "etl_name": "edgehold hub export --meds",
-        "etl_version": __version__,
-        "meds_version": MEDS_VERSION,
-        "created_at": now.isoformat(),
-        "site_id_columns": [],
-        "other_extension_columns": ["unit", "dataset"],
-    }
-    write_file(folder / "metadata" / "dataset.json", msgspec.json.format(msgspec.json.encode(facts), indent=1))
+    with _made(folder, "data", "metadata"):
+        write_tables(counted(), folder / "data" / "0.parquet")
+        codes = pa.table({"code": pa.array(sorted(known), pa.string())})
+        codes = codes.append_column("description", pa.nulls(len(known), pa.string()))
+        codes = codes.append_column("parent_codes", pa.nulls(len(known), pa.list_(pa.string())))
+        write_tables([codes], folder / "metadata" / "codes.parquet")
+        facts = {
+            "dataset_name": "edgehold",
+            "dataset_version": "1",
+            "etl_name": "edgehold hub export --meds",
+            "etl_version": __version__,
+            "meds_version": MEDS_VERSION,
+            "created_at": now.isoformat(),
+            "site_id_columns": [],
+            "other_extension_columns": ["unit", "dataset"],
+        }
+        write_file(folder / "metadata" / "dataset.json", msgspec.json.format(msgspec.json.encode(facts), indent=1))
     return count
+
+
+@contextmanager
+def _made(folder: Path, *inside: str) -> Iterator[None]:
+    """A folder, and some in it; if an error leaves the block, they are gone again with what is in them."""
+    is_new = not folder.exists()
+    places = [folder / name for name in inside]
+    try:
+        for place in (folder, *places):
+            place.mkdir(mode=0o700, exist_ok=True)
+        yield
+    except BaseException:
+        for place in places:
+            rmtree(place, ignore_errors=True)
+        if is_new:
+            rmtree(folder, ignore_errors=True)
+        raise
 
 
 class _Stream:

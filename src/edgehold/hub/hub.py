@@ -710,6 +710,7 @@ class Hub:
             raise UnknownObject(f"there is no object {dataset.hex()}")
         erased = [dataset] if dataset is not None else [one for one in ids if not self.store.is_erased(one)]
         self._journal.note_erased(erased)
+        self._sendings.end_of(erased)
         try:
             for one in erased:
                 self.store.erase(one, self._outside.randomness)

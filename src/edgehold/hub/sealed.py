@@ -67,6 +67,8 @@ BUSY_MILLISECONDS = 2000
 PLACES = 24
 """Bits of the number of a chunk or row group in its key, which begins with the object's place among the leaves."""
 MOST_SLOTS = 1 << 63 - PLACES
+SPARE_SLOT = MOST_SLOTS - 1
+"""A place that no object is given: a new encoding lies there while the old one is read."""
 ID = 16
 """Bytes of an object's id."""
 NO_COMMITMENT = Digest(bytes(32))

@@ -8,7 +8,7 @@ one message follows its parcel in pieces, one after another.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from edgehold.crypto.seal import SealKeyPair, open_sealed, seal
 from edgehold.crypto.signatures import SigningKey, verify
 from edgehold.durable import write_pieces
 from edgehold.errors import (
+    AlteredBlob,
     CryptoError,
     EdgeholdError,
     ErasedObject,
@@ -84,14 +85,10 @@ class SharedFile:
 
 
 @dataclass(frozen=True)
-class SharedRecord:
-    """A record as its recipient holds it, checked against the ledger."""
+class SharedRecord(SharedFile):
+    """A record as its recipient holds it in memory."""
 
     record: bytes
-    descriptor: DatasetDescriptor
-    hub: AccountId
-    issuer: AccountId | None
-    """Who signed the record; none if it is self-reported."""
 
 
 # ── at the hub ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,6 +99,7 @@ class Sending:
     """A record that leaves in pieces, and how far it got."""
 
     fetch: Fetch
+    object: ObjectId
     content: Pieces
     pieces: Iterator[bytes]
     number: int = -1
@@ -132,8 +130,13 @@ class Sendings:
             self._open.popitem(last=False)
 
     def end(self, fetch: Digest) -> None:
-        """Hold a fetch open no more."""
+        """Hold a fetch open no more: nothing is left of its keys and of what it was about to send."""
         self._open.pop(fetch, None)
+
+    def end_of(self, objects: Collection[ObjectId]) -> None:
+        """End the fetches of some objects."""
+        for fetch in [fetch for fetch, sending in self._open.items() if sending.object in objects]:
+            self.end(fetch)
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ def _serve(desk: Desk, state: State, asked: FetchRecord) -> Parcel:
     # 4
     desk.journal.add_fetch(fetch.share, state.height, len(sealed) + size)
     if isinstance(record, Pieces):
-        desk.sendings.keep(fetch_name(fetch), Sending(fetch, record, pieces))
+        desk.sendings.keep(fetch_name(fetch), Sending(fetch, shared.object, record, pieces))
     return Parcel(sealed=sealed)
 
 
@@ -235,6 +238,12 @@ def _require_live(state: State, shared: Share) -> None:
         raise ShareEnded(f"the owner withdrew share {shared.share.hex()} at height {shared.withdrawn_at}")
     if state.height > shared.grant.until:
         raise ShareEnded(f"share {shared.share.hex()} ended with height {shared.grant.until}")
+
+
+def _require_there(desk: Desk, shared: Share) -> None:
+    """Raise `RecordErased` unless the shared record is there."""
+    if desk.store.get_object(shared.object).descriptor.tombstone:
+        raise RecordErased(f"the record of share {shared.share.hex()}")
 
 
 def _begin(desk: Desk, shared: Share) -> tuple[bytes | Pieces, Iterator[bytes], int]:
@@ -281,13 +290,20 @@ def _serve_piece(desk: Desk, state: State, asked: FetchPiece) -> SealedPiece:
     verify(recipient, piece_message(asked.fetch, asked.number), asked.signature)
     # 2
     shared = _find_share(desk, state, sending.fetch)
-    _require_live(state, shared)
-    # 3
-    if desk.store.get_object(shared.object).descriptor.tombstone:
-        raise RecordErased(f"the record of share {shared.share.hex()}")
+    try:
+        _require_live(state, shared)
+        # 3
+        _require_there(desk, shared)
+    except (ShareEnded, RecordErased):
+        desk.sendings.end(asked.fetch)
+        raise
     # 4
     if asked.number == sending.number + 1:
-        piece = next(sending.pieces, None)
+        try:
+            piece = next(sending.pieces, None)
+        except AlteredBlob as error:  # or it was sealed anew, since the version before it was erased
+            desk.sendings.end(asked.fetch)
+            raise FetchOver(f"fetch {asked.fetch.hex()} cannot go on behind piece {sending.number}") from error
         if piece is None:
             desk.sendings.end(asked.fetch)
             raise FetchOver(f"fetch {asked.fetch.hex()} has no piece {asked.number}")
@@ -393,7 +409,7 @@ def fetch_record(
         raise LargeOriginal(f"the record of share {share.hex()} has {arriving.size} bytes, more than {AT_ONCE}")
     record = b"".join(arriving.pieces())
     about = arriving.about()
-    return SharedRecord(record, about.descriptor, about.hub, about.issuer)
+    return SharedRecord(about.size, about.descriptor, about.hub, about.issuer, record)
 
 
 def fetch_file(

@@ -55,7 +55,7 @@ from edgehold.errors import (
     UnknownObject,
 )
 from edgehold.hub.intake.derive import derive_again
-from edgehold.hub.sealed import ObjectRecord, SealedFile, StoredObject, chunks_of, leaf_of
+from edgehold.hub.sealed import SPARE_SLOT, ObjectRecord, SealedFile, StoredObject, chunks_of, leaf_of
 from edgehold.hub.tables import KeptTable, Made, Rows, derive_tables
 from edgehold.ports import Randomness
 from edgehold.verify.opening import Commitment, record_commitment, signature_digest
@@ -508,10 +508,10 @@ class Store(SealedFile):
     ) -> tuple[tuple[StoredObject, int] | None, Versions | None]:
         """The version before of an original that is kept part by part, and how its parts are likely to follow; none if
         there is none, or anything stored of it, or of those before it, is not as it was."""
-        found = self._version_before(name, self._latest().large.get(kind, ()), MOST_LARGE_VERSIONS)
-        if found is None:
-            return None, None
         try:
+            found = self._version_before(name, self._latest().large.get(kind, ()), MOST_LARGE_VERSIONS)
+            if found is None:
+                return None, None
             one: ObjectId | None = found[0].id
             while one is not None:
                 record, chunks = self.open_chunks(one)
@@ -525,9 +525,13 @@ class Store(SealedFile):
 
     def _version_before(self, name: str, latest: Sequence[ObjectId], most: int) -> tuple[StoredObject, int] | None:
         """The object that may be the version before, and how far it reaches back: of the latest the newest of that name,
-        or the newest."""
-        known = [one for one in latest if self.row(one).wrapped is not None]
-        records = [(one, self.open_record(self.row(one))[0]) for one in known]
+        or the newest. What was altered or erased is none."""
+        records: list[tuple[ObjectId, ObjectRecord]] = []
+        for one in latest:
+            with suppress(AlteredBlob, UnknownObject):
+                record, key = self.open_record(self.row(one))
+                if key is not None:
+                    records.append((one, record))
         likely = [one for one in records if one[1].name == name] or records
         if not likely or likely[0][1].depth >= most:
             return None
@@ -561,26 +565,26 @@ class Store(SealedFile):
             signature = self.get_signature(object_id)
         with suppress(AlteredBlob):
             tables = None if row.tables is None else self.table(object_id)
-        assert row.identity is not None  # noqa: S101
+        identity = keyed_digest(self._identity_key, original)
         self.remove_content(row.slot)
-        self.put_alone(object_id, row.slot, row.identity, record, original, signature, tables, randomness)
+        self.put_alone(object_id, row.slot, identity, record, original, signature, tables, randomness)
 
     def _encode_parts_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
         """As `_encode_alone`, part by part: the new encoding is written in a place that nobody has while the old one is
         read. The table stays as it lies; how it is read is sealed anew."""
         row = self.row(object_id)
         record, _ = self.open_record(row)
-        assert row.identity is not None  # noqa: S101
         kept = signature = None
         with suppress(AlteredBlob):  # what was altered of the rest does not keep the original from going on
             signature = self.get_signature(object_id)
         with suppress(AlteredBlob):
             kept = self.open_kept(object_id)
-        room = self.last_slot() + 1
-        key, made = self.put_parts_alone(object_id, room, record, self.alone_parts(object_id), randomness)
+        identity = row.identity or self.pieces_of(object_id).identity()
+        self.remove_content(SPARE_SLOT, ("chunk",))
+        key, made = self.put_parts_alone(object_id, SPARE_SLOT, record, self.alone_parts(object_id), randomness)
         self.remove_content(row.slot, ("chunk",) if kept is not None else ("chunk", "rows"))
-        self.move_chunks(room, row.slot)
-        self.describe(object_id, row.slot, row.identity, made, key, signature, None, randomness)
+        self.move_chunks(SPARE_SLOT, row.slot)
+        self.describe(object_id, row.slot, identity, made, key, signature, None, randomness)
         if kept is not None:
             self.seal_kept(object_id, kept, randomness)
 
