@@ -196,7 +196,8 @@ class Store(SealedFile):
         """
         if lossy is not None and signature is not None:
             raise SignedExactly(f"{name}: what lost something is not what was signed")
-        identity, commitment, received, following = self._name(telling(parts, told, Doing.READ)())
+        read = telling(parts, told, Doing.READ)()
+        identity, commitment, received, following = self._name(read, has_versions=codec.has_versions)
         with self.transaction():
             known = self.execute("SELECT id FROM object WHERE identity = ?", identity)
             if known:
@@ -641,14 +642,18 @@ class Store(SealedFile):
         )
         self.put_record(object_id, slot, identity, alone, encoded, signature, tables, randomness)
 
-    def _name(self, parts: Iterable[bytes]) -> tuple[bytes, Digest, int, list[Measured]]:
-        """Identity and commitment of an original that comes in parts, its length, and what its parts are compared by."""
-        identity, commitment, found = start_keyed_digest(self._identity_key), Commitment(), list[Measured]()
+    def _name(self, parts: Iterable[bytes], *, has_versions: bool = False) -> tuple[bytes, Digest, int, list[Measured]]:
+        """Identity and commitment of an original that comes in parts, its length, and, if it may follow another, what its
+        parts are compared by."""
+        identity, commitment, received = start_keyed_digest(self._identity_key), Commitment(), 0
+        found: list[Measured] = []
         for part in parts:
             identity.update(part)
             commitment.update(part)
-            found.append(measured(part))
-        return identity.digest(), commitment.digest(), sum(one.size for one in found), found
+            received += len(part)
+            if has_versions:
+                found.append(measured(part))
+        return identity.digest(), commitment.digest(), received, found
 
     # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
