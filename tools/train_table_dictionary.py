@@ -19,8 +19,7 @@ from edgehold.codecs.general import DICTIONARIES, LEVEL, dictionary_digest
 from edgehold.codecs.segments import SCHEMA, cut
 from edgehold.demo.world import read_cohort
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.kinds import format_of
-from edgehold.hub.intake.take_in import header_beside
+from edgehold.hub.intake.kinds import format_of, header_beside
 from edgehold.hub.tables import derive_tables
 from edgehold.wire.codec import encode
 

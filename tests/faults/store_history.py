@@ -16,8 +16,7 @@ from survival import History, memory_folder
 
 from edgehold.codecs.events import SCHEMA
 from edgehold.demo.seeded import SeededRandomness
-from edgehold.hub.intake.take_in import NO_TABLE
-from edgehold.hub.store import LEAST_VERSION, Store
+from edgehold.hub.store import LEAST_VERSION, NO_TABLE, Store
 from edgehold.hub.tables import derive_tables
 from edgehold.wire.data import Kind, ObjectId
 

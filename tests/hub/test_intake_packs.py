@@ -21,12 +21,13 @@ from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import BadSignature, BrokenPack, IntakeError, NestedPack, NotJson, PackLimit, SeveralPersons
 from edgehold.hub.intake import packs
 from edgehold.hub.intake.fhir import Limits, bulk_type
+from edgehold.hub.intake.imports import Imported, Together
 from edgehold.hub.intake.kinds import format_of
 from edgehold.hub.intake.packs import find_fault, look_inside, unpacked, unpacked_pieces
-from edgehold.hub.intake.take_in import NO_TABLE, Imported, Together, import_file
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.originals import whole_of, write_originals
 from edgehold.hub.runs import find_dataset, find_together
-from edgehold.hub.store import Store
+from edgehold.hub.store import NO_TABLE, Store
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data"

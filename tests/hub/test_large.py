@@ -42,15 +42,16 @@ from edgehold.errors import (
 )
 from edgehold.hub import runs, sealed
 from edgehold.hub import store as stores
-from edgehold.hub.intake import kinds, steps, take_in
+from edgehold.hub.intake import kinds, large, steps
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
+from edgehold.hub.intake.imports import Imported
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.mending import mend_content, mend_derived, take_over
 from edgehold.hub.originals import write_originals
 from edgehold.hub.rows import Wanted, read_part
 from edgehold.hub.runs import read_together
 from edgehold.hub.sealed import PLACES
-from edgehold.hub.store import Doing, Store
+from edgehold.hub.store import NO_TABLE, Doing, Store
 from edgehold.verify.opening import record_commitment, signature_digest
 from edgehold.wire.account import Role
 from edgehold.wire.data import Kind
@@ -79,7 +80,7 @@ FILES = {
 def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, size in (
         (stores, "AT_ONCE", 500),
-        (take_in, "AT_ONCE", 500),
+        (large, "AT_ONCE", 500),
         (kinds, "MOST_BYTES", 500),
         (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),

@@ -18,7 +18,7 @@ from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import AlteredBlob, CannotDecode
 from edgehold.hub import sealed
 from edgehold.hub import store as stores
-from edgehold.hub.intake import kinds, take_in
+from edgehold.hub.intake import kinds, large
 from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.mending import mend_content, take_over, take_over_alone
 from edgehold.hub.sealed import SPARE_SLOT, StoredObject, place_of
@@ -38,7 +38,7 @@ LINES = [
 def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, size in (
         (stores, "AT_ONCE", 500),
-        (take_in, "AT_ONCE", 500),
+        (large, "AT_ONCE", 500),
         (kinds, "MOST_BYTES", 500),
         (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 4000),

@@ -30,10 +30,10 @@ from edgehold.errors import (
 )
 from edgehold.hub.intake import kinds
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.take_in import NO_TABLE, import_file
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.originals import file_name, write_originals
 from edgehold.hub.sealed import StoredObject
-from edgehold.hub.store import Store
+from edgehold.hub.store import NO_TABLE, Store
 from edgehold.wire.account import Role
 from edgehold.wire.data import Kind, ObjectId
 

@@ -36,7 +36,8 @@ from edgehold.hub import sealed
 from edgehold.hub import store as stores
 from edgehold.hub.catalog import check_catalog
 from edgehold.hub.intake.fhir import read_original
-from edgehold.hub.intake.take_in import Imported, import_file, years_of
+from edgehold.hub.intake.imports import Imported
+from edgehold.hub.intake.take_in import import_file, years_of
 from edgehold.hub.store import Store
 from edgehold.hub.tables import derive_tables, remove_abandoned, tables_directory
 from edgehold.verify.opening import record_commitment, signature_digest

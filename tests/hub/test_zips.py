@@ -19,13 +19,14 @@ from edgehold.codecs.events import encode_table
 from edgehold.codecs.tables.genotypes import SCHEMA as GENOTYPES
 from edgehold.demo.seeded import SeededRandomness
 from edgehold.errors import BrokenPack, NestedPack, NoTable, PackLimit, SeveralPersons
-from edgehold.hub.intake import kinds, packs, take_in, zips
+from edgehold.hub.intake import kinds, large, packs, zips
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import read_original
+from edgehold.hub.intake.imports import Imported
 from edgehold.hub.intake.kinds import format_of
-from edgehold.hub.intake.take_in import NO_TABLE, Imported, import_file
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.intake.zips import Content, parts_of
-from edgehold.hub.store import Store
+from edgehold.hub.store import NO_TABLE, Store
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data"
@@ -209,7 +210,7 @@ def test_a_bomb_is_not_large(tmp_path: Path) -> None:
 def test_a_large_file_whose_parts_cannot_be_followed_is_kept_without_a_table(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (kinds, take_in):
+    for module in (kinds, large):
         monkeypatch.setattr(module, "MOST_BYTES" if module is kinds else "AT_ONCE", 500)
     whole = zipped(APPLE)
     altered = bytearray(whole)

@@ -65,12 +65,13 @@ from edgehold.errors import (
 )
 from edgehold.hub.arrow import write_meds
 from edgehold.hub.hub import Hub, Surroundings, remove_hub
+from edgehold.hub.intake.imports import Listener
 from edgehold.hub.journal import RunState
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, create_keys, load_keys
 from edgehold.hub.originals import Written, write_originals
 from edgehold.hub.rows import SCHEMAS, Wanted, read_parts
 from edgehold.hub.sharing import SharedFile, fetch_file
-from edgehold.hub.store import Doing, is_of_part
+from edgehold.hub.store import is_of_part
 from edgehold.ledger.state import find_account, find_panel, get_panel
 from edgehold.policy.budget import DELTA, PERIODS_A_YEAR
 from edgehold.policy.decide import explain
@@ -356,7 +357,7 @@ def import_records(
     return 3 if failed else 0
 
 
-def shown_in(bar: Progress, path: Path) -> Callable[[Doing, int, int], None]:
+def shown_in(bar: Progress, path: Path) -> Listener:
     """Shows what is done with a large file."""
     return lambda doing, done, total: bar.within(f"{doing.value} {path.name}", done, total)
 

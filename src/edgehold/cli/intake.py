@@ -16,7 +16,7 @@ from edgehold.errors import (
     NotFound,
 )
 from edgehold.hub.intake.fhir import bulk_type
-from edgehold.hub.intake.take_in import Imported
+from edgehold.hub.intake.imports import Imported
 
 ROWS = {
     EVENTS: "events",

@@ -25,8 +25,7 @@ from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse, NoTable, NotFound
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import check_one_person, read_packed, read_records
-from edgehold.hub.intake.kinds import format_of, read_whole
-from edgehold.hub.intake.take_in import TEXTS, header_beside
+from edgehold.hub.intake.kinds import format_of, header_beside, read_whole
 from edgehold.hub.tables import tables_directory
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
@@ -158,7 +157,7 @@ def tables_of(data: Path) -> Mapping[str, bytes]:
     if kind in (Kind.EHR, Kind.OTHER):  # of what is no FHIR that reader knows best why
         return encode_table(derive_events(read_one_person(data)))
     header = header_beside(data) if kind is Kind.SIGNAL else None
-    original = read_whole(data, is_text=kind in TEXTS and not form.is_packed)
+    original = read_whole(data, is_text=form.is_text)
     derived = derive_table([original], kind=kind, name=data.name, header=header)
     if derived is None:
         raise NoTable(f"{data.name}: a header alone has no table")

@@ -34,7 +34,7 @@ from edgehold.demo.world import (
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse
 from edgehold.hub.hub import Hub
-from edgehold.hub.intake.take_in import Imported
+from edgehold.hub.intake.imports import Imported
 from edgehold.hub.keys import create_keys
 from edgehold.issuer.issuer import is_adult, read_patient
 from edgehold.sandbox.host import Sandbox

@@ -42,11 +42,12 @@ from edgehold.errors import (
 )
 from edgehold.hub import enrolment, sharing
 from edgehold.hub.catalog import catalog_root, check_catalog, open_leaf
-from edgehold.hub.intake.take_in import Imported, Together, import_file
+from edgehold.hub.intake.imports import Imported, Listener, Together
+from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.journal import RESTORED_FROM, RESTORED_UNTIL, Journal, Run, RunState, Share
 from edgehold.hub.keys import KEYS_FILE, KIT_FILE, HubKeys, load_keys
 from edgehold.hub.runs import INTERRUPTED, Bench, Library, find_dataset, measure
-from edgehold.hub.store import Doing, Store
+from edgehold.hub.store import Store
 from edgehold.hub.watch import Feed, SeenTask, look, see_task
 from edgehold.ledger.state import State, find_panel, find_revocation, find_root, get_account, get_task
 from edgehold.policy.budget import Budget
@@ -266,7 +267,7 @@ class Hub:
         columns: Columns | None = None,
         together: Together | None = None,
         lossy: Loss | None = None,
-        told: Callable[[Doing, int, int], None] | None = None,
+        told: Listener | None = None,
     ) -> Imported:
         """Take in a file, FHIR records one by one, checking the issuer's signature `NAME.jws` if it lies beside it.
 

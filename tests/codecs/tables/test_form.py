@@ -25,7 +25,7 @@ from edgehold.codecs.tables.laboratory import derive_laboratory
 from edgehold.codecs.tables.variants import derive_variants
 from edgehold.errors import IntakeLimit, Malformed, NoTable
 from edgehold.hub.intake.derive import derive_again, derive_table, header_name
-from edgehold.hub.intake.take_in import header_beside
+from edgehold.hub.intake.kinds import header_beside
 from edgehold.wire.data import Kind
 
 

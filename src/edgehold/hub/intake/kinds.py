@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Final
 
 from edgehold.codecs.choice import Cut, Profile, cut_for
 from edgehold.codecs.cuts import BLOCK_HEAD, content_of_blocks
@@ -17,6 +18,7 @@ from edgehold.codecs.parts import parts_of
 from edgehold.codecs.recognise import recognise, title_of
 from edgehold.durable import storage_failures
 from edgehold.errors import IntakeError, IntakeLimit, UnknownFormat
+from edgehold.hub.intake.derive import HEADER
 from edgehold.hub.intake.fhir import ZSTD_MAGIC, is_fhir
 from edgehold.hub.intake.packs import holds_more, look_inside
 from edgehold.wire.data import Kind
@@ -28,6 +30,8 @@ PIECE = 1 << 18
 """Bytes that are read at once where nothing is cut."""
 SAMPLE_OF_LARGE = 1 << 20
 """By which it is found out how to cut it."""
+TEXTS: Final = frozenset({Kind.LAB, Kind.WEARABLE, Kind.GENOTYPE})
+"""Kinds whose files are texts, unless they are packed."""
 
 WFDB_HEADER = re.compile(rb"\s*(?:#.*\s+)*[\w-]+(?:/\d+)?[ \t]+\d+(?:[ \t]+[\d.]+.*)?\r?\n\s*(?:#.*\s+)*\S+[ \t]+\d+")
 """The record line of a WFDB header, and how the line of its first signal or segment begins (header(5))."""
@@ -42,6 +46,11 @@ class Format:
     """For people, for example `VCF in bgzip`."""
     is_packed: bool = False
     """It is gzip, bgzip or ZIP."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text, in which no zero can be."""
+        return self.kind in TEXTS and not self.is_packed
 
 
 def kind_of(path: Path) -> Kind:
@@ -99,6 +108,12 @@ def is_large(path: Path, form: Format) -> bool:
     return False
 
 
+def header_beside(path: Path) -> bytes | None:
+    """The header of the record that a file of a signal belongs to, if it lies beside it."""
+    header = path.with_suffix(HEADER)
+    return read_whole(header, is_text=False) if header != path and header.is_file() else None
+
+
 def cut_of(path: Path, kind: Kind, profile: Profile) -> Cut:
     """How to cut a large file."""
     return cut_for(_read(path, SAMPLE_OF_LARGE), size_of(path), kind, profile)
@@ -150,10 +165,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _is_header(path: Path, sample: bytes) -> bool:
-    return path.suffix == ".hea" and WFDB_HEADER.match(sample) is not None
+    return path.suffix == HEADER and WFDB_HEADER.match(sample) is not None
 
 
 def _has_header(path: Path) -> bool:
     """Whether a WFDB header of the same record lies beside a file: then this holds its signals or annotations."""
-    header = path.with_suffix(".hea")
+    header = path.with_suffix(HEADER)
     return header != path and header.is_file() and _is_header(header, _read(header, SAMPLE))

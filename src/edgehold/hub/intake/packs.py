@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from edgehold.codecs.packs import (
@@ -40,6 +41,8 @@ LEAST_STEP: Final = 1 << 12
 """Of each member of a gzip file at first: there may be many."""
 MOST_LOOKED_INTO: Final = 256
 """Parts of a ZIP file, the largest first, by which its kind is known."""
+UNPACKED: Final = frozenset({".gz", ".bgz", ".gzip"})
+"""Ends of names that a file loses with its packing."""
 _WITH_HEADER, RAW = 31, -15
 
 
@@ -92,6 +95,12 @@ def beginning(data: Bytes) -> bytes:
 def unpacked(data: bytes, place: str) -> bytes:
     """The content of a gzip file; raises `BrokenPack` or `PackLimit`."""
     return b"".join(_unpack_whole(data, place))
+
+
+def unpacked_name(name: str) -> str:
+    """What a file is called when it is unpacked."""
+    path = PurePath(name)
+    return path.stem if path.suffix in UNPACKED else name
 
 
 def holds_more(pieces: Iterable[bytes]) -> bool:
