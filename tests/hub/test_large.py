@@ -347,7 +347,8 @@ def test_qualities_of_a_large_file_are_lost_as_those_of_a_small_one(store: Store
     done = import_file(store, path, lossy=Loss.QUALITIES, told=lambda doing, *_: heard.append(doing), randomness=DICE)
     (one,) = done.added
     assert (one.name, one.descriptor.codec, one.descriptor.lossy) == ("hg00268.g.vcf", PARTS, QUALITIES)
-    assert (done.lost, heard[0]) == (expected.losses, Doing.STEP)
+    assert done.lost == expected.losses
+    assert list(dict.fromkeys(heard)) == [Doing.READ, Doing.STEP, Doing.ENCODE, Doing.DERIVE]
     assert b"".join(store.read_original(one.id)) == expected.text
     known = derive_table([expected.text], kind=Kind.GENOTYPE, name=name)
     assert known is not None

@@ -256,13 +256,13 @@ def test_few_parts_of_each_version_are_in_memory(
     assert 0 < most <= 3 * 4000
 
 
-@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("is_large", [True, False])
 def test_an_object_that_was_altered_is_no_version_before_and_stops_no_import(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_large: bool
 ) -> None:
-    if not large:
+    if not is_large:
         monkeypatch.setattr(stores, "AT_ONCE", 1 << 26)
-        monkeypatch.setattr(take_in, "AT_ONCE", 1 << 26)
+        monkeypatch.setattr(large, "AT_ONCE", 1 << 26)
         monkeypatch.setattr(kinds, "MOST_BYTES", 1 << 26)
         monkeypatch.setattr(stores, "LEAST_VERSION", 500)
     first, second = (take(store, tmp_path, one) for one in VERSIONS[:2])

@@ -74,7 +74,7 @@ def source_of(file: Import) -> Source:
 
 def lose(file: Import, exact: Source) -> Source:
     """The file without what its owner would rather lose; as it is, and a note, if it is packed and cannot be read."""
-    if not file.is_to_lose(exact.pieces()):
+    if not file.is_to_lose(telling(exact.pieces, count_up(file, exact.size), Doing.READ)()):
         return exact
     try:
         source = in_steps(file, exact)
