@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from contextlib import suppress
 from datetime import timedelta, timezone
 from pathlib import Path
@@ -109,6 +110,44 @@ def test_a_document_of_too_many_values_is_left_to_the_general_codec() -> None:
     codec, encoded = encode_smallest(documents, codecs_for(Kind.EHR))
     assert codec.name == ZSTD
     assert len(encoded) < 1000
+
+
+NOTE = b"Seen today for hypertension; the blood pressure was normal. "
+BLOCK = 4096
+
+
+def attached(content: bytes) -> bytes:
+    """A record that carries something along."""
+    return json.dumps({"resourceType": "Binary", "data": b64encode(content).decode()}).encode()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [29, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 3 * BLOCK + 17],
+    ids=lambda size: f"{size} bytes",
+)
+def test_attachments_that_were_packed_before_take_their_bytes(size: int) -> None:
+    content = Random(size).randbytes(size)
+    document = attached(content)
+    encoded = BASED.encode(document)
+    assert BASED.decode(encoded, len(document)) == document
+    assert len(encoded) < 1.02 * size + 60
+
+
+@pytest.mark.parametrize("order", ["tp", "pt", "tpt", "ptp", "ttpp", "t"])
+def test_attachments_of_text_and_packed_pages_come_back(order: str) -> None:
+    dice = Random(order)
+    pages = {"t": lambda: NOTE * 150, "p": lambda: dice.randbytes(dice.randrange(BLOCK, 3 * BLOCK))}
+    content = b"".join(pages[page]() for page in order)
+    document = attached(content)
+    encoded = BARE.encode(document)
+    assert BARE.decode(encoded, len(document)) == document
+    assert len(encoded) < len(content) - order.count("t") * 140 * len(NOTE) + 2 * BLOCK
+    with pytest.raises(CannotDecode):
+        BARE.decode(encoded, len(document) // 2)
+    for length in range(1, len(encoded), 499):
+        with suppress(CannotDecode):
+            assert len(BARE.decode(encoded[:length], len(document))) <= len(document)
 
 
 @pytest.mark.untraced

@@ -6,6 +6,7 @@
 //! their sixteen bytes, times by their distance, everything else letter by letter. Writer and reader run the same function, so
 //! that what one expects the other expects too; a *base* is a document that both told themselves before.
 
+mod attachments;
 mod document;
 mod lines;
 mod spelling;

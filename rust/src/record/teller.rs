@@ -75,11 +75,12 @@ pub(super) struct Models {
     value: Model,
     letter: Model,
     run: Model,
+    pub(super) dense: Model,
     pub(super) count: Model,
 }
 
 impl Models {
-    fn all(&mut self) -> [&mut Model; 23] {
+    fn all(&mut self) -> [&mut Model; 24] {
         [
             &mut self.shape_choice,
             &mut self.shape,
@@ -103,6 +104,7 @@ impl Models {
             &mut self.value,
             &mut self.letter,
             &mut self.run,
+            &mut self.dense,
             &mut self.count,
         ]
     }
@@ -131,6 +133,7 @@ impl Models {
             value: self.value.fresh(),
             letter: self.letter.fresh(),
             run: self.run.fresh(),
+            dense: self.dense.fresh(),
             count: self.count.fresh(),
         }
     }
@@ -251,6 +254,7 @@ impl Known {
                 value: Model::new(6, 15, 127),
                 letter: Model::new(LETTER_CONTEXTS, 16, 40),
                 run: Model::new(2, 8, 127),
+                dense: Model::new(2, 8, 127),
                 count: Model::new(2, 9, 127),
             },
             expected: Places::default(),
@@ -370,7 +374,7 @@ fn follow_word(word: u64, before: u64, letter: u8) -> (u64, u64) {
     }
 }
 
-const EXHAUSTED: &str = "the record ends before it is told";
+pub(super) const EXHAUSTED: &str = "the record ends before it is told";
 /// Numbers of records are told as letters: that takes fewer bytes, and more time.
 pub(super) const COUNTS: bool = false;
 /// From so many equal letters on, so many are told at once.
@@ -1434,15 +1438,8 @@ impl<'a, C: Coder> Teller<'a, C> {
             data.as_ref().map_or(0, |one| one.len() as u32),
             [path, 26]
         );
-        let mut letters = Vec::new();
-        self.letters(
-            data.as_deref(),
-            Some(size as usize),
-            path,
-            &[],
-            &mut letters,
-        )?;
-        Ok(self.known.texts.intern(&encode_base64(&letters)))
+        let told = self.attachment(data.as_deref(), size as usize, path)?;
+        Ok(self.known.texts.intern(&encode_base64(&told)))
     }
 
     pub(super) fn spell(&mut self, given: Option<Id>, path: u64, like: Option<Id>) -> Outcome<Id> {
@@ -1456,7 +1453,7 @@ impl<'a, C: Coder> Teller<'a, C> {
     }
 
     /// Letters one by one, so many or to an `END`.
-    fn letters(
+    pub(super) fn letters(
         &mut self,
         given: Option<&[u8]>,
         size: Option<usize>,
