@@ -6,12 +6,14 @@ import gzip
 import json
 import lzma
 import struct
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -209,6 +211,13 @@ def packed_record(folder: Path) -> Reader:
     return Reader(read, [codec.encode(one) for one in (b"", bundle("ada"), *resources()[:6])])
 
 
+def attachment() -> bytes:
+    """A record that carries a page along that was packed before, with a text before and behind it."""
+    note = b"Seen today; the blood pressure was normal. "
+    content = note + Random("page").randbytes(9000) + note * 20
+    return b'{"resourceType":"Binary","data":"%s"}' % b64encode(content)
+
+
 def sparse_record(folder: Path) -> Reader:
     """A record as the codec of JSON keeps it; a few bytes may stand for many, up to the limit."""
     codec, most = shipped_record_codec(RECORD_BASE), 1 << 15
@@ -216,7 +225,7 @@ def sparse_record(folder: Path) -> Reader:
     def read(sparse: bytes) -> None:
         require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
 
-    return Reader(read, [codec.encode(one) for one in (b"{}", bundle("ada"), *resources()[:6])])
+    return Reader(read, [codec.encode(one) for one in (b"{}", bundle("ada"), attachment(), *resources()[:6])])
 
 
 def record_to_keep(folder: Path) -> Reader:
@@ -226,7 +235,7 @@ def record_to_keep(folder: Path) -> Reader:
     def read(text: bytes) -> None:
         require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
 
-    return Reader(read, [bundle("ada"), *resources()[:6]])
+    return Reader(read, [bundle("ada"), attachment(), *resources()[:6]])
 
 
 def texts_in_lines() -> list[bytes]:
