@@ -105,6 +105,19 @@ def test_what_is_no_json_is_left_to_the_general_codec(data: bytes) -> None:
             BARE.encode(data)
 
 
+def test_clinical_documents_are_markup_and_json_is_no_table() -> None:
+    entry = b'  <entry>\n    <id root="%d"/>\n    <code code="8302-2" displayName="Body height"/>\n  </entry>\n'
+    document = b"<?xml version='1.0'?>\n<ClinicalDocument>\n%s</ClinicalDocument>\n" % b"".join(
+        entry % (number * number) for number in range(200)
+    )
+    codec, encoded = encode_smallest(document, codecs_for(Kind.EHR))
+    assert (codec.name, codec.decode(encoded, len(document))) == (record.LINES, document)
+    assert len(encoded) < 0.9 * len(shipped_codec(SHIPPED_BASE).encode(document))
+    for text in (b'{"a": 1, "b": 2}\n', b"[1, 2]\n[3, 4]\n"):
+        with pytest.raises(CannotDecode, match="not a table"):
+            record.lines_codec().encode(text)
+
+
 def test_a_document_of_too_many_values_is_left_to_the_general_codec() -> None:
     documents = b"[" + b"{}," * (1 << 20) + b"{}]"
     codec, encoded = encode_smallest(documents, codecs_for(Kind.EHR))

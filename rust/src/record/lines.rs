@@ -27,7 +27,8 @@ impl Cut {
     /// The cut that suits a text, if it is one of lines.
     fn of(text: &[u8]) -> Option<Self> {
         let sample = &text[..text.len().min(SAMPLE)];
-        if sample.iter().any(|&byte| byte <= HOLE) {
+        let is_json = sample.starts_with(b"{") || sample.starts_with(b"[");
+        if is_json || sample.iter().any(|&byte| byte <= HOLE) {
             return None;
         }
         if sample.starts_with(b"<") {

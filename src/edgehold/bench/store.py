@@ -9,6 +9,7 @@ padding come on top, the same for all.
 from __future__ import annotations
 
 import gzip
+import lzma
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -16,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import msgspec
 import zstandard
 
 from edgehold.bench import matrices
@@ -36,13 +38,16 @@ from edgehold.wire.data import Kind
 KNOWING: Final = "the least of zstd 19 with the same base as dictionary and with one trained from it"
 EVERY: Final = 10
 """Of the cohort every tenth person is measured."""
+ATTACHED: Final = 40
+"""People whose records are packed into an attachment."""
 MEGABYTE: Final = 1e6
 
 
 def measure(work: Work) -> list[Row]:
     """Every figure of the store."""
     files = (row for path in files_of(work) for row in measure_file(work, path))
-    return [*measure_cohort(work), *files, *matrices.measure(work), *measure_container(work), *measure_import(work)]
+    others = (*matrices.measure(work), *measure_container(work), *measure_import(work))
+    return [*measure_cohort(work), *measure_attachment(work), *files, *others]
 
 
 def measure_cohort(work: Work) -> list[Row]:
@@ -63,6 +68,20 @@ def measure_cohort(work: Work) -> list[Row]:
         make_row("a person beside the rival's encoding, median", "", [median(ratios)]),
         *measure_speed(work, "people of the cohort", pairs),
     ]
+
+
+def measure_attachment(work: Work) -> list[Row]:
+    """A record that carries along what was packed before, as images and pages of clinics are: other records in xz."""
+    name = "a record with an attachment"
+    work.say(name)
+    page = lzma.compress(b"\n".join(islice(read_cohort(None), ATTACHED)))
+    data = msgspec.json.encode({"resourceType": "Binary", "contentType": "application/x-xz", "data": page})
+    codec, encoded = checked(data, Kind.EHR)
+    best = best_rival(data, Kind.EHR)
+    sizes = make_row(
+        f"{name}, of {len(data):,}, {codec_title(codec.name)}", "B", [len(encoded)], best.words, [best.size]
+    )
+    return [sizes, *measure_speed(work, name, [(codec, data, encoded)])]
 
 
 def knowing(dictionary: zstandard.ZstdCompressionDict) -> Callable[[bytes], bytes]:

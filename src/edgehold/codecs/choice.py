@@ -102,7 +102,7 @@ def plain_codecs(kind: Kind) -> Sequence[Codec]:
     general = shipped_codec(SHIPPED_BASE)
     match kind:
         case Kind.EHR:
-            return (shipped_record_codec(RECORD_BASE), general)
+            return (shipped_record_codec(RECORD_BASE), lines_codec(), general)
         case Kind.LAB | Kind.WEARABLE:
             return (lines_codec(), general)
         case Kind.SIGNAL | Kind.IMAGE:
