@@ -28,8 +28,9 @@ def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> No
     arrays = [row.name for row in compared if row.name.startswith("genotypes of")]
     assert arrays == ["genotypes of array.txt, above the sites", "genotypes of array.txt, without a base"]
     sizes = [row for row in compared if "(fast)" not in row.name and row.name not in arrays]
-    assert [row.name.split(",")[0] for row in sizes][:6] == [
+    assert [row.name.split(",")[0] for row in sizes][:7] == [
         "a person of the cohort",
+        "a record with an attachment",
         "array.txt",
         "export.xml",
         "minutes.csv",
@@ -37,13 +38,13 @@ def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> No
         "small.vcf",
     ]
     fast = [row for row in rows if row.unit == "B" and "(fast)" in row.name]
-    assert [row.name.partition(" (fast)")[0] for row in fast] == [row.name.split(",")[0] for row in sizes[1:6]]
+    assert [row.name.partition(" (fast)")[0] for row in fast] == [row.name.split(",")[0] for row in sizes[2:7]]
     assert all("zstd/1" in row.name and row.rival is not None and "xz 9e" in row.rival for row in fast)
-    sparse = [row for row in sizes if row.name.split(",")[0] != "small.vcf"]
+    sparse = [row for row in sizes if row.name.split(",")[0] not in ("small.vcf", "a record with an attachment")]
     assert any("new entries" in row.name for row in sparse)
     assert any("one of a code" in row.name for row in sparse)
     assert all(row.ratio is not None and row.ratio < 0.9 for row in sparse)
-    assert sum(row.unit == "MB/s" for row in rows) == 23
+    assert sum(row.unit == "MB/s" for row in rows) == 25
     assert [row.unit for row in rows if "verified and opened" in row.name] == ["GB/s"]
     assert any(row.name.startswith("events of people by code") for row in rows)
 
