@@ -64,12 +64,14 @@ def test_text_is_cut_behind_lines() -> None:
 
 def test_markup_is_cut_before_a_tag() -> None:
     text = b"<a>\n" + b' <b c="1"/>\n' * 3000 + b"</a>"
-    for one in (text, text[:4000], b"", b"<a>\n" + b" " * 20_000 + b"<b/>"):
+    for one in (text, text[:4000], b"", b"<a>\n" + b" " * 4000 + b"<b/>\n" * 9000):
         found = list(cut_markup(io.BytesIO(one)))
         assert b"".join(found) == one
         assert all(part.startswith(b"<") or not part.strip() for part in found if part)
         assert b"" not in found
     assert len(list(cut_markup(io.BytesIO(text)))) > 5
+    for one in (b"<a>\n" + b" " * 20_000 + b"<b/>", b"<" * 20_000):
+        assert b"".join(cut_markup(io.BytesIO(one))) == one
 
 
 def test_a_codec_that_cannot_encode_leaves_nothing_in_memory() -> None:

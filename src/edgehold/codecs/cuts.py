@@ -20,8 +20,8 @@ from edgehold.codecs.dicom import Pixels
 from edgehold.codecs.packs import is_block
 from edgehold.codecs.parts import PART, parts_of
 
-TEXT_PART: Final = 20 << 20
-"""Bytes of text in a part at most, a quarter of them at least: so many that models have long learned what they can, and that
+TEXT_PART: Final = 24 << 20
+"""Bytes of text in a part at most, half of them at least: so many that models have long learned what they can, and that
 an import stays small."""
 SAMPLES_PART: Final = 2**7 * 3**3 * 5 * 7 * 11 * 13
 """Bytes of samples in a part, 17.3 million: whole frames of up to 16 channels, and of most counts above, in any packing."""
@@ -29,25 +29,36 @@ BLOCKS_PART: Final = 8 << 20
 """Bytes of text in a part of bgzip, which is in memory several times: packed, unpacked, and as both are compared."""
 MOST_BLOCKS: Final = 1 << 12
 """Of a part."""
-TABLE_PART: Final = 6 << 20
+TABLE_PART: Final = 8 << 20
 """Bytes of a table or of markup in a part at most; `lines/1` takes twenty-five times as many in memory."""
 BLOCK_HEAD, LEAST_BLOCK = 18, 26
 """Bytes of the header of a bgzip block, and of a block that holds nothing at all, the length of its text included."""
 
 
-def cut_lines(file: BinaryIO, most: int | None = None) -> Iterator[bytes]:
+def find_cut(text: bytes, least: int, *, is_markup: bool = False) -> int:
+    """Where a text is cut that goes on: behind one of the lines that end behind so many bytes, chosen by what stands before
+    its end; behind the last line if none does, and at the end if there is none at all. Markup is cut before a tag."""
+    last = text.rfind(b"<") + 1 if is_markup else 0
+    lines = text[:last] if last else text
+    end = _native.lines_cut(lines, least) or lines.rfind(b"\n") + 1 or len(text)
+    while is_markup and text.startswith((b" ", b"\t"), end):
+        end += 1
+    return end
+
+
+def cut_lines(file: BinaryIO, most: int | None = None, *, is_markup: bool = False) -> Iterator[bytes]:
     """Parts of at most so many bytes that end with a line, but for the last, and for lines that are longer.
 
-    Of the lines that end behind the first quarter of what a part may have, one is chosen by what stands before its end:
+    Of the lines that end behind the first half of what a part may have, one is chosen by what stands before its end:
     so other lines before or behind change where one or two parts end, and then the cuts are the same again.
     """
     most = TEXT_PART if most is None else most
     held = b""
     while piece := file.read(most - len(held)):
         held += piece
-        end = (_native.lines_cut(held, most // 4) or held.rfind(b"\n") + 1) if len(held) == most else 0
-        part, held = (held[:end], held[end:]) if end else (held, b"")
-        yield part
+        end = find_cut(held, most // 2, is_markup=is_markup) if len(held) == most else len(held)
+        yield held[:end]
+        held = held[end:]
     if held:
         yield held
 
@@ -59,15 +70,7 @@ def cut_tables(file: BinaryIO) -> Iterator[bytes]:
 
 def cut_markup(file: BinaryIO) -> Iterator[bytes]:
     """Parts of markup in lines, each of which begins with a tag: what a line is indented by goes with the line before."""
-    parts = cut_tables(file)
-    part = next(parts, b"")
-    for following in parts:
-        begun = following.lstrip(b" \t")
-        if whole := part + following[: len(following) - len(begun)]:
-            yield whole
-        part = begun
-    if part:
-        yield part
+    yield from cut_lines(file, TABLE_PART, is_markup=True)
 
 
 def cut_blocks(file: BinaryIO) -> Iterator[bytes]:
