@@ -75,6 +75,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<genotypes::GenotypeBase>()?;
     module.add_class::<packed::DeflateWriter>()?;
     module.add_class::<packed::DeflateReader>()?;
+    module.add_class::<packed::StretchFinder>()?;
     module.add_class::<packed::StretchWriter>()?;
     module.add_class::<packed::StretchReader>()?;
     module.add_function(wrap_pyfunction!(samples::samples_encode, module)?)?;

@@ -25,6 +25,7 @@ from edgehold.codecs.parts import (
     Parts,
     PartsCodec,
     Versions,
+    Ways,
     find_stretch,
     gaps_of,
     measured,
@@ -148,7 +149,7 @@ def test_a_version_before_that_cannot_be_read_is_left_out() -> None:
 
 
 def test_what_is_found_there_and_cannot_be_told_so_is_told_by_itself() -> None:
-    codec = PartsCodec(codec_named, encode_smallest, codecs_for(Kind.LAB), [shipped_record_codec(None)])
+    codec = PartsCodec(codec_named, encode_smallest, Ways(codecs_for(Kind.LAB), [shipped_record_codec(None)]))
     text = NEXT["changed in the middle"]
     first = b"".join(codec.encoded_parts(cut(TEXT)))
     versions = Versions(opened([first]), codec.measured_parts([first], MOST), list(map(measured, cut(text))))

@@ -16,22 +16,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgehold import _native
-from edgehold.codecs import stretches
-from edgehold.codecs.choice import Profile, bases_of, codec_named, cut_for, encode_smallest, stretches_codec
+from edgehold.codecs import cuts, parts, stretches
+from edgehold.codecs.choice import (
+    Profile,
+    bases_of,
+    codec_named,
+    cut_for,
+    encode_smallest,
+    stretches_codec,
+    ways_inside,
+)
 from edgehold.codecs.general import ZSTD, shipped_codec
-from edgehold.codecs.genotypes import ARRAY_BASE, shipped_genotypes_codec
-from edgehold.codecs.packed import Numbers, written, written_group
-from edgehold.codecs.parts import PARTS, read_head
+from edgehold.codecs.packed import Numbers, written
+from edgehold.codecs.parts import INSIDE, PACKING, PARTS, Head, Measured, part_digest, read_head
 from edgehold.codecs.record import LINES
 from edgehold.codecs.samples import SAMPLES
-from edgehold.codecs.stretches import BROKEN, CONTENT, GOING, STRETCHES, WHOLE, PackedPartsCodec, StretchesCodec
+from edgehold.codecs.stretches import BROKEN, CONTENT, GOING, STRETCHES, WHOLE, PackedPartsCodec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
 
 DATA = Path(__file__).parent.parent / "data"
 TABLE = (DATA / "lines" / "observations.csv").read_bytes()
 XML = (DATA / "lines" / "export.xml").read_bytes()
-CODEC = PackedPartsCodec(codec_named, encode_smallest, stretches_codec())
+CODEC = PackedPartsCodec(codec_named, encode_smallest, ways_inside)
 NOISE = Random(1).randbytes(30_000)
 
 
@@ -45,6 +52,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LOOK", 1 << 10),
         ("AHEAD", 1 << 13),
         ("GAP", 1 << 14),
+        ("ROOM", 40_000),
     ):
         monkeypatch.setattr(stretches, name, size)
 
@@ -92,6 +100,9 @@ def encoded(data: bytes, codec: PackedPartsCodec = CODEC) -> list[bytes]:
     whole = b"".join(parts)
     pieces = (whole[at : at + 900] for at in range(0, len(whole), 900))
     assert b"".join(codec_parts(pieces, len(data))) == data
+    heads = [read_head(Numbers(part)) for part in parts]
+    named = [Measured(head.digest, head.size) for head in heads if not head.is_packing]
+    assert named == codec.measured([data]) or not all(head.is_inside or head.is_packing for head in heads)
     return parts
 
 
@@ -103,13 +114,31 @@ def codec_parts(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 def insides(parts: list[bytes]) -> list[bytes]:
     """The codecs of what is inside of each part."""
+    return [name for part in parts if part[0] & INSIDE for name, _, _ in CODEC.inside(part)]
+
+
+def texts(parts: list[bytes]) -> list[bytes]:
+    """What is inside."""
     return [
-        inner
+        codec_named(name, base).decode(one, 1 << 20)
         for part in parts
-        for name, _, one in CODEC.inside(part)
-        if name == STRETCHES
-        for inner, _, _ in stretches_codec().inside(one)
+        if part[0] & INSIDE
+        for name, base, one in CODEC.inside(part)
     ]
+
+
+def packed_together(parts: list[bytes]) -> list[int]:
+    """How many parts of what is inside stand before each that says how they were packed."""
+    found = [0]
+    for part in parts:
+        found[-1] += bool(part[0] & INSIDE)
+        found += [0] if part[0] == PACKING else []
+    return found
+
+
+def packings(parts: list[bytes]) -> list[bytes]:
+    """How it was packed."""
+    return [one for part in parts if part[0] == PACKING for _, _, one in CODEC.inside(part)]
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,24 +150,29 @@ def test_a_long_stream_is_unpacked_part_by_part(level: int, strategy: int) -> No
     parts = encoded(data)
     assert len(parts) > 2
     assert LINES in insides(parts)
-    assert len(parts[1]) < 8000
-    assert bases_of(CODEC, parts[0]) == ()
+    assert max(map(len, packings(parts))) < 8000
+    assert bases_of(CODEC, next(part for part in parts if part[0] == PACKING)) == ()
 
 
 def test_what_zlib_would_do_is_known_where_a_part_begins() -> None:
     for level in (1, 3, 6, 9):
         stream = deflated(TABLE, level, 8)
-        writer, reader = _native.StretchWriter(), _native.StretchReader()
+        finder, writer, reader = _native.StretchFinder(), _native.StretchWriter(), _native.StretchReader()
         at = known = told = 0
         while at < len(stream):
-            text, ends, is_whole = writer.look(stream[at:], 20_000, 1 << 20)
+            text, ends, is_whole = finder.look(stream[at:], 20_000, 1 << 20)
             blocks = None if is_whole or len(ends) < 2 else len(ends) - 1
             cut = len(text)
             size = writer.tell(stream[at:], text[:cut], blocks, blocks is None)
             reader.begin(one := writer.finish())
             told += len(one)
             assert reader.hear(text[known:cut], blocks, blocks is None, size) == stream[at : at + size]
-            known = 0 if blocks is None else cut - ends[blocks - 1][0]
+            if blocks is not None:
+                end, place = ends[blocks - 1]
+                assert place // 8 == size
+                finder.pass_to(text[:end], place)
+                assert finder.bits == place % 8
+                known = cut - end
             at += size
         assert not reader.is_inside
         assert told < 40
@@ -146,13 +180,9 @@ def test_what_zlib_would_do_is_known_where_a_part_begins() -> None:
 
 def test_a_text_that_ends_within_a_line_is_one_of_whole_lines() -> None:
     data = gzipped(TABLE, memory=1)
-    decoder, codec = stretches_codec().begin(), CODEC
-    for part in encoded(data)[:-1]:
-        [(name, _, one)] = codec.inside(part)
-        assert name == STRETCHES
-        [(name, base, group)] = stretches_codec().inside(one)
-        assert codec_named(name, base).decode(group, 1 << 20).endswith(b"\n")
-    assert decoder.decode(next(one for _, _, one in codec.inside(encoded(data)[0])), len(data))
+    found = texts(encoded(data))
+    assert b"".join(found) == TABLE
+    assert all(text.endswith(b"\n") for text in found)
 
 
 @pytest.mark.parametrize(
@@ -186,10 +216,18 @@ def test_what_breaks_off_is_unpacked_as_far_as_it_goes() -> None:
 
 def test_markup_is_cut_before_a_tag() -> None:
     text = b"<HealthData>\n" + b" <Record/>\n" * 9000
-    for part in encoded(gzipped(text, memory=1, strategy=zlib.Z_HUFFMAN_ONLY)):
-        [(_, _, one)] = CODEC.inside(part)
-        [(name, base, group)] = stretches_codec().inside(one)
-        assert codec_named(name, base).decode(group, 1 << 20).startswith(b"<")
+    found = texts(encoded(gzipped(text, memory=1, strategy=zlib.Z_HUFFMAN_ONLY)))
+    assert len(found) > 2
+    assert all(text.startswith(b"<") for text in found)
+
+
+def test_a_text_is_cut_as_if_it_were_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "TABLE_PART", 20_000)
+    for text, cut in ((TABLE, cuts.cut_tables), (XML * 5, cuts.cut_markup)):
+        plain = list(cut(io.BytesIO(text)))
+        assert len(plain) > 2
+        assert texts(encoded(gzipped(text))) == plain
+        assert texts(encoded(zipped({"a": text, "b": b"a,b\n1,2\n"}, zipfile.ZIP_STORED)))[: len(plain)] == plain
 
 
 def test_a_stream_that_becomes_a_bomb_is_unpacked_before_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,17 +236,16 @@ def test_a_stream_that_becomes_a_bomb_is_unpacked_before_that(monkeypatch: pytes
     parts = encoded(data)
     assert LINES in insides(parts)
     assert sum(map(len, parts)) < len(data)
-    [(_, _, one)] = CODEC.inside(parts[1])
-    decoder = stretches_codec().begin()
+    decoder, inside = stretches_codec().begin(), texts(parts)
     monkeypatch.setattr(stretches, "most_inside", lambda packed: 2 * packed)
     with pytest.raises(CannotDecode, match="believed"):
-        decoder.decode(one, 3000)
+        decoder.decode(packings(parts)[0], b"".join(inside[: packed_together(parts)[0]]), 3000)
 
 
 def test_images_are_encoded_as_such_and_cut_anywhere() -> None:
     image = (DATA / "samples" / "CT_small.dcm").read_bytes()
     assert SAMPLES in insides(encoded(member("a.dcm", deflated(image), len(image))))
-    assert len(encoded(zipped({"a.dcm": image}, zipfile.ZIP_STORED))) == 2
+    assert list(map(len, texts(encoded(zipped({"a.dcm": image}, zipfile.ZIP_STORED))))) == [30_000, len(image) - 30_000]
 
 
 def test_a_stream_of_blocks_that_hold_nothing_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +253,7 @@ def test_a_stream_of_blocks_that_hold_nothing_is_left_as_it_is(monkeypatch: pyte
     stream = zlib.compressobj(6, zlib.DEFLATED, -15)
     empty = b"\0\0\0\xff\xff" * 5000
     data = gzipped(TABLE)[:10] + stream.compress(b"a") + stream.flush(zlib.Z_SYNC_FLUSH) + empty + stream.flush()
-    assert len(encoded(data)) == 2
+    assert len(packings(encoded(data))) == 2
 
 
 # ── ZIP ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,28 +324,32 @@ def test_a_bomb_in_the_middle_of_a_stream_keeps_nothing_behind_it_packed() -> No
 def test_what_is_small_goes_together() -> None:
     parts = encoded(zipped({f"{number}.gpx": b"<gpx>\n<a>%d</a>\n</gpx>\n" % number * 20 for number in range(50)}))
     assert len(insides(parts)) == 2
-    assert len(parts) == 2
+    assert len(packings(parts)) == 1
 
 
 # ── codec ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_no_codec_can_encode_is_left_as_it_is_from_there_on() -> None:
-    only = StretchesCodec(lambda _: (shipped_genotypes_codec(ARRAY_BASE),), codec_named, encode_smallest)
-    parts = encoded(gzipped(TABLE), PackedPartsCodec(codec_named, encode_smallest, only))
-    assert {read_head(Numbers(part)).codec for part in parts} == {ZSTD}
+def test_what_does_not_come_back_is_left_as_it_is_from_there_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, done = stretches.StretchesDecoder.decode, []
+
+    def altered(self: stretches.StretchesDecoder, told: bytes, inside: bytes, limit: int) -> bytes:
+        done.append(limit)
+        return kept(self, told, inside, limit)[len(done) // 2 :]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stretches.StretchesDecoder, "decode", altered)
+        parts = list(CODEC.encoded_parts([gzipped(TABLE * 3, memory=1)]))
+    codecs = [read_head(Numbers(part)).codec for part in parts if not part[0] & INSIDE]
+    assert codecs[:2] == [STRETCHES, ZSTD]
+    assert set(codecs[2:]) == {ZSTD}
+    assert b"".join(codec_parts(iter(parts), 1 << 20)) == gzipped(TABLE * 3, memory=1)
 
 
-def test_a_file_of_one_part_is_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    data = gzipped(TABLE)
+def test_a_part_in_which_nothing_is_unpacked_is_one_of_any_codec() -> None:
     codec = codec_named(STRETCHES, None)
-    assert codec.decode(codec.encode(data), len(data)) == data
-    assert len(codec.encode(data)) < 5000
-    monkeypatch.setattr(stretches, "TABLE_PART", 20_000)
-    for other in (b"", gzipped(TABLE * 2)):
-        with pytest.raises(CannotDecode):
-            codec.encode(other)
+    for data in (b"", NOISE, gzipped(TABLE)):
+        assert codec.decode(codec.encode(data), len(data)) == data
 
 
 def test_packed_files_are_cut_so_in_the_profile_of_fewest_bytes() -> None:
@@ -319,12 +360,11 @@ def test_packed_files_are_cut_so_in_the_profile_of_fewest_bytes() -> None:
     assert b"".join(small.parts(io.BytesIO(data))) == data
 
 
-def part_of(rows: list[list[int]], gaps: bytes = b"", told: bytes = b"", contents: tuple[bytes, ...] = ()) -> bytes:
+def part_of(rows: list[list[int]], gaps: bytes = b"", told: bytes = b"", groups: int = 1) -> bytes:
     """A part as it is written."""
-    numbers = [len(rows), len(contents), *(number for row in rows for number in row)]
+    numbers = [len(rows), groups, *(number for row in rows for number in row)]
     outline = shipped_codec(None).encode(written(numbers) + gaps)
-    groups = (written_group(shipped_codec(None), 0, shipped_codec(None).encode(one)) for one in contents)
-    return written([len(outline), len(told)]) + outline + told + b"".join(groups)
+    return written([len(outline)]) + outline + told
 
 
 def begun() -> bytes:
@@ -334,40 +374,64 @@ def begun() -> bytes:
     return writer.finish()
 
 
+def heard(encoded: bytes, inside: bytes, limit: int = 5) -> bytes:
+    return stretches_codec().begin().decode(encoded, inside, limit)
+
+
 def test_what_nobody_wrote_is_refused() -> None:
-    plain = part_of([[2, CONTENT, 3]], b"ab", contents=(b"cde",))
-    assert stretches_codec().decode(plain, 5) == b"abcde"
-    group = written_group(shipped_codec(None), 1, b"")
-    for one in (
-        plain + b"\0",
-        part_of([[2, CONTENT, 4]], b"ab", contents=(b"cde",)),
-        part_of([[2, CONTENT, 3]], b"abc", contents=(b"cde",)),
-        part_of([[3, CONTENT, 3]], b"ab", contents=(b"cde",)),
-        part_of([[0, CONTENT + 4, 3]], contents=(b"cde",)),
-        part_of([], contents=(b"",)),
-        part_of([[0, CONTENT, 0]] * 20_000),
-        part_of([[0, WHOLE, 3]], contents=(b"cde",)),
-        part_of([[0, BROKEN, 3, 5]], contents=(b"cde",)),
-        part_of([[0, GOING, 3, 1], [0, CONTENT, 2]], contents=(b"cdefg",)),
-        part_of([[0, CONTENT, 100_000]], contents=(bytes(100_000),)),
-        plain[: -len(plain) // 2] + group,
-        b"\xff" * 20,
+    plain = part_of([[2, CONTENT, 3]], b"ab")
+    assert heard(plain, b"cde") == b"abcde"
+    for one, inside in (
+        (plain, b"cdef"),
+        (plain, b""),
+        (part_of([[2, CONTENT, 3]], b"abc"), b"cde"),
+        (part_of([[3, CONTENT, 3]], b"ab"), b"cde"),
+        (part_of([[0, CONTENT + 4, 3]]), b"cde"),
+        (part_of([], groups=1), b""),
+        (part_of([[0, CONTENT, 0]] * 20_000), b""),
+        (part_of([[0, WHOLE, 3]]), b"cde"),
+        (part_of([[0, BROKEN, 3, 5]]), b"cde"),
+        (part_of([[0, GOING, 3, 1], [0, CONTENT, 2]]), b"cdefg"),
+        (part_of([[0, CONTENT, 100_000]]), bytes(100_000)),
+        (plain[:-4], b"cde"),
+        (b"\xff" * 20, b""),
     ):
         with pytest.raises(CannotDecode):
-            stretches_codec().decode(one, 5)
-    going = part_of([[0, GOING, 3, 0]], told=begun(), contents=(b"cde",))
+            heard(one, inside)
+    going = part_of([[0, GOING, 3, 0]], told=begun())
     for rows, gaps in (([[0, CONTENT, 0]], b""), ([[1, BROKEN, 0, 0]], b"x")):
         decoder = stretches_codec().begin()
-        assert decoder.decode(going, 5) == b""
+        assert decoder.decode(going, b"cde", 5) == b""
         with pytest.raises(CannotDecode, match="does not go on"):
-            decoder.decode(part_of(rows, gaps, contents=(b"",)), 5)
+            decoder.decode(part_of(rows, gaps), b"", 5)
 
 
-def test_a_pack_in_a_pack_and_versions_are_refused() -> None:
-    outline = shipped_codec(None).encode(written([1, 1, 0, CONTENT, 3]))
-    for group in (written_group(stretches_codec(), 0, b"abc"), written_group(shipped_codec(None), 1, b"abc")):
-        with pytest.raises(CannotDecode, match="a pack in a pack"):
-            stretches_codec().decode(written([len(outline), 0]) + outline + group, 3)
+def inner(text: bytes) -> bytes:
+    """A part of what is inside."""
+    one = shipped_codec(None).encode(text)
+    return Head(INSIDE, part_digest(text), len(text), codec=ZSTD, encoded=len(one)).written() + one
+
+
+def outer(packed: bytes, encoded: bytes, codec: bytes = STRETCHES) -> bytes:
+    """A part that says how it was packed."""
+    head = Head(PACKING, part_digest(packed), len(packed), codec=codec, encoded=len(encoded))  # type: ignore[arg-type]
+    return head.written() + encoded
+
+
+def test_what_is_inside_has_to_be_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = outer(b"abcde", part_of([[2, CONTENT, 3]], b"ab"))
+    assert b"".join(codec_parts(iter([inner(b"cd") + inner(b"e") + plain]), 5)) == b"abcde"
+    for whole, words in (
+        (inner(b"cde"), "nothing says how"),
+        (inner(b"cde") + outer(b"cde", shipped_codec(None).encode(b"cde"), ZSTD), "packs nothing"),
+        (inner(b"cd") + plain, "instead of"),
+        (inner(bytes(70_000)) + plain, "larger than it may be"),
+        (bytes([INSIDE | PACKING]) + plain[1:], "nobody wrote"),
+        (inner(bytes(60)) + inner(bytes(60)) + plain, "more than are packed at once"),
+    ):
+        monkeypatch.setattr(parts, "MOST_UNPACKED", 100 if "at once" in words else 1 << 26)
+        with pytest.raises(CannotDecode, match=words):
+            list(codec_parts(iter([whole]), 5))
 
 
 def test_a_stretch_that_goes_on_has_more_blocks_behind_it() -> None:

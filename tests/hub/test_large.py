@@ -20,7 +20,7 @@ from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import ZSTD, shipped_codec
 from edgehold.codecs.lossy import QUALITIES, Loss, step_qualities
-from edgehold.codecs.parts import PARTS, PartsCodec
+from edgehold.codecs.parts import PARTS, PartsCodec, Ways
 from edgehold.codecs.tables.form import column_of
 from edgehold.codecs.tables.laboratory import Columns
 from edgehold.crypto.jws import sign_detached
@@ -84,7 +84,9 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (kinds, "MOST_BYTES", 500),
         (sealed, "CHUNK", 512),
         (cuts, "TEXT_PART", 6000),
+        (stretches, "TEXT_PART", 6000),
         (stretches, "TABLE_PART", 6000),
+        (stretches, "ROOM", 6000),
         (stretches, "GAP", 6000),
         (cuts, "TABLE_PART", 6000),
         (cuts, "BLOCKS_PART", 6000),
@@ -396,19 +398,11 @@ def test_packed_files_that_cannot_be_unpacked_are_kept_as_they_are(store: Store,
         assert quick.known == (kept,)
 
 
-def test_a_large_packed_file_is_no_version_and_none_follows_it(store: Store, tmp_path: Path) -> None:
-    """Its parts are decoded one behind the other, so that no other file can name one of them."""
-    path, text = tmp_path / "x.csv.gz", (DATA / "lines" / "observations.csv").read_bytes()
-    for end in (b"", b"", text[-200:]):
-        path.write_bytes(gzip.compress(text + end, mtime=0))
-        take(store, path)
-    path.with_suffix("").write_bytes(text)
-    take(store, path.with_suffix(""))
-    assert [one.after for one in store.objects()] == [None] * 3
-    assert store.check() == []
-
-
-def test_a_large_packed_file_is_unpacked_but_for_who_wants_to_read_it_at_once(store: Store, tmp_path: Path) -> None:
+def test_a_large_packed_file_is_unpacked_but_for_who_wants_to_read_it_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "TABLE_PART", 1 << 20)
+    monkeypatch.setattr(parts, "PART", 1 << 25)
     path = tmp_path / "x.csv.gz"
     path.write_bytes(gzip.compress((DATA / "lines" / "observations.csv").read_bytes()))
     fast = import_file(store, path, profile=Profile.FAST, randomness=DICE)
@@ -488,7 +482,7 @@ class Lying:
 
 
 def test_a_part_that_comes_back_as_another_is_named(store: Store) -> None:
-    codec = PartsCodec(choice.codec_named, choice.encode_smallest, [Lying()])
+    codec = PartsCodec(choice.codec_named, choice.encode_smallest, Ways([Lying()]))
     one, _ = store.put_parts(lambda: iter([b"some ", b"bytes"]), codec, name="x", kind=Kind.OTHER, randomness=DICE)
     with pytest.raises(CannotDecode, match="another than it was"):
         store.verify_original(one.id)

@@ -16,7 +16,7 @@ use pyo3::types::PyBytes;
 
 use crate::mix::{Reader, Writer};
 use crate::{guarded, refused};
-use stretches::{Hearing, Telling};
+use stretches::{Hearing, Looking, Telling};
 use teller::{inflated, Span, Teller};
 
 /// Texts are shorter than places are counted.
@@ -116,8 +116,58 @@ fn span(blocks: Option<usize>, is_end: bool) -> PyResult<Span> {
     Ok(Span { blocks, is_end })
 }
 
-/// The text of whole blocks, where each ends in it and in the packed bytes, and whether the last is the stream's.
+/// The text of whole blocks, where each ends in it and behind how many bits, and whether the last is the stream's.
 type Looked<'py> = (Bound<'py, PyBytes>, Vec<(usize, usize)>, bool);
+
+/// The blocks of the streams of a file of any size, which are looked at before they are told.
+#[pyclass(module = "edgehold._native")]
+pub struct StretchFinder {
+    looking: Looking,
+}
+
+#[pymethods]
+impl StretchFinder {
+    #[new]
+    fn new() -> Self {
+        StretchFinder {
+            looking: Looking::new(),
+        }
+    }
+
+    /// Whole blocks that packed bytes begin with, until they stand for so many bytes, and for at most so many.
+    fn look<'py>(
+        &self,
+        python: Python<'py>,
+        packed: &[u8],
+        wanted: usize,
+        most: usize,
+    ) -> PyResult<Looked<'py>> {
+        let ahead = python
+            .detach(|| guarded(|| self.looking.look(packed, wanted, most.min(MOST / 2))))
+            .map_err(refused)?;
+        Ok((
+            PyBytes::new(python, &ahead.text),
+            ahead.ends,
+            ahead.is_whole,
+        ))
+    }
+
+    /// How many bits of the next byte belong to what was passed.
+    #[getter]
+    fn bits(&self) -> usize {
+        self.looking.bits()
+    }
+
+    /// Go on behind blocks whose text this is, and which end behind so many bits.
+    fn pass_to(&mut self, text: &[u8], place: usize) {
+        self.looking.pass(text, place);
+    }
+
+    /// The next stream begins with a byte.
+    fn end(&mut self) {
+        self.looking.end();
+    }
+}
 
 /// The streams of a file of any size on their way into bytes, stretch by stretch.
 #[pyclass(module = "edgehold._native")]
@@ -132,24 +182,6 @@ impl StretchWriter {
         StretchWriter {
             telling: Telling::new(),
         }
-    }
-
-    /// Whole blocks that packed bytes begin with, until they stand for so many bytes, and for at most so many.
-    fn look<'py>(
-        &self,
-        python: Python<'py>,
-        packed: &[u8],
-        wanted: usize,
-        most: usize,
-    ) -> PyResult<Looked<'py>> {
-        let ahead = python
-            .detach(|| guarded(|| self.telling.look(packed, wanted, most.min(MOST / 2))))
-            .map_err(refused)?;
-        Ok((
-            PyBytes::new(python, &ahead.text),
-            ahead.ends,
-            ahead.is_whole,
-        ))
     }
 
     /// Tell a stretch of so many blocks, or of all up to the last, whose text is the first of this; how many bytes it takes.

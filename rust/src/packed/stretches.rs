@@ -45,21 +45,27 @@ pub(super) struct Telling {
     bits: u32,
 }
 
+/// The blocks of streams, looked at before anything of them is told.
+pub(super) struct Looking {
+    /// The last of the text of the blocks that were passed.
+    before: Vec<u8>,
+    /// How many bits of the first byte belong to these.
+    bits: u32,
+}
+
 /// Whole blocks that follow.
 pub(super) struct Ahead {
     pub(super) text: Vec<u8>,
-    /// Where each block ends: in the text, and in which packed byte.
+    /// Where each block ends: in the text, and behind how many bits.
     pub(super) ends: Vec<(usize, usize)>,
     /// Whether the last of them is the stream's last.
     pub(super) is_whole: bool,
 }
 
-impl Telling {
+impl Looking {
     pub(super) fn new() -> Self {
-        Telling {
-            teller: Teller::new(),
-            writer: Writer::new(),
-            going: None,
+        Looking {
+            before: Vec::new(),
             bits: 0,
         }
     }
@@ -67,7 +73,7 @@ impl Telling {
     /// The blocks that packed bytes begin with, until they stand for so many bytes, and for at most so many; fewer if what follows
     /// is none, or breaks off.
     pub(super) fn look(&self, packed: &[u8], wanted: usize, most: usize) -> Outcome<Ahead> {
-        let mut text = self.going.as_ref().map_or(&[][..], Going::before).to_vec();
+        let mut text = self.before.clone();
         let known = text.len();
         let mut inflater = Inflater::behind(packed, self.bits)?;
         let (mut ends, mut is_whole) = (Vec::new(), false);
@@ -75,7 +81,7 @@ impl Telling {
             let Ok(block) = inflater.block(&mut text, most.saturating_add(known)) else {
                 break;
             };
-            ends.push((text.len() - known, inflater.place().div_ceil(8)));
+            ends.push((text.len() - known, inflater.place()));
             is_whole = block.is_last;
             if are_too_many(ends.len(), text.len() - known) {
                 break;
@@ -88,6 +94,36 @@ impl Telling {
             ends,
             is_whole,
         })
+    }
+
+    /// How many bits of the first byte belong to what was passed.
+    pub(super) fn bits(&self) -> usize {
+        self.bits as usize
+    }
+
+    /// Go on behind blocks whose text this is, and which end behind so many bits.
+    pub(super) fn pass(&mut self, text: &[u8], place: usize) {
+        let kept = WINDOW.saturating_sub(text.len()).min(self.before.len());
+        self.before.drain(..self.before.len() - kept);
+        let last = text.len().saturating_sub(WINDOW);
+        self.before.extend_from_slice(&text[last..]);
+        self.bits = (place % 8) as u32;
+    }
+
+    /// The next stream begins with a byte.
+    pub(super) fn end(&mut self) {
+        *self = Looking::new();
+    }
+}
+
+impl Telling {
+    pub(super) fn new() -> Self {
+        Telling {
+            teller: Teller::new(),
+            writer: Writer::new(),
+            going: None,
+            bits: 0,
+        }
     }
 
     /// Tell a stretch of blocks, whose text this is, perhaps farther than they reach; how many bytes it takes, without the bits of a

@@ -37,7 +37,7 @@ from edgehold.codecs.general import (
 from edgehold.codecs.genotypes import ARRAY_BASE, GENOTYPES, SITES, shipped_genotypes_codec
 from edgehold.codecs.packed import DEFLATE, PackedCodec, contents_of
 from edgehold.codecs.packs import is_block, is_pack
-from edgehold.codecs.parts import PARTS, PartsCodec, parts_of, pieces_of
+from edgehold.codecs.parts import PARTS, PartsCodec, Ways, parts_of, pieces_of
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, FramesCodec, samples_codec, start_of_signal
@@ -178,17 +178,37 @@ def packed_codec() -> PackedCodec:
 
 @cache
 def stretches_codec() -> StretchesCodec:
-    """The codec of parts of packed files, which encodes what they hold by the codecs of its kind."""
-    return StretchesCodec(plain_codecs, codec_named, encode_smallest)
+    """The codec of how parts of packed files were packed."""
+    return StretchesCodec()
+
+
+def ways_of(codecs: Sequence[Codec]) -> Ways:
+    """These codecs, of which some may tell a part after others."""
+    return Ways(codecs, [codec for codec in codecs if isinstance(codec, Following) and codec.name != DEFLATE])
+
+
+def ways_inside(kind: Kind | None) -> Ways:
+    """The codecs of what is inside of a large packed file, by its kind; none if it is packed itself."""
+    match kind:
+        case None:
+            return Ways((shipped_codec(None),))
+        case Kind.SIGNAL | Kind.IMAGE:
+            return Ways(plain_codecs(kind))
+        case _:
+            return ways_of(plain_codecs(kind))
+
+
+def codecs_inside() -> Sequence[Codec]:
+    """Those that make the fewest bytes of a text that is inside of a large packed file, whatever its kind is."""
+    codecs = (codec for kind in Kind for codec in ways_inside(kind).codecs if ways_inside(kind).following)
+    return list({(codec.name, codec.base): codec for codec in codecs}.values())
 
 
 @cache
 def parts_codec(kind: Kind, profile: Profile = Profile.SMALL) -> PartsCodec:
     """The codec of what is too large to be encoded at once, each part by a codec for this kind; parts of text may be told
     after others."""
-    codecs = codecs_for(kind, profile)
-    following = [codec for codec in codecs if isinstance(codec, Following) and codec.name != DEFLATE]
-    return PartsCodec(codec_named, encode_smallest, codecs, following)
+    return PartsCodec(codec_named, encode_smallest, ways_of(codecs_for(kind, profile)), codecs_inside())
 
 
 def bases_of(codec: Codec, encoded: bytes) -> tuple[Digest, ...]:
@@ -214,14 +234,14 @@ def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMAL
     """How to cut an original of so many bytes that begins so."""
 
     def cut(parts: Callable[[BinaryIO], Iterator[bytes]], codecs: Sequence[Codec]) -> Cut:
-        return Cut(parts, PartsCodec(codec_named, encode_smallest, codecs))
+        return Cut(parts, PartsCodec(codec_named, encode_smallest, Ways(codecs)))
 
     codecs = codecs_for(kind, profile)
     if is_pack(start):
         if profile is Profile.SMALL and is_block(start[:BLOCK_HEAD], is_first=True):
             return cut(cut_blocks, (PackedCodec(lambda _: plain_codecs(kind), codec_named), shipped_codec(None)))
         if profile is Profile.SMALL:
-            return Cut(pieces_of, PackedPartsCodec(codec_named, encode_smallest, stretches_codec()))
+            return Cut(pieces_of, PackedPartsCodec(codec_named, encode_smallest, ways_inside))
         return replace(cut(parts_of, (shipped_codec(None),)), is_known=False)
     pixels = find_pixels(start, size)
     if pixels is not None and unit_of(pixels) <= SAMPLES_PART:

@@ -58,11 +58,20 @@ class Decoder(Protocol):
         ...
 
 
+class Going(Protocol):
+    """The parts of a packed file on their way out, in turn."""
+
+    def decode(self, encoded: bytes, inside: bytes, limit: int) -> bytes:
+        """The next part, of which this is inside; raises `CannotDecode` if it is none of its codec's or would be more bytes
+        than `limit`."""
+        ...
+
+
 @runtime_checkable
 class GoingOn(Codec, Protocol):
-    """A codec of parts of which each goes on where the one before ended."""
+    """A codec that says how parts of a packed file were packed, each of which goes on where the one before ended."""
 
-    def begin(self) -> Decoder:
+    def begin(self) -> Going:
         """What decodes the parts of one file in turn."""
         ...
 

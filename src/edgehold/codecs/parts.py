@@ -1,7 +1,8 @@
 """Data of any size ↔ sparse bytes, part by part, so that neither writing nor reading needs all of it at once.
 
-`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind, or, in a packed file, goes on
-where the one before ended; or, in the next version of a file, as the same as a part of the version before, or after one.
+`docs/formats.md`, parts/1. Each part is encoded by itself, by the smallest codec for its kind; or, in the next version of a
+file, as the same as a part of the version before, or after one. Of a packed file some parts are of what is inside of it,
+and others say how that was packed, each going on where the one before ended.
 
     parts_of(file) → encoded_parts(parts) → stored, and back by decoded_parts(stored) → the same parts
 
@@ -17,8 +18,9 @@ from itertools import accumulate
 from typing import BinaryIO, Final
 
 from edgehold.codecs.compared import compared
-from edgehold.codecs.general import Codec, Decoder, Following, GoingOn
+from edgehold.codecs.general import Codec, Following, Going, GoingOn
 from edgehold.codecs.packed import Numbers, written
+from edgehold.codecs.packs import MOST_UNPACKED, most_inside
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import AlteredBlob, CannotDecode
 from edgehold.wire.ids import Digest
@@ -30,8 +32,9 @@ PIECE: Final = 1 << 20
 """Bytes that are read at once where nothing is cut."""
 MOST_HEAD: Final = 1 + 32 + 4 * 9 + 32 + 32 + 9
 """Bytes before the encoding of a part."""
-BASED, AFTER, SAME = 1, 2, 4
-"""Of the byte before a part: its codec has a base; it is told after a part of the version before; it is the same as one."""
+BASED, AFTER, SAME, INSIDE, PACKING = 1, 2, 4, 8, 16
+"""Of the byte before a part: its codec has a base; it is told after a part of the version before; it is the same as one; it
+is of what is inside of the file; it says how that was packed."""
 MOST_LONGER: Final = 8
 """How many times as long that may be which a part is told after: to read it should take no more time than it gives."""
 SNIPPETS, SNIPPET, LASTS = 64, 48, 4
@@ -58,14 +61,39 @@ class Head:
     encoded: int = 0
     """Bytes of the encoding."""
 
+    @property
+    def is_based(self) -> bool:
+        """Whether its codec has a base."""
+        return bool(self.how & BASED)
+
+    @property
+    def is_after(self) -> bool:
+        """Whether it is told after a part of the version before."""
+        return bool(self.how & AFTER)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is the same as a part of the version before."""
+        return bool(self.how & SAME)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is of what is inside of the file."""
+        return bool(self.how & INSIDE)
+
+    @property
+    def is_packing(self) -> bool:
+        """Whether it says how what is inside was packed; no version names it."""
+        return self.how == PACKING
+
     def written(self) -> bytes:
         """Its bytes."""
         found = bytes([self.how]) + self.digest + written([self.size])
-        if self.how >= AFTER:
+        if self.is_after or self.is_same:
             found += written([self.passed])
-        if self.how == SAME:
+        if self.is_same:
             return found
-        if self.how >= AFTER:
+        if self.is_after:
             found += written([self.offset, self.length])
         return found + self.codec + (self.base or b"") + written([self.encoded])
 
@@ -73,18 +101,20 @@ class Head:
 def read_head(reader: Numbers) -> Head:
     """What stands before a part; raises `CannotDecode`."""
     how, digest, size = reader.bytes(1)[0], Digest(reader.bytes(32)), reader.take()
-    passed = reader.take() if how >= AFTER else 0
-    if how == SAME:
-        return Head(how, digest, size, passed)
-    if how > AFTER | BASED:
+    if how & ~INSIDE > SAME and how != PACKING:
         raise CannotDecode(f"a part begins with {how}, which nobody wrote")
-    offset, length = (reader.take(), reader.take()) if how >= AFTER else (0, 0)
+    head = Head(how, digest, size)
+    if head.is_after or head.is_same:
+        head = replace(head, passed=reader.take())
+    if head.is_same:
+        return head
+    if head.is_after:
+        head = replace(head, offset=reader.take(), length=reader.take())
     codec = Digest(reader.bytes(32))
-    base = Digest(reader.bytes(32)) if how & BASED else None
-    head = Head(how, digest, size, passed, offset, length, codec, base, reader.take())
+    base = Digest(reader.bytes(32)) if head.is_based else None
     if codec == PARTS:
         raise CannotDecode("a part of parts")
-    return head
+    return replace(head, codec=codec, base=base, encoded=reader.take())
 
 
 def part_digest(part: bytes) -> Digest:
@@ -119,14 +149,16 @@ class Parts:
     ) -> None:
         self._codec_named = codec_named
         self._stream = Stream(pieces)
-        self._left = limit
+        self._left, self._left_inside = limit, most_inside(limit)
         self._before = None if before is None else Held(before)
         self.number = -1
-        """Of the part at hand, counted from 0."""
+        """Of the part at hand, counted from 0; those that say how something was packed are not counted."""
         self._named = 0
         """The part of the version before that was named last."""
         self._encoding = b""
-        self._going: dict[Digest, Decoder] = {}
+        self._inside = bytearray()
+        """What the parts since the last that said how it was packed are of."""
+        self._going: dict[Digest, Going] = {}
         """What decodes parts of which each goes on where the one before ended."""
         self._part: bytes | None = None
         self.head = Head(0, PARTS, 0)
@@ -139,8 +171,9 @@ class Parts:
         self._stream.has(MOST_HEAD)
         reader = Numbers(bytes(self._stream.held[:MOST_HEAD]))
         self.head = head = read_head(reader)
-        self._left -= head.size
-        if head.size > PART or self._left < 0 or head.encoded > 2 * PART:
+        self._left -= 0 if head.is_inside else head.size
+        self._left_inside -= head.size if head.is_inside else 0
+        if head.size > PART or min(self._left, self._left_inside) < 0 or head.encoded > 2 * PART:
             raise CannotDecode(f"a part of {head.size} bytes, encoded in {head.encoded}, is larger than it may be")
         self._stream.drop(reader.place)
         if not self._stream.has(head.encoded):
@@ -148,9 +181,22 @@ class Parts:
         self._encoding = bytes(self._stream.held[: head.encoded])
         self._stream.drop(head.encoded)
         self._part = None
-        self.number += 1
+        self.number += 0 if head.is_packing else 1
         self._named += head.passed
         return True
+
+    def decoded(self) -> Iterator[bytes]:
+        """The parts of the file; what is inside of it is held until it is packed again. Raises `CannotDecode`."""
+        while self.next():
+            part = self.part()
+            if not self.head.is_inside:
+                yield part
+                continue
+            self._inside += part
+            if len(self._inside) > MOST_UNPACKED:
+                raise CannotDecode(f"{len(self._inside)} bytes are more than are packed at once")
+        if self._inside:
+            raise CannotDecode(f"nothing says how {len(self._inside)} bytes are packed")
 
     def go_to(self, number: int) -> None:
         """Go on to a part, counted from 0; raises `CannotDecode` if there is none."""
@@ -172,9 +218,12 @@ class Parts:
     def alone(self) -> tuple[Head, bytes] | None:
         """The part at hand as it is encoded by itself, in this version or the one that it is the same in; none if it is
         told after others."""
-        if self.head.how == SAME:
-            return self._known().alone(self._named)
-        return None if self.head.how & AFTER else (self.head, self._encoding)
+        if not self.head.is_same:
+            return None if self.head.is_after else (self.head, self._encoding)
+        if (found := self._known().alone(self._named)) is None:
+            return None
+        head, encoding = found
+        return replace(head, how=head.how & ~INSIDE | self.head.how & INSIDE), encoding
 
     def _known(self) -> Held:
         """The version before, from the part on that the one at hand names."""
@@ -185,19 +234,27 @@ class Parts:
 
     def _told(self) -> bytes:
         head = self.head
-        if head.how == SAME:
+        if head.is_same:
             return self._known().part(self._named, head.size)
         codec = self._codec_named(head.codec, head.base)
-        if isinstance(codec, GoingOn):
-            going = self._going.setdefault(codec.name, codec.begin())
-            return going.decode(self._encoding, head.size)
-        if head.how & AFTER:
+        if head.is_packing:
+            return self._packed(codec)
+        if head.is_after:
             if not isinstance(codec, Following):
                 raise CannotDecode(f"codec {codec.name.hex()} knows no versions")
             if head.length > min(MOST_LONGER * head.size, PART):
                 raise CannotDecode(f"a part of {head.size} bytes is told after {head.length}")
             codec = codec.after(self._known().stretch(self._named, head.offset, head.length))
         return codec.decode(self._encoding, head.size)
+
+    def _packed(self, codec: Codec) -> bytes:
+        """What was inside, as it was packed."""
+        if not isinstance(codec, GoingOn):
+            raise CannotDecode(f"codec {codec.name.hex()} packs nothing")
+        if codec.name not in self._going:
+            self._going[codec.name] = codec.begin()
+        inside, self._inside = bytes(self._inside), bytearray()
+        return self._going[codec.name].decode(self._encoding, inside, self.head.size)
 
 
 class Held:
@@ -279,7 +336,7 @@ class Versions:
         begin, end, sure = found
         place, offset = self._place_of(self._cursor + begin)
         self._cursor += sure
-        self._before.drop(place)
+        self._before.drop(self._place_of(self._cursor)[0])  # nothing before it is looked at again
         return place, offset, seen[begin:end]
 
     def _place_of(self, at: int) -> tuple[int, int]:
@@ -293,26 +350,35 @@ class Versions:
         return passed
 
 
+@dataclass(frozen=True)
+class Ways:
+    """The codecs of a part."""
+
+    codecs: Sequence[Codec]
+    following: Sequence[Following] = ()
+    """Those by which it may be told after a part of the version before."""
+
+
 class PartsCodec:
     """The codec of what is too large to be encoded at once. One object serves any number of hubs and threads."""
 
     name = PARTS
     base: Digest | None = None
-    has_versions = True
-    """Whether a part can be read without those before it, so that the next version may name it."""
+    has_inside = False
+    """Whether the file has to be unpacked to know its parts."""
 
     def __init__(
         self,
         codec_named: Callable[[Digest, Digest | None], Codec],
         encode_smallest: Callable[[bytes, Sequence[Codec]], tuple[Codec, bytes]],
-        codecs: Sequence[Codec],
-        following: Sequence[Following] = (),
+        ways: Ways,
+        inside: Sequence[Codec] = (),
     ) -> None:
         self._codec_named = codec_named
         self._encode_smallest = encode_smallest
-        self._codecs = codecs
-        self._following = following
-        """Those by which a part may be told after one of the version before."""
+        self._ways = ways
+        self._inside = inside
+        """The codecs of what is inside of packed files, of whatever kind it is."""
 
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned."""
@@ -326,20 +392,21 @@ class PartsCodec:
     def encoded_parts(self, parts: Iterable[bytes], versions: Versions | None = None) -> Iterator[bytes]:
         """The encoding in pieces, one a part."""
         for number, part in enumerate(parts):
-            digest = part_digest(part)
-            if versions is not None and (place := versions.same_as(number, digest)) is not None:
-                yield Head(SAME, digest, len(part), versions.pass_to(place)).written()
-                continue
-            codec, encoded = self._encode_smallest(part, self._codecs)
-            head = Head(0, digest, len(part))
-            if versions is not None and self._following:
-                found = versions.likely_before(number, part)
-                told = None if found is None else self._after(part, found[2])
-                if found is not None and told is not None and 2 * len(told[1]) <= len(encoded):
-                    codec, encoded = told
-                    passed = versions.pass_to(found[0])
-                    head = Head(AFTER, digest, len(part), passed, found[1], len(found[2]))
-            yield headed(head, codec, encoded)
+            yield self.encoded_part(Head(0, part_digest(part), len(part)), part, self._ways, number, versions)
+
+    def encoded_part(self, head: Head, part: bytes, ways: Ways, number: int, versions: Versions | None) -> bytes:
+        """The n-th of the parts that versions name, behind its head."""
+        if versions is not None and (place := versions.same_as(number, head.digest)) is not None:
+            return replace(head, how=head.how | SAME, passed=versions.pass_to(place)).written()
+        codec, encoded = self._encode_smallest(part, ways.codecs)
+        if versions is not None and ways.following:
+            found = versions.likely_before(number, part)
+            told = None if found is None else self._after(part, found[2], ways)
+            if found is not None and told is not None and 2 * len(told[1]) <= len(encoded):
+                codec, encoded = told
+                passed = versions.pass_to(found[0])
+                head = replace(head, how=head.how | AFTER, passed=passed, offset=found[1], length=len(found[2]))
+        return headed(head, codec, encoded)
 
     def alone_parts(self, parts: Parts) -> Iterator[bytes]:
         """The encoding in pieces of what needs no version before, of a version that does."""
@@ -348,8 +415,9 @@ class PartsCodec:
                 head, encoded = found
                 yield head.written() + encoded
             else:
-                codec, encoded = self._encode_smallest(parts.part(), self._codecs)
-                yield headed(Head(0, parts.head.digest, parts.head.size), codec, encoded)
+                codecs = self._inside if parts.head.is_inside else self._ways.codecs
+                codec, encoded = self._encode_smallest(parts.part(), codecs)
+                yield headed(Head(parts.head.how & INSIDE, parts.head.digest, parts.head.size), codec, encoded)
 
     def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
         """Of each part that has an encoding: the name of its codec, that of its base, and itself; raises
@@ -357,33 +425,36 @@ class PartsCodec:
         reader = Numbers(encoded)
         while not reader.is_at_end:
             head = read_head(reader)
-            if head.how != SAME:
+            if not head.is_same:
                 yield head.codec, head.base, reader.bytes(head.encoded)
 
     def opened(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Parts:
         """An encoding in pieces of any size, to be read part by part."""
         return Parts(self._codec_named, pieces, limit, before)
 
+    def measured(self, parts: Iterable[bytes]) -> list[Measured]:
+        """What the parts of a file are compared by that versions name, in turn."""
+        return list(map(measured, parts))
+
     def measured_parts(self, pieces: Iterable[bytes], limit: int) -> list[Measured]:
-        """The digests and lengths of the parts of an encoding, of which nothing is decoded; raises `CannotDecode`, also
-        for a codec that is not known."""
+        """The same of an encoding, of which nothing is decoded; raises `CannotDecode`, also for a codec that is not
+        known."""
         parts, found = self.opened(pieces, limit), []
         while parts.next():
-            if parts.head.how != SAME:
+            if not parts.head.is_same:
                 self._codec_named(parts.head.codec, parts.head.base)
-            found.append(Measured(parts.head.digest, parts.head.size))
+            if not parts.head.is_packing:
+                found.append(Measured(parts.head.digest, parts.head.size))
         return found
 
     def decoded_parts(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Iterator[bytes]:
-        """The parts again. Raises `CannotDecode` on the way."""
-        parts = self.opened(pieces, limit, before)
-        while parts.next():
-            yield parts.part()
+        """The parts of the file again. Raises `CannotDecode` on the way."""
+        yield from self.opened(pieces, limit, before).decoded()
 
-    def _after(self, part: bytes, before: bytes) -> tuple[Codec, bytes] | None:
+    def _after(self, part: bytes, before: bytes, ways: Ways) -> tuple[Codec, bytes] | None:
         """The fewest bytes for a part after others; none if it cannot be told so."""
         try:
-            return self._encode_smallest(part, [codec.after(before) for codec in self._following])
+            return self._encode_smallest(part, [codec.after(before) for codec in ways.following])
         except CannotDecode:
             return None
 

@@ -1,33 +1,25 @@
 """gzip and ZIP files of any size ↔ sparse bytes, part by part: what they hold, by the codec of its kind, and how it was
 packed.
 
-`docs/formats.md`, stretches/1. A deflate stream is cut between two of its blocks, and so within a byte; its text is cut behind
-a line. What zlib would have in mind there, and what is known of the text beyond the cut, goes over from part to part: a
-part is decoded behind those before it. What cannot be unpacked stays as it is.
+`docs/formats.md`, stretches/1. What is inside comes in parts of its own, cut as it would be if it were not packed, so that a
+version before may have the same; behind them a part says how it was packed. A deflate stream is cut between two of its
+blocks, and so within a byte. What zlib would have in mind there, and what is known of the text beyond the cut, goes over
+from part to part: a part is decoded behind those before it. What cannot be unpacked stays as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Final
 
 from edgehold import _native
 from edgehold.codecs.compared import compared
-from edgehold.codecs.cuts import SAMPLES_PART, TABLE_PART, TEXT_PART
+from edgehold.codecs.cuts import SAMPLES_PART, TABLE_PART, TEXT_PART, find_cut
 from edgehold.codecs.general import Codec, shipped_codec
-from edgehold.codecs.packed import (
-    DEFLATE,
-    SAMPLE,
-    TOGETHER,
-    TRAILER,
-    Numbers,
-    kind_to_encode,
-    read_group,
-    written,
-    written_group,
-)
+from edgehold.codecs.packed import SAMPLE, TOGETHER, TRAILER, Numbers, kind_to_encode, written
 from edgehold.codecs.packs import (
     DEFLATED,
     GZIP,
@@ -43,7 +35,19 @@ from edgehold.codecs.packs import (
     sizes_of,
     stream_start,
 )
-from edgehold.codecs.parts import PARTS, Head, PartsCodec, Stream, Versions, headed, part_digest
+from edgehold.codecs.parts import (
+    INSIDE,
+    PACKING,
+    Head,
+    Measured,
+    PartsCodec,
+    Stream,
+    Versions,
+    Ways,
+    headed,
+    measured,
+    part_digest,
+)
 from edgehold.crypto.hash import tagged_hash
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -59,6 +63,8 @@ MOST_BLOCK: Final = 1 << 24
 """Bytes of text of a block, beyond those that are wanted."""
 GAP: Final = 1 << 23
 """Packed bytes with which a part is full."""
+ROOM: Final = 20 << 20
+"""Bytes of what is inside of a part, unless one stretch has more."""
 HEAD: Final = 1 << 18
 """Bytes in which what stands before a stream has to end."""
 IS_DESCRIBED_BEHIND: Final = 8
@@ -68,110 +74,61 @@ DESCRIPTIONS: Final = (0, 12, 16, 20, 24)
 
 CONTENT, WHOLE, BROKEN, GOING = 0, 1, 2, 3
 """Forms of a row: bytes as they are; blocks up to the stream's last; some after which nothing more of it is unpacked; some
-that are followed by others in the next part."""
+that are followed by others in the next row."""
 
 
 class StretchesCodec:
-    """The codec of parts of packed files, each of which goes on where the one before ended."""
+    """The codec of how parts of packed files were packed, each of which goes on where the one before ended."""
 
     name = STRETCHES
     base: Digest | None = None
 
-    def __init__(
-        self,
-        codecs_for: Callable[[Kind], Sequence[Codec]],
-        codec_named: Callable[[Digest, Digest | None], Codec],
-        encode_smallest: Callable[[bytes, Sequence[Codec]], tuple[Codec, bytes]],
-    ) -> None:
-        self._codecs_for = codecs_for
-        self._codec_named = codec_named
-        self._encode_smallest = encode_smallest
-
     def begin(self) -> StretchesDecoder:
         """What decodes the parts of a file in turn."""
-        return StretchesDecoder(self._codec_named)
+        return StretchesDecoder()
 
     def encode(self, data: bytes) -> bytes:
-        """A file in one part; raises `CannotDecode` if it is none, or more than a part."""
-        found = [encoded for part, encoded in self.encoded([data]) if encoded is not None and part == data]
-        if not found:
-            raise CannotDecode(f"{len(data)} bytes are not one part of a packed file")
-        return compared(self, data, found[0])
+        """A part in which nothing is unpacked."""
+        part = _Part()
+        part.put_gap(data)
+        return compared(self, data, part.encoded())
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
-        """The first part of a file."""
-        return self.begin().decode(encoded, limit)
-
-    def encoded(self, pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-        """The parts of a packed file, and their encodings, which were decoded once and compared; of those that stay as
-        they are, none. It comes in pieces of any size; a few megabytes of it are in memory at once."""
-        decoder: StretchesDecoder | None = self.begin()
-        for part in _Packing(Stream(pieces)).parts():
-            packed = bytes(part.packed)
-            if decoder is None:
-                yield packed, None
-                continue
-            try:
-                encoded = compared(decoder, packed, self._encode_part(part))
-            except CannotDecode:  # it knows no longer what goes over to the next
-                decoder = encoded = None
-            yield packed, encoded
-
-    def _encode_part(self, part: _Part) -> bytes:
-        numbers = [len(part.rows), len(part.contents)]
-        for row in part.rows:
-            numbers += [row.gap, row.form + 4 * row.group, row.content]
-            numbers += [row.blocks] if row.form in (BROKEN, GOING) else []
-        outline = shipped_codec(None).encode(written(numbers) + bytes(part.gaps))
-        encoded = [written([len(outline), len(part.told)]), outline, part.told]
-        for _, kind, content in part.contents.values():
-            codecs = () if kind is None else self._codecs_for(kind)
-            codec, group = self._encode_smallest(b"".join(content), codecs or (shipped_codec(None),))
-            encoded.append(written_group(codec, 0, group))
-        return b"".join(encoded)
-
-    def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
-        """Of each group: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
-        reader = Numbers(encoded)
-        reader.bytes(reader.take() + reader.take())
-        while not reader.is_at_end:
-            name, base, _, encoding = read_group(reader)
-            yield name, base, encoding
+        """The first part of a file, of which nothing is inside."""
+        return self.begin().decode(encoded, b"", limit)
 
 
 class StretchesDecoder:
     """The parts of one file on their way out, in turn; after an error there are no more."""
 
-    def __init__(self, codec_named: Callable[[Digest, Digest | None], Codec]) -> None:
-        self._codec_named = codec_named
+    def __init__(self) -> None:
         self._streams = _native.StretchReader()
         self._packed = self._content = 0
 
-    def decode(self, encoded: bytes, limit: int) -> bytes:
-        """The next part; time and memory are bounded by the limit, whatever the encoding says."""
+    def decode(self, encoded: bytes, inside: bytes, limit: int) -> bytes:
+        """The next part, of which this is inside; time and memory are bounded by the limit, whatever the encoding says."""
         reader = Numbers(encoded)
-        outline_size, told_size = reader.take(), reader.take()
-        outline = Numbers(shipped_codec(None).decode(reader.bytes(outline_size), 2 * limit + (1 << 12)))
-        self._streams.begin(reader.bytes(told_size))
+        outline = Numbers(shipped_codec(None).decode(reader.bytes(reader.take()), 2 * limit + (1 << 12)))
+        self._streams.begin(reader.bytes(reader.left))
         count, groups = outline.take(), outline.take()
         if count > MOST_MEMBERS or groups > count:
             raise CannotDecode(f"{count} stretches and {groups} groups are more than there may be")
         rows = [_read_row(outline, groups) for _ in range(count)]
-        sizes = [0] * groups
+        places = [0] * (groups + 1)
         for row in rows:
-            sizes[row.group] += row.content
-        self._content += sum(sizes)
-        if sum(sizes) > MOST_UNPACKED or self._content > most_inside(self._packed + limit):
-            raise CannotDecode(f"the stretches hold {sum(sizes)} bytes, more than is believed of {limit}")
-        contents = [memoryview(self._decode_group(reader, size)) for size in sizes]
-        reader.end()
-        places = [0] * groups
+            places[row.group + 1] += row.content
+        places = list(accumulate(places))
+        if places[-1] != len(inside):
+            raise CannotDecode(f"the stretches hold {places[-1]} bytes instead of {len(inside)}")
+        self._content += len(inside)
+        if len(inside) > MOST_UNPACKED or self._content > most_inside(self._packed + limit):
+            raise CannotDecode(f"the stretches hold {len(inside)} bytes, more than is believed of {limit}")
         part = bytearray()
         for row in rows:
             place = places[row.group]
             places[row.group] += row.content
             part += outline.bytes(row.gap)
-            part += self._stretch(row, bytes(contents[row.group][place : places[row.group]]), limit - len(part))
+            part += self._stretch(row, inside[place : places[row.group]], limit - len(part))
         part += outline.bytes(outline.left)
         if len(part) > limit:
             raise CannotDecode(f"the encoding holds more than {limit} bytes")
@@ -189,37 +146,53 @@ class StretchesDecoder:
         except ValueError as error:
             raise CannotDecode(f"a stretch of {row.content} bytes is not told: {error}") from error
 
-    def _decode_group(self, reader: Numbers, size: int) -> bytes:
-        name, base, follows, encoding = read_group(reader)
-        if name in (DEFLATE, STRETCHES, PARTS) or follows:
-            raise CannotDecode("a pack in a pack, or a version of one")
-        content = self._codec_named(name, base).decode(encoding, size)
-        if len(content) != size:
-            raise CannotDecode(f"a group holds {len(content)} bytes instead of {size}")
-        return content
-
 
 class PackedPartsCodec(PartsCodec):
     """The codec of packed files that are too large to be encoded at once; it is given a file in pieces of any size."""
 
-    has_versions = False
+    has_inside = True
 
     def __init__(
         self,
         codec_named: Callable[[Digest, Digest | None], Codec],
         encode_smallest: Callable[[bytes, Sequence[Codec]], tuple[Codec, bytes]],
-        stretches: StretchesCodec,
+        ways_for: Callable[[Kind | None], Ways],
     ) -> None:
-        super().__init__(codec_named, encode_smallest, (shipped_codec(None),))
-        self._stretches = stretches
+        super().__init__(codec_named, encode_smallest, ways_for(None))
+        self._ways_for = ways_for
+        """The codecs of what is inside, by its kind; none if it is packed itself."""
 
     def encoded_parts(self, parts: Iterable[bytes], versions: Versions | None = None) -> Iterator[bytes]:
-        """The encoding in pieces, one a part; nothing of it is told after a version before."""
-        for part, encoded in self._stretches.encoded(parts):
-            if encoded is None:
-                yield from super().encoded_parts([part])
-            else:
-                yield headed(Head(0, part_digest(part), len(part)), self._stretches, encoded)
+        """The encoding in pieces, one a part: what is inside, and behind it how it was packed, which was decoded once and
+        compared. From what does not come back on the file stays as it is."""
+        decoder: StretchesDecoder | None = StretchesDecoder()
+        number = 0
+        for part in _Packing(Stream(parts), _native.StretchWriter()).parts():
+            encoded, head = part.encoded(), Head(0, part_digest(bytes(part.packed)), len(part.packed))
+            if decoder is not None and not gives_back(decoder, part, encoded):
+                decoder = None  # it knows no longer what goes over to the next
+            if decoder is None:
+                yield self.encoded_part(head, bytes(part.packed), self._ways, number, versions)
+                number += 1
+                continue
+            for kind, text in part.texts():
+                inside = Head(INSIDE, part_digest(text), len(text))
+                yield self.encoded_part(inside, text, self._ways_for(kind), number, versions)
+                number += 1
+            yield headed(replace(head, how=PACKING), StretchesCodec(), encoded)
+
+    def measured(self, parts: Iterable[bytes]) -> list[Measured]:
+        """What the parts of what is inside are compared by."""
+        return [measured(text) for part in _Packing(Stream(parts)).parts() for _, text in part.texts()]
+
+
+def gives_back(decoder: StretchesDecoder, part: _Part, encoded: bytes) -> bool:
+    """Whether an encoding gives a part back."""
+    inside = b"".join(text for _, text in part.texts())
+    try:
+        return decoder.decode(encoded, inside, len(part.packed)) == part.packed
+    except CannotDecode:
+        return False
 
 
 # ── a file on its way into parts ──────────────────────────────────────────────────────────────────────────────────
@@ -229,12 +202,12 @@ class PackedPartsCodec(PartsCodec):
 class _Row:
     """A stretch of blocks, or bytes that were stored as they are."""
 
-    gap: int
-    """Bytes between the row before and this one."""
     form: int
-    group: int
-    content: int
     blocks: int = 0
+    gap: int = 0
+    """Bytes between the row before and this one."""
+    group: int = 0
+    content: int = 0
 
 
 def _read_row(outline: Numbers, groups: int) -> _Row:
@@ -242,7 +215,30 @@ def _read_row(outline: Numbers, groups: int) -> _Row:
     group, form = divmod(form, 4)
     if group >= groups:
         raise CannotDecode(f"there is no group {group}")
-    return _Row(gap, form, group, content, outline.take() if form in (BROKEN, GOING) else 0)
+    return _Row(form, outline.take() if form in (BROKEN, GOING) else 0, gap, group, content)
+
+
+@dataclass
+class _Group:
+    """What is inside of a part and goes together."""
+
+    number: int
+    way: _Way
+    texts: list[list[bytes]] = field(default_factory=list)
+    left: int = 0
+    """Bytes of other contents that may be put behind the last text."""
+
+    def put(self, content: bytes, *, is_alone: bool) -> None:
+        """One more content; of a long one, which is cut where it would be if it were not packed, nothing goes together
+        with others."""
+        if not content:
+            return
+        if not is_alone and len(content) <= self.left:
+            self.texts[-1].append(content)
+        else:
+            self.texts += ([text] for text in self.way.texts(content))
+            self.left = 0 if is_alone else self.way.most
+        self.left -= min(len(content), self.left)
 
 
 @dataclass
@@ -252,8 +248,7 @@ class _Part:
     packed: bytearray = field(default_factory=bytearray)
     rows: list[_Row] = field(default_factory=list)
     gaps: bytearray = field(default_factory=bytearray)
-    contents: dict[object, tuple[int, Kind | None, list[bytes]]] = field(default_factory=dict)
-    """By group: its number, its kind, or none if it is packed itself, and its contents."""
+    groups: dict[object, _Group] = field(default_factory=dict)
     gap: int = 0
     """Bytes since the last row."""
     size: int = 0
@@ -266,19 +261,38 @@ class _Part:
         self.gaps += data
         self.gap += len(data)
 
-    def put(self, packed: bytes, form: int, content: bytes, way: _Way, blocks: int = 0) -> None:
+    def put(self, packed: bytes, row: _Row, content: bytes, way: _Way, *, is_alone: bool) -> None:
         """One more row."""
-        number, _, contents = self.contents.setdefault(way.group, (len(self.contents), way.kind, []))
-        contents.append(content)
-        self.rows.append(_Row(self.gap, form, number, len(content), blocks))
+        group = self.groups.setdefault(way.group, _Group(len(self.groups), way))
+        group.put(content, is_alone=is_alone)
+        self.rows.append(replace(row, gap=self.gap, group=group.number, content=len(content)))
         self.packed += packed
         self.gap = 0
         self.size += len(content)
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes should come into it."""
+        return not self.is_full and (not self.rows or self.size + size <= ROOM)
 
     @property
     def is_full(self) -> bool:
         """Whether nothing large should come into it."""
         return len(self.packed) >= GAP or len(self.rows) >= MOST_MEMBERS
+
+    def texts(self) -> Iterator[tuple[Kind | None, bytes]]:
+        """What is inside, each with its kind."""
+        for group in self.groups.values():
+            for text in group.texts:
+                yield group.way.kind, b"".join(text)
+
+    def encoded(self) -> bytes:
+        """How it was packed."""
+        numbers = [len(self.rows), len(self.groups)]
+        for row in self.rows:
+            numbers += [row.gap, row.form + 4 * row.group, row.content]
+            numbers += [row.blocks] if row.form in (BROKEN, GOING) else []
+        outline = shipped_codec(None).encode(written(numbers) + bytes(self.gaps))
+        return written([len(outline)]) + outline + self.told
 
 
 @dataclass(frozen=True)
@@ -305,25 +319,30 @@ class _Way:
         return TABLE_PART if self.kind in (Kind.EHR, Kind.LAB, Kind.WEARABLE) else TEXT_PART
 
     def cut(self, text: bytes, known: int) -> int:
-        """Where a text is cut, of which so much is known before, to be as long as a part: behind a line, in markup
-        behind what the next is indented by too; images anywhere."""
+        """Where a text is cut that goes on, of which so much is known before; images anywhere."""
         end = min(known + self.most, len(text))
         if self.kind is Kind.IMAGE:
             return end
-        last = text.rfind(b"<", known, end) + 1 or end if self.is_markup else end
-        line = text.rfind(b"\n", known, last) + 1 or end
-        while self.is_markup and text.startswith((b" ", b"\t"), line):
-            line += 1
-        return line
+        return known + find_cut(text[known:end], self.most // 2, is_markup=self.is_markup)
+
+    def texts(self, content: bytes) -> Iterator[bytes]:
+        """A content in parts."""
+        at = 0
+        while len(content) - at > self.most:
+            cut = self.cut(content, at)
+            yield content[at:cut]
+            at = cut
+        yield content[at:]
 
 
 class _Packing:
-    """A packed file that is cut into parts."""
+    """A packed file that is cut into parts; how they were packed is told if there is a teller."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, teller: _native.StretchWriter | None = None) -> None:
         self._stream = stream
         self._part = _Part()
-        self._streams = _native.StretchWriter()
+        self._streams = _native.StretchFinder()
+        self._teller = teller
         self._number = 0
         self._packed = self._content = 0
         """Bytes of the parts before, and of what is inside of all."""
@@ -339,7 +358,7 @@ class _Packing:
 
     def _finish(self) -> _Part:
         part, self._part = self._part, _Part()
-        part.told = self._streams.finish()
+        part.told = b"" if self._teller is None else self._teller.finish()
         self._packed += len(part.packed)
         return part
 
@@ -398,15 +417,16 @@ class _Packing:
     def _stored(self, name: str, left: int) -> Generator[_Part, None, int]:
         """So many bytes that are stored as they are; how many of them are left."""
         self._stream.has(min(left, SAMPLE))
-        way = self._way(name, bytes(self._stream.held[: min(left, SAMPLE)]))
+        way, is_begun = self._way(name, bytes(self._stream.held[: min(left, SAMPLE)])), False
         while left and self._stream.has(1):
-            if self._part.is_full or (self._part.size and self._part.size + min(left, way.most) > way.most):
-                yield self._finish()
             step = min(left, way.most)
             self._stream.has(step)
             content = bytes(self._stream.held[:step])
-            content = content if step == left else content[: way.cut(content, 0)]
-            self._part.put(content, CONTENT, content, way)
+            content = content if left < way.most else content[: way.cut(content, 0)]
+            if not self._part.has_room_for(len(content)):
+                yield self._finish()
+            is_begun = is_begun or len(content) < left
+            self._part.put(content, _Row(CONTENT), content, way, is_alone=is_begun)
             self._content += len(content)
             self._stream.drop(len(content))
             left -= len(content)
@@ -414,34 +434,45 @@ class _Packing:
 
     def _stretches(self, name: str) -> Generator[_Part, None, bool]:
         """The stream that begins here, in stretches; whether it was unpacked up to its end."""
-        found = self._look(SAMPLE, LOOK)
-        if not found.ends:
+        first = self._look(SAMPLE, LOOK)
+        if not first.ends:
             return False
-        way, known, is_begun = self._way(name, found.text), 0, False
+        way, known, is_begun = self._way(name, first.text), 0, False
+        found = first if first.is_whole else None
         while True:
-            if not found.is_whole:
-                found = self._look(known + way.most, AHEAD)
+            found = found or self._look(known + way.most, AHEAD)
             stretch = found.stretch(way, known)
-            inside = self._content + stretch.cut - known
-            if inside > most_inside(self._packed + len(self._part.packed) + found.packed(stretch.blocks)):
+            size = stretch.cut - known
+            if self._content + size > most_inside(self._packed + len(self._part.packed) + found.packed(stretch.blocks)):
                 if not is_begun:
                     return False
                 stretch = found.least_stretch(known) if known else _Stretch(BROKEN, 0, 0)
-            part = self._part
-            if part.rows and (part.is_full or stretch.form != WHOLE or part.size + stretch.cut > way.most):
+                size = stretch.cut - known
+            if not self._part.has_room_for(size):
+                found = None  # nobody needs room for it while the part is encoded
                 yield self._finish()
-            text = found.text[: stretch.cut]
-            packed = bytes(self._stream.held[: max(found.packed(stretch.blocks), 1)])
-            blocks = None if stretch.form == WHOLE else stretch.blocks
-            size = self._streams.tell(packed, text, blocks, stretch.form != GOING)
-            self._part.put(packed[:size], stretch.form, text[known:], way, stretch.blocks)
-            self._content += stretch.cut - known
-            self._stream.drop(size)
+                continue
+            is_begun = is_begun or stretch.form == GOING
+            packed = self._tell(found, stretch)
+            row = _Row(stretch.form, stretch.blocks)
+            self._part.put(packed, row, found.text[known : stretch.cut], way, is_alone=is_begun)
+            self._content += size
+            self._stream.drop(len(packed))
             if stretch.form != GOING:
+                self._streams.end()
                 return stretch.form == WHOLE
-            yield self._finish()
-            is_begun = True
-            known = stretch.cut - found.ends[stretch.blocks - 1][0]
+            end, place = found.ends[stretch.blocks - 1]
+            self._streams.pass_to(found.text[:end], place)
+            known, found = stretch.cut - end, None
+
+    def _tell(self, found: _Found, stretch: _Stretch) -> bytes:
+        """Tell a stretch; its packed bytes, without the last if it is not full and others follow."""
+        size = found.packed(stretch.blocks)
+        packed = bytes(self._stream.held[: max(size, 1)])
+        if self._teller is not None:
+            blocks = None if stretch.form == WHOLE else stretch.blocks
+            self._teller.tell(packed, found.text[: stretch.cut], blocks, stretch.form != GOING)
+        return packed[: found.place(stretch.blocks) // 8 if stretch.form == GOING else size]
 
     def _way(self, name: str, content: bytes) -> _Way:
         self._number += 1
@@ -454,9 +485,9 @@ class _Packing:
             packed = bytes(self._stream.held[:size])
             text, ends, is_whole = self._streams.look(packed, wanted, wanted + MOST_BLOCK)
             if is_last or is_whole or len(text) >= wanted:
-                reached = ends[-1][1] if ends else 0
+                reached = ends[-1][1] // 8 if ends else 0
                 is_over = len(text) < wanted and (len(packed) < size or reached < size // 2)
-                return _Found(text, ends, is_whole, is_over)
+                return _Found(text, ends, is_whole, is_over, self._streams.bits)
             size *= 8
 
 
@@ -475,22 +506,29 @@ class _Found:
 
     text: bytes
     ends: Sequence[tuple[int, int]]
-    """Where each ends: in the text, and in which packed byte."""
+    """Where each ends: in the text, and behind how many bits."""
     is_whole: bool
     """Whether the last of them is the stream's."""
     is_over: bool
     """Whether no others can be read."""
+    bits: int
+    """Of the first byte, that belong to what is before."""
+
+    def place(self, blocks: int) -> int:
+        """Behind how many bits so many blocks end."""
+        return self.ends[blocks - 1][1] if blocks else self.bits
 
     def packed(self, blocks: int) -> int:
         """Packed bytes that so many blocks take."""
-        return self.ends[blocks - 1][1] if blocks else 0
+        return -(-self.place(blocks) // 8)
 
     def stretch(self, way: _Way, known: int) -> _Stretch:
-        """The stretch that comes next: the blocks that end before the text is cut."""
-        if self.is_whole or self.is_over:
-            return _Stretch(WHOLE if self.is_whole else BROKEN, len(self.ends), len(self.text))
-        cut = way.cut(self.text, known)
+        """The stretch that comes next: the blocks that end before the text is cut, or all if it is not."""
+        is_last = self.is_whole or self.is_over
+        cut = len(self.text) if is_last and len(self.text) - known < way.most else way.cut(self.text, known)
         blocks = max(sum(end <= cut - LOOKAHEAD for end, _ in self.ends), 1)
+        if is_last and (cut == len(self.text) or blocks >= len(self.ends)):
+            return _Stretch(WHOLE if self.is_whole else BROKEN, len(self.ends), len(self.text))
         return _Stretch(GOING, blocks, max(cut, self.ends[blocks - 1][0]))
 
     def least_stretch(self, known: int) -> _Stretch:

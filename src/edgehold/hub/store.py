@@ -90,6 +90,8 @@ class Doing(StrEnum):
     """Its qualities are put in steps, to see what is lost."""
     READ = "reading"
     """It is named."""
+    COMPARE = "comparing"
+    """It is unpacked, to know what of it is as in the version before."""
     ENCODE = "encoding"
     DERIVE = "table of"
     """Its table is made."""
@@ -196,8 +198,8 @@ class Store(SealedFile):
         """
         if lossy is not None and signature is not None:
             raise SignedExactly(f"{name}: what lost something is not what was signed")
-        read = telling(parts, told, Doing.READ)()
-        identity, commitment, received, following = self._name(read, has_versions=codec.has_versions)
+        read, named = telling(parts, told, Doing.READ)(), list[Measured]()
+        identity, commitment, received = self._name(read if codec.has_inside else noted(read, named))
         with self.transaction():
             known = self.execute("SELECT id FROM object WHERE identity = ?", identity)
             if known:
@@ -207,13 +209,16 @@ class Store(SealedFile):
                 return self.get_object(found.id), False
             object_id, slot, key = ObjectId(randomness.draw(16)), self.free_slot(randomness), randomness.draw(32)
 
-            noted = _Again(telling(parts, told, Doing.ENCODE), name, commitment, received)
+            encode = _Again(telling(parts, told, Doing.ENCODE), name, commitment, received)
             self._is_log_large = True
             bases = set[Digest]()
-            before, versions = self._large_before(name, kind, following) if codec.has_versions else (None, None)
+            compare = _Again(telling(parts, told, Doing.COMPARE), name, commitment, received)
+            before, versions = self._large_before(
+                name, kind, lambda: codec.measured(compare) if codec.has_inside else named
+            )
 
             def encoded_parts() -> Iterator[bytes]:
-                for piece in codec.encoded_parts(iter(noted), versions):
+                for piece in codec.encoded_parts(iter(encode), versions):
                     bases.update(bases_of(codec, piece))
                     yield piece
 
@@ -248,8 +253,7 @@ class Store(SealedFile):
             )
             table = None if made is None else made.segments
             self.describe(object_id, slot, identity, record, key, signature, table, randomness)
-            if codec.has_versions:
-                self._remember_latest(kind, object_id, randomness, is_large=True)
+            self._remember_latest(kind, object_id, randomness, is_large=True)
             return self.get_object(object_id), True
 
     def holds(self, original: Iterable[bytes]) -> bool:
@@ -287,9 +291,8 @@ class Store(SealedFile):
         if record.descriptor.codec != PARTS:
             yield self.get_original(object_id)
             return
-        parts, commitment = self._parts(object_id), Commitment()
-        while parts.next():
-            part = parts.part()
+        commitment = Commitment()
+        for part in self._parts(object_id).decoded():
             commitment.update(part)
             yield part
         if commitment.digest() != record.commitment:
@@ -505,7 +508,7 @@ class Store(SealedFile):
         return _Encoded(codec, encoded)
 
     def _large_before(
-        self, name: str, kind: Kind, following: Sequence[Measured]
+        self, name: str, kind: Kind, following: Callable[[], Sequence[Measured]]
     ) -> tuple[tuple[StoredObject, int] | None, Versions | None]:
         """The version before of an original that is kept part by part, and how its parts are likely to follow; none if
         there is none, or anything stored of it, or of those before it, is not as it was."""
@@ -520,7 +523,7 @@ class Store(SealedFile):
                 if one == found[0].id:
                     newest = known
                 one = record.after
-            return found, Versions(self._parts(found[0].id), newest, following)
+            return found, Versions(self._parts(found[0].id), newest, following())
         except (AlteredBlob, CannotDecode, ErasedObject, UnknownObject):
             return None, None
 
@@ -642,18 +645,14 @@ class Store(SealedFile):
         )
         self.put_record(object_id, slot, identity, alone, encoded, signature, tables, randomness)
 
-    def _name(self, parts: Iterable[bytes], *, has_versions: bool = False) -> tuple[bytes, Digest, int, list[Measured]]:
-        """Identity and commitment of an original that comes in parts, its length, and, if it may follow another, what its
-        parts are compared by."""
+    def _name(self, parts: Iterable[bytes]) -> tuple[bytes, Digest, int]:
+        """Identity and commitment of an original that comes in parts, and its length."""
         identity, commitment, received = start_keyed_digest(self._identity_key), Commitment(), 0
-        found: list[Measured] = []
         for part in parts:
             identity.update(part)
             commitment.update(part)
             received += len(part)
-            if has_versions:
-                found.append(measured(part))
-        return identity.digest(), commitment.digest(), received, found
+        return identity.digest(), commitment.digest(), received
 
     # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -726,6 +725,13 @@ def telling(
             told(doing, len(part))
 
     return heard
+
+
+def noted(parts: Iterable[bytes], found: list[Measured]) -> Iterator[bytes]:
+    """The same parts; what they are compared by is put down."""
+    for part in parts:
+        found.append(measured(part))
+        yield part
 
 
 class _Again:
