@@ -22,7 +22,7 @@ from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
 from edgehold.codecs.packs import MOST_RATIO, most_inside, room_for, zip_members
-from edgehold.codecs.parts import Versions, measured
+from edgehold.codecs.parts import PartsCodec, Versions, measured
 from edgehold.errors import CannotDecode, IntakeError
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import bulk_type, events_of
@@ -155,7 +155,9 @@ def large_data(folder: Path) -> Reader:
     def read(sparse: bytes) -> None:
         require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
 
-    return Reader(read, [codec.encode(one) for one in (*texts_in_lines(), *packs())])
+    packed = cut_for(GZIP_MAGIC, 1 << 27, Kind.LAB).codec
+    seeds = [codec.encode(one) for one in (*texts_in_lines(), *packs())]
+    return Reader(read, [*seeds, *(b"".join(packed.encoded_parts([one])) for one in packs() if len(one) <= most)])
 
 
 def large_pack(folder: Path) -> Reader:
@@ -168,14 +170,29 @@ def large_pack(folder: Path) -> Reader:
     return Reader(read, packs())
 
 
-def parts_of_pack(folder: Path) -> Reader:
-    """The first part of a packed file, as its codec keeps it."""
-    codec, most = stretches_codec(), 1 << 12
+def packing(folder: Path) -> Reader:
+    """How the first part of a packed file was packed, as its codec keeps it, beside what is inside of it."""
+    text, most = texts_in_lines()[0], 1 << 12
+    codec = cut_for(GZIP_MAGIC, 1 << 27, Kind.LAB).codec
 
     def read(sparse: bytes) -> None:
-        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+        require(len(stretches_codec().begin().decode(sparse, text, most)) <= most, "more bytes than were allowed")
 
-    return Reader(read, [codec.encode(one) for one in packs()])
+    files = [
+        *(deflate_file(text, level, strategy) for level in (0, 1, 6) for strategy in (0, 4)),
+        zipped(text[:700], text[700:]),
+        zipped(text[:700], text[700:], method=zipfile.ZIP_STORED),
+    ]
+    seeds = []
+    for file in files:
+        *_, last = codec.encoded_parts([file])
+        seeds += [encoding for _, _, encoding in codec.inside(last)]
+    return Reader(read, seeds)
+
+
+def deflate_file(text: bytes, level: int, strategy: int) -> bytes:
+    """A gzip file of one stream."""
+    return GZIP_MAGIC + bytes(7) + deflated(text, level, strategy) + bytes(8)
 
 
 def told_stretch(folder: Path) -> Reader:
@@ -198,15 +215,16 @@ def told_stretch(folder: Path) -> Reader:
 
 
 def large_versions(folder: Path) -> Reader:
-    """The next version of data in parts, as their codec keeps it."""
+    """The next version of data in parts, packed or not, as their codec keeps it."""
     codec, most = parts_codec(Kind.LAB), 1 << 12
+    packed = cut_for(GZIP_MAGIC, 1 << 27, Kind.LAB).codec
     text = texts_in_lines()[0]
     middle = text.index(b"\n", len(text) // 2) + 1
     known = [text[:middle], text[middle:]]
     before = b"".join(codec.encoded_parts(known))
 
-    def encoded(parts: list[bytes]) -> bytes:
-        measures = list(map(measured, known)), list(map(measured, parts))
+    def encoded(parts: list[bytes], codec: PartsCodec = codec) -> bytes:
+        measures = list(map(measured, known)), codec.measured(parts)
         return b"".join(codec.encoded_parts(parts, Versions(codec.opened([before], most), *measures)))
 
     def read(sparse: bytes) -> None:
@@ -217,7 +235,14 @@ def large_versions(folder: Path) -> Reader:
         require(len(found) <= most, "more bytes than were allowed")
         require(codec.decode(alone, most) == found, "other bytes by itself")
 
-    return Reader(read, [encoded(known), encoded([known[0], known[1] + known[1][:90]]), encoded([*known, text])])
+    files = [zipped(*known), zipped(text + known[1][:90]), gzip.compress(text + known[0], mtime=0)]
+    return Reader(
+        read,
+        [
+            *map(encoded, (known, [known[0], known[1] + known[1][:90]], [*known, text])),
+            *(encoded([file], packed) for file in files),
+        ],
+    )
 
 
 def blocks(text: bytes) -> bytes:
@@ -290,7 +315,7 @@ TARGETS: dict[str, Target] = {
     "parts of a ZIP file": Target(parts_in_turn, (IntakeError,), BY_BYTES, IN_TURN),
     "data in parts": Target(large_data, (CannotDecode,), BY_BYTES, LARGE),
     "large pack": Target(large_pack, (), BY_BYTES, heavy=GZIP + ZIP),
-    "parts of a pack": Target(parts_of_pack, (CannotDecode,), BY_BYTES, LARGE),
+    "parts of a pack": Target(packing, (CannotDecode,), BY_BYTES, LARGE),
     "told stretch of a stream": Target(told_stretch, (ValueError,), BY_BYTES),
     "versions of data in parts": Target(large_versions, (CannotDecode,), BY_BYTES, LARGE),
     "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
