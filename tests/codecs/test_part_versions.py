@@ -67,7 +67,7 @@ def after(encodings: Sequence[bytes], text: bytes) -> bytes:
     """The next version after others."""
     parts = cut(text)
     known = CODEC.measured_parts([encodings[-1]], MOST)
-    versions = Versions(opened(encodings), known, list(map(measured, parts)))
+    versions = Versions(opened(encodings), known, CODEC.measured(parts))
     return b"".join(CODEC.encoded_parts(parts, versions))
 
 
