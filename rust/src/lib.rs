@@ -4,7 +4,7 @@
 //! judges signatures; [`blind`] makes keys and tokens of RFC 9474; [`merkle`] hashes lists and the ledger's map; [`mix`] codes what can be
 //! foreseen in few bytes, [`record`] foresees what records say, [`samples`] what signals and images show, [`variants`] what variants are,
 //! [`genotypes`] what arrays call, and [`packed`] how others packed; [`columns`] turns tables into what packs well, and [`cuts`] finds where
-//! texts are cut. Every function is deterministic in its arguments.
+//! texts are cut, [`elements`] where documents are. Every function is deterministic in its arguments.
 //! Long calls release the interpreter's lock; no panic crosses into Python: whatever goes wrong is a `ValueError` with its reason
 //! or, inside a batch, a text in the place of that item.
 
@@ -12,6 +12,7 @@ mod blind;
 mod columns;
 mod cuts;
 mod ed25519;
+mod elements;
 mod genotypes;
 mod merkle;
 mod mix;
@@ -87,6 +88,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(variants::variants_decode, module)?)?;
     module.add_function(wrap_pyfunction!(columns::column_fold, module)?)?;
     module.add_function(wrap_pyfunction!(columns::column_unfold, module)?)?;
+    module.add_class::<elements::ElementScanner>()?;
     module.add_function(wrap_pyfunction!(cuts::lines_cut, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::digests, module)?)?;
     module.add_function(wrap_pyfunction!(merkle::list_root, module)?)?;

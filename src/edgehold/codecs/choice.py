@@ -16,6 +16,7 @@ from edgehold.codecs.cuts import (
     BLOCK_HEAD,
     SAMPLES_PART,
     cut_blocks,
+    cut_documents,
     cut_frames,
     cut_lines,
     cut_markup,
@@ -24,6 +25,7 @@ from edgehold.codecs.cuts import (
     unit_of,
 )
 from edgehold.codecs.dicom import find_pixels
+from edgehold.codecs.elements import ELEMENTS, elements_codec
 from edgehold.codecs.general import (
     DICTIONARIES,
     FAST_LEVEL,
@@ -58,6 +60,7 @@ TITLES: Final = {
     DEFLATE: "deflate/1",
     PARTS: "parts/1",
     STRETCHES: "stretches/1",
+    ELEMENTS: "elements/1",
 }
 
 
@@ -167,6 +170,8 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
         return parts_codec(Kind.OTHER)
     if name == STRETCHES:
         return stretches_codec()
+    if name == ELEMENTS:
+        return elements_codec(base)
     raise CannotDecode(f"codec {name.hex()} is not known to this version")
 
 
@@ -208,7 +213,12 @@ def codecs_inside() -> Sequence[Codec]:
 def parts_codec(kind: Kind, profile: Profile = Profile.SMALL) -> PartsCodec:
     """The codec of what is too large to be encoded at once, each part by a codec for this kind; parts of text may be told
     after others."""
-    return PartsCodec(codec_named, encode_smallest, ways_of(codecs_for(kind, profile)), codecs_inside())
+    if kind is Kind.EHR and profile is Profile.SMALL:
+        following = (elements_codec(RECORD_BASE), lines_codec())
+        ways = Ways((packed_codec(), *following, shipped_codec(SHIPPED_BASE)), following)
+    else:
+        ways = ways_of(codecs_for(kind, profile))
+    return PartsCodec(codec_named, encode_smallest, ways, codecs_inside())
 
 
 def bases_of(codec: Codec, encoded: bytes) -> tuple[Digest, ...]:
@@ -250,7 +260,9 @@ def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMAL
     match kind:
         case Kind.GENOTYPE:
             return Cut(cut_lines, parts_codec(kind, profile))
-        case Kind.EHR | Kind.LAB | Kind.WEARABLE:
+        case Kind.EHR:
+            return Cut(cut_documents, parts_codec(kind, profile))
+        case Kind.LAB | Kind.WEARABLE:
             return Cut(cut_markup if start.startswith(b"<") else cut_tables, parts_codec(kind, profile))
         case Kind.SIGNAL:
             return cut(partial(cut_samples, start=start_of_signal(start, size)), codecs)

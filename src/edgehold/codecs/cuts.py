@@ -2,6 +2,7 @@
 
     lines      behind the line that stands out, so that the same lines are cut alike in the next version of a file
     markup     the same, and behind what the next line is indented by, so that a part begins with a tag
+    documents  between the elements of the list in a document, likewise behind the one that stands out
     blocks     between the blocks of a bgzip file: each part is a bgzip file of its own
     frames     what is before the pixels of an image, then whole frames, or lines of one that is larger than a part
     samples    where frames of samples end, for any packing and nearly any count of channels
@@ -31,6 +32,8 @@ MOST_BLOCKS: Final = 1 << 12
 """Of a part."""
 TABLE_PART: Final = 8 << 20
 """Bytes of a table or of markup in a part at most; `lines/1` takes twenty-five times as many in memory."""
+ELEMENTS_PART: Final = 1 << 24
+"""Bytes of elements in a part at most, a quarter of them at least: a list that is cut often says much twice."""
 BLOCK_HEAD, LEAST_BLOCK = 18, 26
 """Bytes of the header of a bgzip block, and of a block that holds nothing at all, the length of its text included."""
 
@@ -71,6 +74,25 @@ def cut_tables(file: BinaryIO) -> Iterator[bytes]:
 def cut_markup(file: BinaryIO) -> Iterator[bytes]:
     """Parts of markup in lines, each of which begins with a tag: what a line is indented by goes with the line before."""
     yield from cut_lines(file, TABLE_PART, is_markup=True)
+
+
+def cut_documents(file: BinaryIO) -> Iterator[bytes]:
+    """Parts of a document in JSON: what is before the elements of its list, whole elements with the comma and the spaces
+    behind each, what is behind them; and pieces of what would be too large."""
+    scanner, held, most = _native.ElementScanner(), b"", ELEMENTS_PART
+    while True:
+        held += file.read(max(most - len(held), 0))
+        end = scanner.cut(held, ELEMENTS_PART // 4, ELEMENTS_PART)
+        if not end and len(held) == most < PART:
+            most = PART
+            continue
+        if not end:
+            scanner.skip(held)
+            end = len(held)
+        if not end:
+            return
+        yield held[:end]
+        held, most = held[end:], ELEMENTS_PART
 
 
 def cut_blocks(file: BinaryIO) -> Iterator[bytes]:

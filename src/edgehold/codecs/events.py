@@ -40,7 +40,7 @@ import re
 import struct
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -231,44 +231,54 @@ def derive_events(resources: Sequence[Mapping[str, Any]], places: Sequence[str] 
     `resources` are FHIR R4 resources as JSON objects; `places` says where each stands in its document (a JSON pointer),
     for messages. Raises `BadField` naming the place of the first field that is not of its FHIR type.
     """
-    reader = _Reader()
-    forms: list[tuple[int, str, Any]] = []
+    events: list[Event] = []
+    reader = EventReader(events.append)
     for position, resource in enumerate(resources):
-        name = resource.get("resourceType", "")
-        form = FORMS.get(name)
-        if form is None:
-            continue
-        try:
-            read = convert(resource, form)
-        except msgspec.ValidationError as error:
-            raise _bad_field(position, places, error) from error
-        if isinstance(read, Medication):
-            reader.medications[read.id] = read.code
-        forms.append((position, name, read))
-    for position, name, read in forms:
-        try:
-            reader.read(name, read)
-        except _BadTime as error:
-            raise BadField(f"{_place(position, places)}: {error}") from error
-        except msgspec.ValidationError as error:
-            raise _bad_field(position, places, error) from error
-    return reader.events
+        reader.read(resource, f"/{position}" if places is None else places[position])
+    reader.finish()
+    return events
 
 
 class _BadTime(ValueError):
     """Not a date or time of FHIR R4; the message says of which field."""
 
 
-class _Reader:
-    """Collects the events of one record; remembers times and medications met on the way."""
+class EventReader:
+    """Reads the events of one record, resource by resource, and adds each to what is given. It remembers times and
+    medications met on the way, and which prescriptions refer to one, since that may come behind them."""
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.medications: dict[str, Concept] = {}
+    def __init__(self, add: Callable[[Event], object]) -> None:
+        self._add_event = add
+        self._medications: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, int] = {}
+        """Of medications that prescriptions refer to, each with its number."""
+        self._referring: tuple[array[int], array[int]] = array("q"), array("I")
+        """Of each such prescription its time and the number of that name."""
+        self._held = 0
         self._times: dict[str, int] = {"": MISSING_TIME}
 
-    def read(self, name: str, read: Any) -> None:
-        """Add the events of one resource."""
+    def read(self, resource: Mapping[str, Any], place: str) -> None:
+        """Add the events of one resource; raises `BadField` naming the place of the first field that is not of its FHIR
+        type, `IntakeLimit`."""
+        name = resource.get("resourceType", "")
+        form = FORMS.get(name)
+        if form is None:
+            return
+        try:
+            self._read(name, convert(resource, form))
+        except _BadTime as error:
+            raise BadField(f"{place}: {error}") from error
+        except msgspec.ValidationError as error:
+            raise _bad_field(place, error) from error
+
+    def finish(self) -> None:
+        """Add the prescriptions of what was stated elsewhere, when all resources have been read."""
+        names, nothing = list(self._names), stated_in("MEDICATION", Concept())
+        for time, number in zip(*self._referring, strict=True):
+            code, text = self._medications.get(names[number], nothing)
+            self._add_event(Event(time, code, None, text))
+
+    def _read(self, name: str, read: Any) -> None:
         match read:
             case Observation():
                 self._observation(read)
@@ -284,24 +294,27 @@ class _Reader:
                     )
             case MedicationRequest():
                 if read.status not in NOT_SO and not read.do_not_perform:
-                    self._add(self._time(read.authored_on), "MEDICATION", self._medication(read))
+                    self._prescription(read)
+            case Medication():
+                self._medications[read.id] = stated_in("MEDICATION", read.code)
+                self._hold(read.id, *self._medications[read.id])
             case Immunization():
                 if read.status not in NOT_SO:
                     self._add(self._time(read.occurrence_date_time), "IMMUNIZATION", read.vaccine_code)
             case Encounter():
                 if read.status not in NOT_SO:
                     text = answer_text(read.type[0]) if read.type else ""
-                    self.events.append(Event(self._time(read.period.start), f"ENCOUNTER//{read.kind.code}", None, text))
+                    self._add_event(Event(self._time(read.period.start), f"ENCOUNTER//{read.kind.code}", None, text))
             case Patient():
                 self._patient(read)
 
     def _patient(self, patient: Patient) -> None:
         if patient.birth_date:
-            self.events.append(Event(self._time(patient.birth_date), "MEDS_BIRTH"))
+            self._add_event(Event(self._time(patient.birth_date), "MEDS_BIRTH"))
         if patient.deceased_date_time:
-            self.events.append(Event(self._time(patient.deceased_date_time), "MEDS_DEATH"))
+            self._add_event(Event(self._time(patient.deceased_date_time), "MEDS_DEATH"))
         if patient.gender:
-            self.events.append(Event(MISSING_TIME, f"GENDER//{patient.gender}"))
+            self._add_event(Event(MISSING_TIME, f"GENDER//{patient.gender}"))
 
     def _observation(self, observation: Observation) -> None:
         if observation.status in NOT_SO:
@@ -315,30 +328,48 @@ class _Reader:
         for component in observation.component:
             self._add(time, "OBSERVATION", component.code, *answer_of(component))
 
-    def _medication(self, request: MedicationRequest) -> Concept:
+    def _prescription(self, request: MedicationRequest) -> None:
         """What was prescribed: stated, or referred to by id within the document (`#id`, `Medication/id`,
         `urn:uuid:id`)."""
+        time = self._time(request.authored_on)
         if request.medication_codeable_concept is not None:
-            return request.medication_codeable_concept
+            self._add(time, "MEDICATION", request.medication_codeable_concept)
+            return
         name = re.split("[#/:]", request.medication_reference.reference)[-1]
         for contained in request.contained:
             if contained.resource_type == "Medication" and contained.id == name:
-                return convert(contained.code, Concept)
-        return self.medications.get(name, Concept())
+                self._add(time, "MEDICATION", convert(contained.code, Concept))
+                return
+        self._hold(*() if name in self._names else (name,))
+        for column, number in zip(self._referring, (time, self._names.setdefault(name, len(self._names))), strict=True):
+            column.append(number)
+
+    def _hold(self, *texts: str) -> None:
+        """Count what is remembered of medications; raises `IntakeLimit` if it is too much."""
+        self._held += sum(len(text) + PLACE for text in texts)
+        if self._held > MOST_HELD or len(self._referring[0]) >= MOST_ROWS:
+            raise IntakeLimit(
+                f"medications of more than {MOST_HELD} letters, or in more than {MOST_ROWS} prescriptions"
+            )
 
     def _add(
         self, time: int, kind: str, concept: Concept, value: float | None = None, text: str = "", unit: str = ""
     ) -> None:
-        code = code_of(kind, concept)
-        if not concept.coding and not text:
-            text = concept.text
-        self.events.append(Event(time, code, value, text, unit))
+        code, words = stated_in(kind, concept)
+        self._add_event(Event(time, code, value, text or words, unit))
 
     def _time(self, text: str) -> int:
         time = self._times.get(text)
         if time is None:
-            time = self._times[text] = parse_time(text)
+            time = parse_time(text)
+            if len(self._times) < MOST_TIMES:
+                self._times[text] = time
         return time
+
+
+def stated_in(kind: str, concept: Concept) -> tuple[str, str]:
+    """The code that stands for a concept in resources of this kind, and its words if it has no coding."""
+    return code_of(kind, concept), "" if concept.coding else concept.text
 
 
 def code_of(kind: str, concept: Concept) -> str:
@@ -413,14 +444,10 @@ def days_since_1970(year: int, month: int, day: int) -> int:
     return 365 * before + leap_days + in_year - 719162
 
 
-def _place(position: int, places: Sequence[str] | None) -> str:
-    return places[position] if places is not None else f"/{position}"
-
-
-def _bad_field(position: int, places: Sequence[str] | None, error: msgspec.ValidationError) -> BadField:
+def _bad_field(place: str, error: msgspec.ValidationError) -> BadField:
     reason, _, path = str(error).partition(" - at `$")
     pointer = re.sub(r"\[(\d+)\]", r"/\1", path.rstrip("`")).replace(".", "/")
-    return BadField(f"{_place(position, places)}{pointer}: {reason}")
+    return BadField(f"{place}{pointer}: {reason}")
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -437,6 +464,10 @@ MOST_ROWS = 1 << 24
 """Of one table."""
 MOST_NAMES = 1 << 22
 """Of distinct codes, units and texts."""
+MOST_HELD, PLACE = 1 << 25, 32
+"""Letters of names, codes and words of medications that are remembered of a record, each with so many more."""
+MOST_TIMES = 1 << 16
+"""Times of which it is remembered what they stand for."""
 
 
 class EventRows:

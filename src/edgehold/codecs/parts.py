@@ -502,24 +502,25 @@ def gaps_of(places: Sequence[int | None], count: int) -> list[tuple[int, int]]:
 
 
 def find_stretch(known: bytes, part: bytes) -> tuple[int, int, int] | None:
-    """From where to where what is known is likely to have the lines of a part, by some that are looked for one after
-    another, and up to where it surely has nothing of what comes next; none if none of them is there."""
+    """From where to where what is known is likely to have the lines of a part, or the objects in its one line, by some that
+    are looked for one after another, and up to where it surely has nothing of what comes next; none if none is there."""
     found: list[tuple[int, int]] = []
+    stop = b"\n" if b"\n" in part[:-1] else b"}"
     for number in range(SNIPPETS):
-        start = part.rfind(b"\n", 0, number * len(part) // SNIPPETS + 1) + 1
-        end = part.find(b"\n", start + SNIPPET) + 1
+        start = part.rfind(stop, 0, number * len(part) // SNIPPETS + 1) + 1
+        end = part.find(stop, start + SNIPPET) + 1
         at = known.find(part[start:end], found[-1][1] if found else 0) if end else -1
         if at >= 0:
             found.append((start, at))
     if not found:
         return None
     start, at = found[0]
-    begin = known.rfind(b"\n", 0, max(at - start, 0)) + 1
+    begin = known.rfind(stop, 0, max(at - start, 0)) + 1
     while known[begin : begin + 1] in (b" ", b"\t"):  # markup begins with a tag
         begin += 1
     ends = [at + len(part) - start for start, at in found[-LASTS:]]
     slack = len(part) // SNIPPETS
-    end = known.find(b"\n", max(ends) + slack) + 1 or len(known)
+    end = known.find(stop, max(ends) + slack) + 1 or len(known)
     return begin, end, max(begin, min(*ends, len(known)) - slack)
 
 

@@ -47,13 +47,17 @@ class RecordCodec:
     def encode(self, data: bytes) -> bytes:
         """Fewer bytes, which were decoded once and compared before they are returned; raises `CannotDecode` if there
         are none, because the data, or the version before, are not JSON."""
+        return compared(self, data, self.tell(data))
+
+    def tell(self, data: bytes) -> bytes:
+        """As `encode`, for whoever decodes and compares them."""
         try:
             encoded = self._known.encode(data, self._before)
         except ValueError as error:
             raise CannotDecode(f"the version before is not JSON: {error}") from error
         if encoded is None:
             raise CannotDecode(f"{len(data)} bytes are not JSON")
-        return compared(self, data, encoded)
+        return encoded
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""

@@ -56,7 +56,7 @@ from edgehold.errors import (
 )
 from edgehold.hub.intake.derive import derive_again
 from edgehold.hub.sealed import SPARE_SLOT, ObjectRecord, SealedFile, StoredObject, chunks_of, leaf_of
-from edgehold.hub.tables import KeptTable, Made, Rows, derive_tables
+from edgehold.hub.tables import KeptTable, Made, Rows, derive_large, derive_tables
 from edgehold.ports import Randomness
 from edgehold.verify.opening import Commitment, record_commitment, signature_digest
 from edgehold.wire.codec import decode, encode
@@ -676,7 +676,7 @@ class Store(SealedFile):
         if one.descriptor.schema == NO_TABLE and one.descriptor.codec == PARTS:
             yield None
         elif one.descriptor.kind is Kind.EHR:
-            yield derive_tables(b"".join(original))
+            yield derive_large(original) if one.descriptor.codec == PARTS else derive_tables(b"".join(original))
         else:
             kind, named = one.descriptor.kind, self._originals_named
             for derived in derive_again(original, kind=kind, name=one.name, kept=kept, beside=named):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,11 @@ from edgehold.codecs.columns import in_forms, most_in_forms, out_of_forms
 from edgehold.codecs.events import encode_table
 from edgehold.codecs.general import TABLES_BASE, shipped_codec
 from edgehold.codecs.segments import Outline, Segments, check_outline, cut_table
-from edgehold.codecs.tables.form import Derived
+from edgehold.codecs.tables.form import Derived, Table
 from edgehold.crypto.aead import open_chunk, seal_chunk
 from edgehold.crypto.padding import pad, unpad
 from edgehold.durable import require_files, storage_failures
+from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.fhir import events_of
 from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import ObjectId
@@ -55,6 +56,11 @@ class Rows:
     """What is neither column nor string: the schema."""
     read: int
     """Sealed bytes that were read for it."""
+
+
+def derive_large(original: Iterable[bytes]) -> Mapping[str, bytes] | Table:
+    """The events table of a FHIR document that is kept part by part."""
+    return derive_document(original, "stored object").table
 
 
 def derive_tables(original: bytes) -> dict[str, bytes]:

@@ -70,6 +70,11 @@ class Limits:
     """How much of one document a hub takes in."""
 
     document_bytes: int = 1 << 24
+    """A larger one is read element by element, if it is in a file of its own and not packed."""
+    element_bytes: int = 1 << 26
+    """Of one element of such a document, or of all that is around them."""
+    elements: int = 1 << 24
+    """Of such a document."""
     joined_bytes: int = 1 << 22
     """Of single resources in lines that are one record; what follows is another record."""
     depth: int = MAX_DEPTH
@@ -121,6 +126,16 @@ def read_records(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Record
     """
     with _open(path, limits) as file:
         yield from _split(file, path.name, limits)
+
+
+def is_large_document(path: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Whether a FHIR file is one document that is larger than is read at once: it is not packed, and its first line is no
+    document."""
+    with _open(path, limits) as file:
+        if isinstance(file.raw, _Unpacked) or path.stat().st_size <= limits.document_bytes:
+            return False
+        line = file.readline(limits.document_bytes + 1)
+    return len(line) > limits.document_bytes or not _is_document(line)
 
 
 def read_original(original: bytes, place: str, limits: Limits = DEFAULT_LIMITS) -> Record:
@@ -227,14 +242,20 @@ def parse_document(document: bytes, place: str, limits: Limits = DEFAULT_LIMITS)
         raise IntakeLimit(f"{place}: /entry: {len(entries)} entries are more than {limits.resources}")
     resources, pointers = [], []
     for index, entry in enumerate(entries):
-        if type(entry) is not dict:
-            raise NotFhir(f"{place}: /entry/{index}: not an object")
-        if "resource" in entry:
-            pointer = f"/entry/{index}/resource"
-            resource_type(entry["resource"], place, pointer)
+        if has_resource(entry, place, index):
             resources.append(entry["resource"])
-            pointers.append(pointer)
+            pointers.append(f"/entry/{index}/resource")
     return Record(place=place, original=document, resources=resources, pointers=pointers)
+
+
+def has_resource(entry: Any, place: str, index: int) -> bool:
+    """Whether an entry of a bundle has a resource; raises `NotFhir` if it is no entry, or that is none of FHIR R4."""
+    if type(entry) is not dict:
+        raise NotFhir(f"{place}: /entry/{index}: not an object")
+    if "resource" not in entry:
+        return False
+    resource_type(entry["resource"], place, f"/entry/{index}/resource")
+    return True
 
 
 def resource_type(value: Any, place: str, pointer: str) -> str:

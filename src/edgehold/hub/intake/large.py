@@ -12,13 +12,16 @@ from edgehold.codecs.lossy import Losses
 from edgehold.crypto.jws import Detached
 from edgehold.errors import FileChanged, IntakeError, LargeFile
 from edgehold.hub.intake.derive import derive_table
+from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.imports import Import
 from edgehold.hub.intake.kinds import cut_of, header_beside, read_parts, read_pieces, size_of
 from edgehold.hub.intake.packs import unpacked_name, unpacked_pieces
 from edgehold.hub.intake.steps import step_file
 from edgehold.hub.store import AT_ONCE, Doing, telling
 from edgehold.hub.tables import Made, make_table
+from edgehold.verify.opening import Commitment
 from edgehold.wire.data import Kind
+from edgehold.wire.ids import Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ def take_large(file: Import) -> None:
         source.cut.codec,
         name=file.named(source.name),
         kind=file.form.kind,
-        derive=partial(derive, file),
+        derive=derive_document_first(file, source) if is_document(file) else partial(derive, file),
         pieces=None if file.form.kind is Kind.IMAGE else source.pieces,
         signature=file.signature,
         profile=file.profile,
@@ -109,12 +112,58 @@ def in_steps(file: Import, exact: Source) -> Source:
     )
 
 
+def is_document(file: Import) -> bool:
+    """Whether it is a FHIR document, which is refused if it cannot be read."""
+    return file.form.kind is Kind.EHR and not file.form.is_packed
+
+
+def derive_document_first(file: Import, source: Source) -> Callable[[Iterable[bytes]], Made | None]:
+    """What gives the table of a document that was read before it is encoded, since it may be refused, and encoding takes
+    long. One that is here already is not read again. Raises `IntakeError`."""
+    told = count_up(file, source.size)
+    if file.store.holds(telling(source.pieces, told, Doing.READ)()):
+        return lambda _: None
+    read, made = Noted(telling(source.pieces, told, Doing.DERIVE)), None
+    try:
+        made = make_table(derive_document(read, file.path.name, file.limits, file.check_person))
+    except LargeFile as error:
+        file.go_without_table(error)
+
+    def derived(pieces: Iterable[bytes]) -> Made | None:
+        """The table, if it was made of these."""
+        again = Noted(lambda: iter(pieces))
+        for _ in again:
+            pass
+        if again.digests != read.digests:
+            raise FileChanged(f"{file.path.name}: some bytes were others when they were read again")
+        if made is not None:
+            file.count_rows(made)
+        return made
+
+    return derived
+
+
+class Noted:
+    """Pieces that can be had again, and the digests of all of them together, each time."""
+
+    def __init__(self, read: Callable[[], Iterator[bytes]]) -> None:
+        self._read = read
+        self.digests: set[Digest] = set()
+
+    def __iter__(self) -> Iterator[bytes]:
+        found = Commitment()
+        for piece in self._read():
+            found.update(piece)
+            yield piece
+        self.digests.add(found.digest())
+
+
 def derive(file: Import, pieces: Iterable[bytes]) -> Made | None:
     """The table of what is kept, or a note why there is none. The store asks for it if the file is new, so its rows count."""
     kind, name = file.form.kind, file.path.name
     if kind is Kind.OTHER:
         return None
-    if kind in (Kind.SIGNAL, Kind.EHR):
+    if kind in (Kind.SIGNAL, Kind.EHR):  # of health records those that are packed
         why = f"it has more than {AT_ONCE} bytes, and its table is made of all of them at once"
         file.go_without_table(LargeFile(why))
         return None

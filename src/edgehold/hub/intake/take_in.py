@@ -17,7 +17,7 @@ from edgehold.codecs.tables.laboratory import Columns
 from edgehold.codecs.tables.variants import MAGIC
 from edgehold.errors import IntakeError, SeveralPersons
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, read_packed, read_records
+from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, is_large_document, read_packed, read_records
 from edgehold.hub.intake.imports import Import, Imported, Listener, Together
 from edgehold.hub.intake.kinds import format_of, header_beside, is_large, read_whole
 from edgehold.hub.intake.large import take_large
@@ -77,7 +77,7 @@ def import_file(
     )
     with store.transaction():
         if form.kind is Kind.EHR and not form.is_packed:
-            take_records(file)
+            take_health_records(file)
         elif is_large(path, form):
             take_large(file)
         else:
@@ -86,6 +86,14 @@ def import_file(
 
 
 # ── FHIR, one record after another ────────────────────────────────────────────────────────────────────────────────
+
+
+def take_health_records(file: Import) -> None:
+    """Take FHIR in: a document that is too large to be read at once part by part, anything else record by record."""
+    if is_large_document(file.path, file.limits):
+        take_large(file)
+    else:
+        take_records(file)
 
 
 def take_records(file: Import) -> None:
