@@ -42,10 +42,12 @@ from of_proofs import LARGE, TYPES
 from target import BY_TOKENS, Reader, Target, require
 from wasmtime import WasmtimeError
 
+from edgehold._native import ElementScanner
 from edgehold.cli.hub import read_invitation, read_text
 from edgehold.cli.network import require_network
 from edgehold.cli.order import parse_purpose
 from edgehold.codecs.choice import packed_codec
+from edgehold.codecs.elements import elements_codec
 from edgehold.codecs.events import SCHEMA as EVENTS_SCHEMA
 from edgehold.codecs.events import Event, decode_table, encode_table
 from edgehold.codecs.general import SHIPPED_BASE, Following, shipped_codec
@@ -83,9 +85,11 @@ from edgehold.errors import (
     UsageError,
 )
 from edgehold.hub.intake.derive import derive_table
+from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.fhir import (
     birth_date,
     check_one_person,
+    parse_document,
     read_original,
     read_records,
 )
@@ -176,6 +180,19 @@ def document(folder: Path) -> Reader:
     return Reader(read, [bundle("ada"), *resources()])
 
 
+def document_in_elements(folder: Path) -> Reader:
+    """A document that comes in pieces and is read element by element; it is what it is at once."""
+
+    def read(text: bytes) -> None:
+        size = 40 if len(text) < MOST else 1 << 18
+        derived = derive_document([text[at : at + size] for at in range(0, len(text), size)], "record.json")
+        known = encode_table(parse_document(text, "record.json").events())
+        require(dict(derived.files) == known, "another table than at once")
+
+    behind = b'{"entry":[{"resource":{"resourceType":"Patient","birthDate":"1980"}},{}],"type":"batch","resourceType":"Bundle"}'
+    return Reader(read, [bundle("ada"), behind, b'{"resourceType":"List","entry":[{"item":{}},1]}', *resources()[:6]])
+
+
 def file_of_records(folder: Path) -> Reader:
     """A file as it is imported: JSON, NDJSON, plain or packed."""
     path = folder / "records"
@@ -238,6 +255,35 @@ def record_to_keep(folder: Path) -> Reader:
     return Reader(read, [bundle("ada"), attachment(), *resources()[:6]])
 
 
+def runs_of_elements() -> list[bytes]:
+    """Elements as they follow one another in a document."""
+    return [b",\n ".join(resources()[:2]) + b",\n ", b'{"a":1},{"b":[{}]} ', b"", resources()[3]]
+
+
+def sparse_elements(folder: Path) -> Reader:
+    """Elements of a list as their codec keeps them; a few bytes may stand for many, up to the limit."""
+    codec, most = elements_codec(RECORD_BASE), 1 << 15
+
+    def read(sparse: bytes) -> None:
+        require(len(codec.decode(sparse, most)) <= most, "more bytes than were allowed")
+
+    return Reader(read, [codec.encode(one) for one in runs_of_elements()])
+
+
+def elements_to_keep(folder: Path) -> Reader:
+    """Any text that is cut as a document, and that the codec of elements is given."""
+    codec = elements_codec(RECORD_BASE)
+
+    def read(text: bytes) -> None:
+        scanner, at = ElementScanner(), 0
+        while end := scanner.cut(text[at:], 20, 90):
+            at += end
+        require(at <= len(text), "a cut behind the end")
+        require(codec.decode(codec.encode(text), len(text)) == text, "other bytes came back")
+
+    return Reader(read, [*runs_of_elements(), bundle("ada")])
+
+
 def texts_in_lines() -> list[bytes]:
     """The beginnings of real ones."""
     folder = Path(__file__).parent.parent / "data" / "lines"
@@ -269,8 +315,9 @@ def next_version(folder: Path) -> Reader:
     """A version as each codec that knows versions tells it after another, behind a byte that says which; a few bytes may
     stand for many, up to the limit."""
     plain: tuple[Following, ...] = (shipped_codec(SHIPPED_BASE), shipped_record_codec(RECORD_BASE), lines_codec())
-    codecs = (*plain, packed_codec())
-    before, most = (resources()[0], resources()[0], texts_in_lines()[0], gzip.compress(texts_in_lines()[0])), 1 << 13
+    codecs = (*plain, packed_codec(), elements_codec(RECORD_BASE))
+    record, lines, run = resources()[0], texts_in_lines()[0], runs_of_elements()[0]
+    before, most = (record, record, lines, gzip.compress(lines), run), 1 << 13
     following = [codec.after(one) for codec, one in zip(codecs, before, strict=True)]
 
     def read(sparse: bytes) -> None:
@@ -278,7 +325,7 @@ def next_version(folder: Path) -> Reader:
         require(len(codec.decode(sparse[1:], most)) <= most, "more bytes than were allowed")
 
     after = (before[0] + b" ", before[1].replace(b"}", b', "id": "b"}', 1), before[2] + before[2][-90:])
-    after = (*after, gzip.compress(after[2]))
+    after = (*after, gzip.compress(after[2]), run + b'{"new":1}')
     return Reader(read, [bytes([which]) + following[which].encode(one) for which, one in enumerate(after)])
 
 
@@ -773,11 +820,14 @@ def component(folder: Path) -> Reader:
 TARGETS: dict[str, Target] = {
     "JSON": Target(json_text, (IntakeError,), BY_TOKENS, JSON, HEAVY_JSON),
     "FHIR document": Target(document, (IntakeError,), BY_TOKENS, BUNDLED + LINES),
+    "FHIR document in elements": Target(document_in_elements, (IntakeError,), BY_TOKENS, BUNDLED + LINES),
     "FHIR file": Target(file_of_records, (IntakeError,), BY_TOKENS, LINES + PACKED_RECORDS),
     "FHIR patient": Target(patient, (NotFhir,), BY_TOKENS, JSON + BUNDLED),
     "packed record": Target(packed_record, (CannotDecode,), BY_BYTES, ZSTD + LARGE),
     "sparse record": Target(sparse_record, (CannotDecode,), BY_BYTES),
     "record to keep": Target(record_to_keep, (CannotDecode,), BY_TOKENS),
+    "sparse elements": Target(sparse_elements, (CannotDecode,), BY_BYTES),
+    "elements to keep": Target(elements_to_keep, (CannotDecode,), BY_TOKENS),
     "sparse lines": Target(sparse_lines, (CannotDecode,), BY_BYTES),
     "lines to keep": Target(lines_to_keep, (CannotDecode,), BY_TOKENS),
     "next version": Target(next_version, (CannotDecode,), BY_BYTES),
