@@ -111,6 +111,16 @@ HEAVY_JSON = Bombs(
 
 BUNDLED = (JSON + HEAVY_JSON).within(b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":', b"}]}")
 
+LISTED = Bombs(
+    lambda: b"{}," * 5 * MEGA,
+    lambda: b"," * 8 * MEGA,
+    lambda: b"[" * 8 * MEGA,
+    lambda: b'{"a":' * MEGA,
+    lambda: b'"' + b"a" * 12 * MEGA,
+).within(b'{"resourceType":"Bundle","type":"batch","entry":[', b"]}")
+"""Elements of a list, of which each is read by itself."""
+UNNAMED = Bombs(lambda: b"1," * 5 * MEGA, lambda: b"{}," * 5 * MEGA).within(b'{"entry":[', b'1],"resourceType":"List"}')
+
 LINES = Bombs(
     lambda: b"{}\n" * 5 * MEGA,
     lambda: b'{"resourceType":"Basic"}\n' + b"\n" * 8 * MEGA,

@@ -240,7 +240,7 @@ def test_a_document_without_its_elements_is_bounded_and_so_is_each_of_them() -> 
     for limits, words in (
         (Limits(element_bytes=300), r"^x\.json: /entry/\d+: more than 300 bytes"),
         (Limits(element_bytes=20), r"^x\.json: /: more than 20 bytes"),
-        (Limits(elements=5), r"^x\.json: /entry: more than 5 entries"),
+        (Limits(resources=5, entry_bytes=1000), r"^x\.json: /entry: \d+ entries in no more than \d+ bytes"),
     ):
         with pytest.raises(IntakeLimit, match=words):
             in_pieces(RECORD, limits=limits)

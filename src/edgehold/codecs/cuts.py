@@ -32,7 +32,7 @@ MOST_BLOCKS: Final = 1 << 12
 """Of a part."""
 TABLE_PART: Final = 8 << 20
 """Bytes of a table or of markup in a part at most; `lines/1` takes twenty-five times as many in memory."""
-ELEMENTS_PART: Final = 12 << 20
+ELEMENTS_PART: Final = 1 << 24
 """Bytes of elements in a part at most, a quarter of them at least: a list that is cut often says much twice."""
 BLOCK_HEAD, LEAST_BLOCK = 18, 26
 """Bytes of the header of a bgzip block, and of a block that holds nothing at all, the length of its text included."""

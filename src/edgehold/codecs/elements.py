@@ -55,7 +55,9 @@ class ElementsCodec:
             start, stop = find_elements(self._before, elements)
             head += written([start, stop - start])
             record = record.after(framed(self._before[start:stop]))
-        return compared(self, data, head + record.tell(framed(elements)))
+        document = framed(elements)
+        del elements  # one copy is enough while the model has much
+        return compared(self, data, head + record.tell(document))
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""

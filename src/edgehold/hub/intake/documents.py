@@ -27,7 +27,8 @@ class Elements:
     def __init__(self, pieces: Iterable[bytes], place: str, limits: Limits) -> None:
         self._pieces, self._place, self._limits = pieces, place, limits
         self.count = 0
-        """How many were given out, or are just given out."""
+        """How many were given out before the one at hand."""
+        self._bytes = 0
         self.around = bytearray()
         """The document without those; all of it behind the last."""
 
@@ -55,8 +56,9 @@ class Elements:
             self.around += held
 
     def _counted(self, element: bytes) -> Iterator[bytes]:
-        if self.count >= self._limits.elements:
-            raise IntakeLimit(f"{self._place}: /entry: more than {self._limits.elements} entries")
+        self._bytes += len(element) + 1
+        if self.count >= self._limits.resources + self._bytes // self._limits.entry_bytes:
+            raise IntakeLimit(f"{self._place}: /entry: {self.count + 1} entries in no more than {self._bytes} bytes")
         yield element
         self.count += 1
 

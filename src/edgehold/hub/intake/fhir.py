@@ -73,8 +73,8 @@ class Limits:
     """A larger one is read element by element, if it is in a file of its own and not packed."""
     element_bytes: int = 1 << 26
     """Of one element of such a document, or of all that is around them."""
-    elements: int = 1 << 24
-    """Of such a document."""
+    entry_bytes: int = 64
+    """Of each entry of such a document beyond `resources`, on average; FHIR's have hundreds."""
     joined_bytes: int = 1 << 22
     """Of single resources in lines that are one record; what follows is another record."""
     depth: int = MAX_DEPTH
