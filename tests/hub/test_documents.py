@@ -15,6 +15,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgehold.cli.program import tables_of
 from edgehold.codecs import choice, cuts, events, parts
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.elements import ELEMENTS
@@ -174,7 +175,22 @@ def test_a_document_gives_the_table_that_it_gives_at_once(document: bytes, size:
     assert in_pieces(document, size) == at_once(document)
 
 
-TOKENS = [b",", b"[", b"]", b"{", b"}", b'"', b"\\", b":", b"1", b"\xff", b'"entry"', b'"resourceType"', b'"Patient"']
+TOKENS = [
+    b",",
+    b"\f",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b"\\",
+    b":",
+    b"1",
+    b"\xff",
+    b'"entry"',
+    b'"resourceType"',
+    b'"Patient"',
+]
 
 
 @given(st.sampled_from(DOCUMENTS[2:]), st.data())
@@ -203,6 +219,7 @@ def test_a_document_is_refused_or_read_as_it_is_at_once(document: bytes, data: s
         (RECORD[:-200], NotJson, "/entry/63/resource/valueQuantity/value: the document ends too early"),
         (RECORD[:-9], NotJson, "/entry/64/resource: the document ends too early"),
         (RECORD[:-1], NotJson, "/entry: the document ends too early"),
+        (bundled([], indent=None).replace(b"[]", b"[\v]"), NotJson, "/entry/0: not JSON"),
         (RECORD + b"\n{}", NotJson, "/: something follows the document"),
         (RECORD.replace(b'"entry"', b'"entry": [], "entry"'), NotJson, "/entry: the key is given twice"),
         (RECORD.replace(b"[\n  {", b"[\n  7, {", 1), NotFhir, "/entry/0: not an object"),
@@ -280,6 +297,16 @@ def test_only_files_of_one_document_are_large(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_bytes(content)
         assert is_large_document(tmp_path / name, LIMITS) == is_large, name
+
+
+def test_a_program_is_tried_on_what_a_hub_would_show_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(RECORD)
+    assert tables_of(path, LIMITS) == tables_of(path) == at_once(RECORD)
+    path.write_bytes(bundled([*RESOURCES, PATIENT | {"id": "bea"}]))
+    for limits in (LIMITS, fhir.DEFAULT_LIMITS):
+        with pytest.raises(SeveralPersons):
+            tables_of(path, limits)
 
 
 # ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,17 @@ from edgehold.crypto.names import program_id
 from edgehold.durable import PUBLIC, write_file
 from edgehold.errors import FolderInUse, NoTable, NotFound
 from edgehold.hub.intake.derive import derive_table
-from edgehold.hub.intake.fhir import check_one_person, read_packed, read_records
-from edgehold.hub.intake.kinds import format_of, header_beside, read_whole
+from edgehold.hub.intake.documents import derive_document
+from edgehold.hub.intake.fhir import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_one_person,
+    is_large_document,
+    read_packed,
+    read_records,
+)
+from edgehold.hub.intake.kinds import format_of, header_beside, read_pieces, read_whole
+from edgehold.hub.intake.large import Noted
 from edgehold.hub.tables import tables_directory
 from edgehold.sandbox.compiled import default_cache, prepare_runtime
 from edgehold.sandbox.host import Sandbox
@@ -150,10 +160,13 @@ def test(name: str, data: Path, as_json: bool) -> int:
     return 0 if facts["failed"] is None else 1
 
 
-def tables_of(data: Path) -> Mapping[str, bytes]:
+def tables_of(data: Path, limits: Limits = DEFAULT_LIMITS) -> Mapping[str, bytes]:
     """What a hub would show programs of a file; raises `IntakeError`."""
     form = format_of(data)
     kind = form.kind
+    if kind is Kind.EHR and not form.is_packed and is_large_document(data, limits):
+        check = partial(check_one_person, set[str]())
+        return derive_document(Noted(partial(read_pieces, data)), data.name, limits, check).files
     if kind in (Kind.EHR, Kind.OTHER):  # of what is no FHIR that reader knows best why
         return encode_table(derive_events(read_one_person(data)))
     header = header_beside(data) if kind is Kind.SIGNAL else None

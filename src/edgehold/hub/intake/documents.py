@@ -17,6 +17,8 @@ from edgehold.errors import BadField, IntakeError, IntakeLimit, LargeFile
 from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, Record, has_resource, parse_document
 from edgehold.hub.intake.json_text import read_json
 
+NEXT: Final = ord(",")
+"""Behind an element that is not the last."""
 LONG: Final = 256
 """Letters from which it is counted how many words of events have."""
 
@@ -43,11 +45,15 @@ class Elements:
                 if not is_inside:
                     self.around, held, is_inside = held, bytearray(), True
                     continue
-                is_inside = held.endswith(b",")
-                element = bytes(held[:-1])
-                if is_inside or self.count or element.strip():
+                last = held.pop()
+                element, held = bytes(held), bytearray()
+                is_inside = last == NEXT
+                if is_inside or self.count or (element and not element.isspace()):
                     yield from self._counted(element)
-                held = bytearray() if is_inside else held[-1:]
+                else:
+                    held += element  # nothing but spaces, if they are those of JSON
+                if not is_inside:
+                    held.append(last)
             held += piece[at:]
             self._check_size(held, is_inside)
         if is_inside:
