@@ -134,7 +134,7 @@ def test_what_nothing_was_found_in_is_not_held_any_longer() -> None:
     versions = Versions(opened([first]), list(map(measured, known)), list(map(measured, following)))
     for number, part in enumerate(following):
         if number % 2 == 0:
-            assert versions.likely_before(number, part) is None
+            assert versions.likely_before(number, part, ()) is None
         assert len(versions._before._held) <= 1
 
 

@@ -21,9 +21,11 @@ from edgehold.codecs.dicom import Pixels
 from edgehold.codecs.packs import is_block
 from edgehold.codecs.parts import PART, parts_of
 
-TEXT_PART: Final = 24 << 20
-"""Bytes of text in a part at most, half of them at least: so many that models have long learned what they can, and that
-an import stays small."""
+TEXT_PART: Final = 20 << 20
+"""Bytes of text in a part at most: so many that models have long learned what they can, and that an import stays small."""
+LEAST_TEXT, LEAST_TABLE = 3, 2
+"""Quarters of them that a part of text, of a table or of markup has at least, if it is not the last: the more, the fewer
+parts there are, and the later the cuts of two versions meet again behind a change."""
 SAMPLES_PART: Final = 2**7 * 3**3 * 5 * 7 * 11 * 13
 """Bytes of samples in a part, 17.3 million: whole frames of up to 16 channels, and of most counts above, in any packing."""
 BLOCKS_PART: Final = 8 << 20
@@ -49,17 +51,19 @@ def find_cut(text: bytes, least: int, *, is_markup: bool = False) -> int:
     return end
 
 
-def cut_lines(file: BinaryIO, most: int | None = None, *, is_markup: bool = False) -> Iterator[bytes]:
+def cut_lines(
+    file: BinaryIO, most: int | None = None, least: int = LEAST_TEXT, *, is_markup: bool = False
+) -> Iterator[bytes]:
     """Parts of at most so many bytes that end with a line, but for the last, and for lines that are longer.
 
-    Of the lines that end behind the first half of what a part may have, one is chosen by what stands before its end:
+    Of the lines that end behind so many quarters of what a part may have, one is chosen by what stands before its end:
     so other lines before or behind change where one or two parts end, and then the cuts are the same again.
     """
     most = TEXT_PART if most is None else most
     held = b""
     while piece := file.read(most - len(held)):
         held += piece
-        end = find_cut(held, most // 2, is_markup=is_markup) if len(held) == most else len(held)
+        end = find_cut(held, most * least // 4, is_markup=is_markup) if len(held) == most else len(held)
         yield held[:end]
         held = held[end:]
     if held:
@@ -68,12 +72,12 @@ def cut_lines(file: BinaryIO, most: int | None = None, *, is_markup: bool = Fals
 
 def cut_tables(file: BinaryIO) -> Iterator[bytes]:
     """Parts of tables in lines."""
-    yield from cut_lines(file, TABLE_PART)
+    yield from cut_lines(file, TABLE_PART, LEAST_TABLE)
 
 
 def cut_markup(file: BinaryIO) -> Iterator[bytes]:
     """Parts of markup in lines, each of which begins with a tag: what a line is indented by goes with the line before."""
-    yield from cut_lines(file, TABLE_PART, is_markup=True)
+    yield from cut_lines(file, TABLE_PART, LEAST_TABLE, is_markup=True)
 
 
 def cut_documents(file: BinaryIO) -> Iterator[bytes]:

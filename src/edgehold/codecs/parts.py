@@ -296,6 +296,19 @@ class Held:
         return bytes(found)
 
 
+@dataclass(frozen=True)
+class Likely:
+    """What a part is likely to follow."""
+
+    place: int
+    """In which part of the version before it begins."""
+    offset: int
+    """Where there."""
+    length: int
+    codecs: Sequence[Codec]
+    """Those that know it; who has no other use for it holds it no longer."""
+
+
 class Versions:
     """What is known of the version before while the next is encoded: of each part of the next, which it is the same as, or
     between which it lies."""
@@ -317,9 +330,9 @@ class Versions:
         place = self._places[number] if number < len(self._places) else None
         return place if place is not None and self._known[place].digest == digest else None
 
-    def likely_before(self, number: int, part: bytes) -> tuple[int, int, bytes] | None:
-        """What the n-th part is likely to follow: in which part of the version before it begins, and where there; none if
-        nothing of it is found there, or it cannot be read: the part is then told without it."""
+    def likely_before(self, number: int, part: bytes, following: Sequence[Following]) -> Likely | None:
+        """What the n-th part is likely to follow, for these codecs; none if nothing of it is found there, or it cannot be
+        read: the part is then told without it."""
         gap = self._gaps[number] if number < len(self._gaps) else (0, 0)
         if gap != self._gap:
             self._gap, self._cursor = gap, self._starts[gap[0]]
@@ -337,7 +350,8 @@ class Versions:
         place, offset = self._place_of(self._cursor + begin)
         self._cursor += sure
         self._before.drop(self._place_of(self._cursor)[0])  # nothing before it is looked at again
-        return place, offset, seen[begin:end]
+        before = seen[begin:end]
+        return Likely(place, offset, len(before), [codec.after(before) for codec in following])
 
     def _place_of(self, at: int) -> tuple[int, int]:
         """In which part of the version before a byte is, and where there."""
@@ -400,12 +414,12 @@ class PartsCodec:
             return replace(head, how=head.how | SAME, passed=versions.pass_to(place)).written()
         codec, encoded = self._encode_smallest(part, ways.codecs)
         if versions is not None and ways.following:
-            found = versions.likely_before(number, part)
-            told = None if found is None else self._after(part, found[2], ways)
+            found = versions.likely_before(number, part, ways.following)
+            told = None if found is None else self._after(part, found.codecs)
             if found is not None and told is not None and 2 * len(told[1]) <= len(encoded):
                 codec, encoded = told
-                passed = versions.pass_to(found[0])
-                head = replace(head, how=head.how | AFTER, passed=passed, offset=found[1], length=len(found[2]))
+                passed = versions.pass_to(found.place)
+                head = replace(head, how=head.how | AFTER, passed=passed, offset=found.offset, length=found.length)
         return headed(head, codec, encoded)
 
     def alone_parts(self, parts: Parts) -> Iterator[bytes]:
@@ -451,10 +465,10 @@ class PartsCodec:
         """The parts of the file again. Raises `CannotDecode` on the way."""
         yield from self.opened(pieces, limit, before).decoded()
 
-    def _after(self, part: bytes, before: bytes, ways: Ways) -> tuple[Codec, bytes] | None:
+    def _after(self, part: bytes, codecs: Sequence[Codec]) -> tuple[Codec, bytes] | None:
         """The fewest bytes for a part after others; none if it cannot be told so."""
         try:
-            return self._encode_smallest(part, [codec.after(before) for codec in ways.following])
+            return self._encode_smallest(part, codecs)
         except CannotDecode:
             return None
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from edgehold import _native
 from edgehold.codecs.compared import compared
-from edgehold.codecs.cuts import SAMPLES_PART, TABLE_PART, TEXT_PART, find_cut
+from edgehold.codecs.cuts import LEAST_TABLE, LEAST_TEXT, SAMPLES_PART, TABLE_PART, TEXT_PART, find_cut
 from edgehold.codecs.general import Codec, shipped_codec
 from edgehold.codecs.packed import SAMPLE, TOGETHER, TRAILER, Numbers, kind_to_encode, written
 from edgehold.codecs.packs import (
@@ -316,14 +316,24 @@ class _Way:
         """Bytes of a part."""
         if self.kind is Kind.IMAGE:
             return SAMPLES_PART
-        return TABLE_PART if self.kind in (Kind.EHR, Kind.LAB, Kind.WEARABLE) else TEXT_PART
+        return TABLE_PART if self.is_table else TEXT_PART
+
+    @property
+    def least(self) -> int:
+        """Bytes of a part that is not the last."""
+        return self.most * (LEAST_TABLE if self.is_table else LEAST_TEXT) // 4
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table or markup, of which parts are smaller."""
+        return self.kind in (Kind.EHR, Kind.LAB, Kind.WEARABLE)
 
     def cut(self, text: bytes, known: int) -> int:
         """Where a text is cut that goes on, of which so much is known before; images anywhere."""
         end = min(known + self.most, len(text))
         if self.kind is Kind.IMAGE:
             return end
-        return known + find_cut(text[known:end], self.most // 2, is_markup=self.is_markup)
+        return known + find_cut(text[known:end], self.least, is_markup=self.is_markup)
 
     def texts(self, content: bytes) -> Iterator[bytes]:
         """A content in parts."""
