@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgehold.bench import rivals
 from edgehold.bench import store as bench
 from edgehold.bench.container import genotypes_of, is_genotype, measure_gene
 from edgehold.bench.measure import Work
@@ -22,7 +23,8 @@ def work_in(folder: Path, data: Path | None) -> Work:
     return Work(runs=1, quick=True, folder=folder, say=lambda words: None, data=data)
 
 
-def test_people_and_files_stand_beside_general_compressors(tmp_path: Path) -> None:
+def test_people_and_files_stand_beside_general_compressors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "DICTIONARY", 1_000_000)
     rows = bench.measure(work_in(tmp_path, DATA / "lines"))
     compared = [row for row in rows if row.unit == "B" and row.rival_value is not None]
     arrays = [row.name for row in compared if row.name.startswith("genotypes of")]

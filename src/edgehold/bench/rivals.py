@@ -37,6 +37,7 @@ SMALL: Final = 2_000_000
 PPMD_ORDERS: Final = (4, 6, 8, 12, 16)
 PPMD_MEMORY: Final = 1 << 26
 FLAC_CHANNELS: Final = 8
+COHORT: Final = "zstd 22 with 10 MB of the public cohort"
 COLUMNS: Final = "OpenZL, told the columns"
 CHANNELS: Final = "OpenZL, told the channels"
 COLUMN_ENDS: Final = b",;\t"
@@ -98,9 +99,10 @@ def rivals_for(kind: Kind) -> Sequence[Rival]:
     ]
     match kind:
         case Kind.EHR:
-            return [*general, Rival("PPMd", ppmd), Rival("zstd 22 with 10 MB of the public cohort", zstd_cohort)]
+            return [*general, Rival("PPMd", ppmd), Rival(COHORT, zstd_cohort)]
         case Kind.LAB | Kind.WEARABLE:
-            return [*general, Rival("PPMd", ppmd), Rival("OpenZL", openzl), Rival(COLUMNS, openzl_columns)]
+            known = Rival(COHORT, zstd_cohort)
+            return [*general, Rival("PPMd", ppmd), known, Rival("OpenZL", openzl), Rival(COLUMNS, openzl_columns)]
         case Kind.GENOTYPE:
             return [*general, Rival(COLUMNS, openzl_columns), Rival("VCF-Zarr by bio2zarr", vcf_zarr)]
         case Kind.SIGNAL:
