@@ -25,6 +25,7 @@
 mod coder;
 mod lean;
 mod model;
+mod series;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -35,6 +36,7 @@ pub(crate) use model::{
     choice, follow, hash, number, plain, small, squash, stretch, weigh, Model, Share, Sizes, LANES,
     MOST_CONTEXTS,
 };
+pub(crate) use series::{Around, Series, COMPANIES, SPREADS};
 
 use crate::{refused, Outcome};
 

@@ -99,6 +99,12 @@ pub(crate) fn stretch(probability: u32) -> i16 {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Share(u32);
 
+impl Default for Share {
+    fn default() -> Self {
+        Share::NEW
+    }
+}
+
 impl Share {
     pub(crate) const NEW: Share = Share(1 << 31);
 
@@ -458,7 +464,7 @@ pub(crate) struct Model {
 /// How fast weights follow.
 const RATE: i32 = 56;
 /// No weight is larger.
-const MOST_WEIGHT: i32 = (1 << 19) - 1;
+pub(super) const MOST_WEIGHT: i32 = (1 << 19) - 1;
 const NODES: usize = 1024;
 const MATCH_LEVELS: usize = 16;
 

@@ -1,10 +1,11 @@
 //! Tables and other texts in lines, told as records are: a line is a *template* with holes, and what is in each hole is a leaf.
 
 use super::document::Kind;
+use super::numbers::{ENDS_LIMIT, STREAK};
 use super::teller::{choice_of, chosen, coded, Teller};
 use super::texts::{h, Id, Texts};
 use super::{NOTHING_SUCH, TOO_LARGE};
-use crate::mix::{choice, number, Coder};
+use crate::mix::{choice, number, Coder, Share};
 use crate::Outcome;
 
 /// Where a field stands in a template; it occurs in no field.
@@ -131,6 +132,10 @@ fn parse(text: &[u8], texts: &mut Texts) -> Option<Lines> {
 struct Before {
     /// The last templates.
     templates: [u64; 2],
+    /// The last one itself, how often it came in a row, and whether it then came again.
+    last: Option<Id>,
+    streak: u32,
+    ends: Share,
     /// Which fields, by the names in the first line, say what the others are about.
     topics: Vec<bool>,
 }
@@ -149,6 +154,7 @@ impl<C: Coder> Teller<'_, C> {
         };
         let count = lines.templates.len() as u32;
         coded!(self, count, number, count, [60, 61]);
+        self.begin_lines(count as usize);
         let mut fields = lines.fields.into_iter();
         let mut before = Before::default();
         for (&template, line) in lines
@@ -173,9 +179,15 @@ impl<C: Coder> Teller<'_, C> {
         Ok(true)
     }
 
+    fn begin_lines(&mut self, count: usize) {
+        self.known.topic = 0;
+        self.known.numbers.count = count;
+    }
+
     /// What was told so.
     pub(super) fn hear_lines(&mut self, limit: usize) -> Outcome<Vec<u8>> {
         let count = coded!(self, count, number, 0, [60, 61]) as usize;
+        self.begin_lines(count);
         let mut text = Vec::new();
         let mut before = Before::default();
         for place in 0..count {
@@ -198,9 +210,37 @@ impl<C: Coder> Teller<'_, C> {
         &mut self,
         given: Option<Id>,
         before: &mut Before,
-        mut field: impl FnMut() -> Option<Id>,
+        field: impl FnMut() -> Option<Id>,
         into: &mut Vec<u8>,
     ) -> Outcome<()> {
+        let template = match self.same_template(given, before) {
+            Some(template) => template,
+            None => self.template_of_line(given, before)?,
+        };
+        let named = self.known.texts.hash(template);
+        before.streak = if before.last == Some(template) {
+            before.streak + 1
+        } else {
+            0
+        };
+        before.last = Some(template);
+        before.templates = [named, before.templates[0]];
+        self.fields(given.is_some(), template, before, field, into)
+    }
+
+    /// The template of the line before, if it came often in a row and comes again.
+    fn same_template(&mut self, given: Option<Id>, before: &mut Before) -> Option<Id> {
+        let last = before.last.filter(|_| before.streak >= STREAK)?;
+        let ends = u32::from(given.is_some_and(|one| one != last));
+        let ends = self
+            .coder
+            .code(ends, before.ends.probability().clamp(1, 65535));
+        before.ends.update(ends, ENDS_LIMIT);
+        (ends == 0).then_some(last)
+    }
+
+    /// Another template, or one of a line that is not like the last ones.
+    fn template_of_line(&mut self, given: Option<Id>, before: &Before) -> Outcome<Id> {
         let last = before.templates;
         let keys = [
             h(&[62, last[0], last[1]]),
@@ -245,8 +285,19 @@ impl<C: Coder> Teller<'_, C> {
         for key in keys {
             self.known.likely.insert(key, id);
         }
-        let named = self.known.texts.hash(template);
-        before.templates = [named, last[0]];
+        Ok(template)
+    }
+
+    /// The fields of a line.
+    fn fields(
+        &mut self,
+        is_given: bool,
+        template: Id,
+        before: &mut Before,
+        mut field: impl FnMut() -> Option<Id>,
+        into: &mut Vec<u8>,
+    ) -> Outcome<()> {
+        let named = before.templates[0];
         let is_first = before.topics.is_empty();
         let pattern = self.known.texts.get(template).to_vec();
         let mut place = 0;
@@ -262,7 +313,7 @@ impl<C: Coder> Teller<'_, C> {
             } else if before.topics.get(place) == Some(&true) {
                 self.known.topic = self.known.texts.hash(told);
             }
-            if given.is_none() {
+            if !is_given {
                 let text = self.known.texts.get(told);
                 self.room = self.room.checked_sub(text.len() + 1).ok_or(TOO_LARGE)?;
                 into.extend_from_slice(text);

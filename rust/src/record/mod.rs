@@ -9,6 +9,7 @@
 mod attachments;
 mod document;
 mod lines;
+mod numbers;
 mod spelling;
 mod teller;
 mod texts;

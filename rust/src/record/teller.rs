@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::document::{parse, Kind, Layout, Node, Spacing, KINDS, MOST_DEPTH, UNITS};
+use super::numbers::{Numbers, ENDS_LIMIT, STREAK};
 use super::spelling::*;
 use super::texts::{h, Id, Map, Places, Texts};
 use super::version::Version;
 use super::{NOTHING_SUCH, TOO_LARGE};
-use crate::mix::{choice, hash, number, plain, small, Coder, Model};
+use crate::mix::{choice, hash, number, plain, small, Coder, Model, Share};
 use crate::Outcome;
 
 /// How a leaf is told that nobody expected.
@@ -157,7 +158,12 @@ type Manner = (Class, u32);
 struct Pace {
     moment: Moment,
     step: i64,
+    /// How far times were apart that came at one pace for long, and how far the next is foretold.
+    usual: i64,
+    ahead: i64,
     foretold: Option<Id>,
+    /// How often what was foretold came.
+    streak: u32,
 }
 
 /// All that writer and reader know at one moment.
@@ -185,6 +191,8 @@ pub(super) struct Known {
     template_at: Map<u64>,
     manners: Map<Manner>,
     paces: Map<Pace>,
+    /// Whether a time was not the one that was foretold.
+    pace_ends: Map<Share>,
     tracks: Map<Track>,
     moment_at: Map<(Moment, u64)>,
     moment: Moment,
@@ -198,9 +206,15 @@ pub(super) struct Known {
     resource: u64,
     resource_type: Id,
     code: Id,
+    pub(super) numbers: Numbers,
 }
 
 impl Known {
+    /// Of the 72 parts of a day the one that the last time that was told is in.
+    pub(super) fn part_of_day(&self) -> u64 {
+        (self.moment.second.unwrap_or(0) / 1200) as u64
+    }
+
     /// The number of a template, from one; zero if it was never told.
     pub(super) fn template_number(&self, text: Id) -> u32 {
         let hashed = self.texts.hash(text);
@@ -273,6 +287,7 @@ impl Known {
             template_at: Map::default(),
             manners: Map::default(),
             paces: Map::default(),
+            pace_ends: Map::default(),
             tracks: Map::default(),
             moment_at: Map::default(),
             moment: Moment {
@@ -289,6 +304,7 @@ impl Known {
             resource: 0,
             resource_type,
             code,
+            numbers: Numbers::default(),
         }
     }
 
@@ -309,6 +325,7 @@ impl Known {
         self.template_at.rest();
         self.manners.rest();
         self.paces.rest();
+        self.pace_ends.rest();
         self.tracks.rest();
         self.moment_at.rest();
         self.uuids.clear();
@@ -343,6 +360,7 @@ impl Known {
             template_at: self.template_at.clone(),
             manners: self.manners.clone(),
             paces: self.paces.clone(),
+            pace_ends: self.pace_ends.clone(),
             tracks: self.tracks.clone(),
             moment_at: self.moment_at.clone(),
             moment: self.moment,
@@ -356,6 +374,7 @@ impl Known {
             resource: self.resource,
             resource_type: self.resource_type,
             code: self.code,
+            numbers: Numbers::default(),
         }
     }
 }
@@ -801,6 +820,13 @@ impl<'a, C: Coder> Teller<'a, C> {
         key: Id,
         path: u64,
     ) -> Outcome<Id> {
+        if self.counts && self.known.topic == 0 {
+            if let Some(text) = self.number_of_column(given, path)? {
+                let hashed = self.known.texts.hash(text);
+                self.known.before = [hashed, self.known.before[0]];
+                return Ok(text);
+            }
+        }
         let known = &mut *self.known;
         let [before, further] = known.before;
         let keys = [
@@ -810,12 +836,20 @@ impl<'a, C: Coder> Teller<'a, C> {
             h(&[path, 4, known.topic]),
             h(&[path, 5]),
         ];
-        let places = known.expected.find(keys);
-        let foretold = if self.counts {
-            known.paces.get(&path).and_then(|pace| pace.foretold)
+        let pace = if self.counts {
+            known.paces.get(&path)
         } else {
             None
         };
+        let mut foretold = pace.and_then(|pace| pace.foretold);
+        if let Some(text) = foretold.filter(|_| pace.is_some_and(|pace| pace.streak >= STREAK)) {
+            if self.keeps_pace(given, path, text) {
+                return Ok(text);
+            }
+            foretold = None;
+        }
+        let known = &mut *self.known;
+        let places = known.expected.find(keys);
         let mut candidates = Candidates::default();
         candidates.add(foretold);
         let (mut agreement, mut held) = (0u64, 0u64);
@@ -852,6 +886,8 @@ impl<'a, C: Coder> Teller<'a, C> {
         };
         if foretold == Some(text) && expected.is_some() {
             self.go_on(path);
+        } else if foretold.is_some() {
+            self.break_pace(path);
         }
         let known = &mut *self.known;
         for place in places {
@@ -877,6 +913,9 @@ impl<'a, C: Coder> Teller<'a, C> {
         }
         if key == known.code && known.topic == 0 {
             known.topic = hashed;
+        }
+        if self.counts && topic == 0 {
+            known.numbers.see(path, known.texts.get(text));
         }
         Ok(text)
     }
@@ -1223,7 +1262,28 @@ impl<'a, C: Coder> Teller<'a, C> {
         let difference = given
             .as_ref()
             .map_or(0, |one| ours(one.0) - ours(reference));
-        let how = h(&[here, u64::from(is_last), u64::from(is_day)]);
+        let unit = if reference == last && !is_day {
+            self.known.paces.get(&path).map_or(0, |pace| pace.usual)
+        } else {
+            0
+        };
+        let is_whole = unit != 0
+            && coded!(
+                self,
+                near,
+                plain,
+                u32::from(difference % unit == 0),
+                [h(&[here, 77]), 78, 79],
+                1
+            ) != 0;
+        let unit = if is_whole { unit } else { 1 };
+        let difference = difference / unit;
+        let how = h(&[
+            here,
+            u64::from(is_last),
+            u64::from(is_day),
+            u64::from(is_whole),
+        ]);
         let topic = self.known.topic;
         // zigzag: the sign is the lowest bit
         let zigzag = u32::try_from(difference << 1 ^ difference >> 63).ok();
@@ -1255,8 +1315,9 @@ impl<'a, C: Coder> Teller<'a, C> {
             let low = coded!(self, count, number, difference as u32, [19, 20]);
             (i64::from(high as i32)) << 32 | i64::from(low)
         };
-        let value = ours(reference)
-            .checked_add(difference)
+        let value = difference
+            .checked_mul(unit)
+            .and_then(|difference| ours(reference).checked_add(difference))
             .filter(|one| one.abs() < 1 << 40)
             .ok_or("a time out of range")?;
         let moment = if is_day {
@@ -1325,9 +1386,9 @@ impl<'a, C: Coder> Teller<'a, C> {
             text[DATE] = template[1];
         }
         let text = self.known.texts.intern(&text);
-        self.passed(path, moment, difference);
+        self.passed(path, moment, value - ours(reference));
         if self.counts {
-            self.keep_pace(path, moment, text);
+            self.keep_pace(path, moment, text, 0);
         }
         Ok(text)
     }
@@ -1340,20 +1401,53 @@ impl<'a, C: Coder> Teller<'a, C> {
         self.known.moment = moment;
     }
 
-    /// Foretell the next time at a place, if the last were equally far apart.
-    fn keep_pace(&mut self, path: u64, moment: Moment, text: Id) {
+    /// Whether the time that is foretold comes again, after it came often in a row.
+    fn keeps_pace(&mut self, given: Option<Id>, path: u64, text: Id) -> bool {
+        let ends = u32::from(given.is_some_and(|one| one != text));
+        let share = self.known.pace_ends.entry(path);
+        let ends = self.coder.code(ends, share.probability().clamp(1, 65535));
+        share.update(ends, ENDS_LIMIT);
+        if ends != 0 {
+            self.break_pace(path);
+            return false;
+        }
+        self.go_on(path);
+        self.known.before = [self.known.texts.hash(text), self.known.before[0]];
+        true
+    }
+
+    /// What was foretold did not come.
+    fn break_pace(&mut self, path: u64) {
+        if let Some(pace) = self.known.paces.get(&path).copied() {
+            self.known.paces.insert(path, Pace { streak: 0, ..pace });
+        }
+    }
+
+    /// Foretell the next time at a place, if the last were equally far apart or are so usually.
+    fn keep_pace(&mut self, path: u64, moment: Moment, text: Id, streak: u32) {
         let is_day = moment.second.is_none();
         let last = self.known.paces.get(&path).copied();
         let last = last.filter(|last| last.moment.second.is_none() == is_day);
         let step = last.map_or(0, |last| moment.seconds() - last.moment.seconds());
-        let foretold = match last {
-            Some(last) if last.step == step && step != 0 => self.foretell(moment, step, text),
-            _ => None,
+        let usual = match last {
+            Some(_) if streak >= STREAK => step,
+            last => last.map_or(0, |last| last.usual),
+        };
+        let ahead = match last {
+            Some(last) if last.step == step => step,
+            _ => usual,
+        };
+        let foretold = match ahead {
+            0 => None,
+            _ => self.foretell(moment, ahead, text),
         };
         let pace = Pace {
             moment,
             step,
+            usual,
+            ahead,
             foretold,
+            streak,
         };
         self.known.paces.insert(path, pace);
     }
@@ -1382,13 +1476,13 @@ impl<'a, C: Coder> Teller<'a, C> {
         let Some(text) = pace.foretold else {
             return;
         };
-        let moment = pace.moment.after(pace.step);
+        let moment = pace.moment.after(pace.ahead);
         let distance = match moment.second {
-            None => pace.step / 86400,
-            Some(_) => pace.step,
+            None => pace.ahead / 86400,
+            Some(_) => pace.ahead,
         };
         self.passed(path, moment, distance);
-        self.keep_pace(path, moment, text);
+        self.keep_pace(path, moment, text, (pace.streak + 1).min(STREAK));
     }
 
     fn decimal(&mut self, given: Option<Id>, path: u64, decimals: u32) -> Outcome<Id> {

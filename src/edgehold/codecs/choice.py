@@ -155,7 +155,7 @@ def codec_named(name: Digest, base: Digest | None) -> Codec:
     if name == RECORD:
         return shipped_record_codec(base)
     if name == LINES:
-        return lines_codec()
+        return lines_codec(base)
     if name == SAMPLES:
         return samples_codec()
     if name == PCO:

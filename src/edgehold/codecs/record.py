@@ -35,7 +35,7 @@ class RecordCodec:
 
     def __init__(self, documents: bytes = b"") -> None:
         self.base = base_digest(documents) if documents else None
-        self._known = _native.RecordBase([documents] if documents else [])
+        self.known: Final = _native.RecordBase([documents] if documents else [])
         self._before: bytes | None = None
 
     def after(self, before: bytes) -> RecordCodec:
@@ -52,7 +52,7 @@ class RecordCodec:
     def tell(self, data: bytes) -> bytes:
         """As `encode`, for whoever decodes and compares them."""
         try:
-            encoded = self._known.encode(data, self._before)
+            encoded = self.known.encode(data, self._before)
         except ValueError as error:
             raise CannotDecode(f"the version before is not JSON: {error}") from error
         if encoded is None:
@@ -61,17 +61,18 @@ class RecordCodec:
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        return bounded(partial(self._known.decode, before=self._before), encoded, limit)
+        return bounded(partial(self.known.decode, before=self._before), encoded, limit)
 
 
 class LinesCodec:
-    """The codec of tables and other texts in lines. One object serves any number of hubs and threads."""
+    """The codec of tables and other texts in lines, above the base of a codec of records. One object serves any number
+    of hubs and threads."""
 
     name = LINES
-    base: Digest | None = None
 
-    def __init__(self) -> None:
-        self._known = _native.RecordBase([])
+    def __init__(self, records: RecordCodec) -> None:
+        self.base = records.base
+        self._known = records.known
         self._before: bytes | None = None
 
     def after(self, before: bytes) -> LinesCodec:
@@ -122,6 +123,6 @@ def shipped_record_codec(base: Digest | None) -> RecordCodec:
 
 
 @cache
-def lines_codec() -> LinesCodec:
-    """The codec of texts in lines."""
-    return LinesCodec()
+def lines_codec(base: Digest | None = RECORD_BASE) -> LinesCodec:
+    """The codec of texts in lines with the base of that digest; raises as `read_base` does."""
+    return LinesCodec(shipped_record_codec(base))
