@@ -1278,12 +1278,8 @@ impl<'a, C: Coder> Teller<'a, C> {
             ) != 0;
         let unit = if is_whole { unit } else { 1 };
         let difference = difference / unit;
-        let how = h(&[
-            here,
-            u64::from(is_last),
-            u64::from(is_day),
-            u64::from(is_whole),
-        ]);
+        let how = h(&[here, u64::from(is_last), u64::from(is_day)]);
+        let how = if is_whole { h(&[how, 1]) } else { how };
         let topic = self.known.topic;
         // zigzag: the sign is the lowest bit
         let zigzag = u32::try_from(difference << 1 ^ difference >> 63).ok();
