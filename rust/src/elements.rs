@@ -204,7 +204,7 @@ mod tests {
         found.split_off(1)
     }
 
-    fn cuts<'a>(text: &'a [u8], least: usize, most: usize) -> Vec<&'a str> {
+    fn cuts(text: &[u8], least: usize, most: usize) -> Vec<&str> {
         let (mut scanner, mut at, mut found) = (Scanner::new(), 0, Vec::new());
         while at < text.len() {
             let end = match scanner.cut(&text[at..], least, most) {

@@ -131,7 +131,7 @@ PIECES = [
 def test_every_byte_of_a_document_is_in_one_part(document: bytes, most: int, more: int) -> None:
     with pytest.MonkeyPatch.context() as small:
         small.setattr(cuts, "ELEMENTS_PART", most)
-        small.setattr(cuts, "PART", most + more)
+        small.setattr(cuts, "ELEMENT_PART", most + more)
         found = list(cut_documents(io.BytesIO(document)))
     assert b"".join(found) == document
     assert all(0 < len(part) <= most + more for part in found)
@@ -139,7 +139,7 @@ def test_every_byte_of_a_document_is_in_one_part(document: bytes, most: int, mor
 
 def test_a_document_is_cut_between_its_elements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuts, "ELEMENTS_PART", 1000)
-    monkeypatch.setattr(cuts, "PART", 5000)
+    monkeypatch.setattr(cuts, "ELEMENT_PART", 5000)
     long = json.dumps({"long": "x" * 3000}).encode()
     endless = json.dumps({"endless": "x" * 9000}).encode()
     head, tail = b'{"entry" : [ ', b'], "a": "' + b"x" * 7000 + b'"}'

@@ -69,7 +69,7 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (stores, "AT_ONCE", 500),
         (sealed, "CHUNK", 512),
         (cuts, "ELEMENTS_PART", 6000),
-        (cuts, "PART", 16_000),
+        (cuts, "ELEMENT_PART", 16_000),
         (parts, "PART", 16_000),
     ):
         monkeypatch.setattr(module, name, size)

@@ -36,6 +36,8 @@ TABLE_PART: Final = 8 << 20
 """Bytes of a table or of markup in a part at most; `lines/1` takes twenty-five times as many in memory."""
 ELEMENTS_PART: Final = 1 << 24
 """Bytes of elements in a part at most, a quarter of them at least: a list that is cut often says much twice."""
+ELEMENT_PART: Final = 20 << 20
+"""Bytes of an element that is a part by itself, and of other parts of a document, at most."""
 BLOCK_HEAD, LEAST_BLOCK = 18, 26
 """Bytes of the header of a bgzip block, and of a block that holds nothing at all, the length of its text included."""
 
@@ -87,8 +89,8 @@ def cut_documents(file: BinaryIO) -> Iterator[bytes]:
     while True:
         held += file.read(max(most - len(held), 0))
         end = scanner.cut(held, ELEMENTS_PART // 4, ELEMENTS_PART)
-        if not end and len(held) == most < PART:
-            most = PART
+        if not end and most <= len(held) < ELEMENT_PART:
+            most = ELEMENT_PART
             continue
         if not end:
             scanner.skip(held)
