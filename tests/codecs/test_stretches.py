@@ -78,7 +78,7 @@ def member(name: str, body: bytes, size: int, *, method: int = 8, flags: int = 0
 
 
 def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, *, is_streamed: bool = False) -> bytes:
-    """A ZIP file; one whose writer cannot go back describes its parts behind them."""
+    """A ZIP file, the same at any time; one whose writer cannot go back describes its parts behind them."""
     made = io.BytesIO()
 
     class Stream(io.RawIOBase):
@@ -90,7 +90,7 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, *, is_st
 
     with zipfile.ZipFile(Stream() if is_streamed else made, "w", method) as file:  # type: ignore[arg-type]
         for name, content in files.items():
-            file.writestr(name, content)
+            file.writestr(zipfile.ZipInfo(name), content, method)
     return made.getvalue()
 
 
