@@ -448,6 +448,24 @@ def test_more_of_the_text_than_may_be_known_is_refused() -> None:
         reader.hear(bytes(1 << 30), 0, is_end=False, most=5)
 
 
+def test_what_is_known_ahead_is_not_gone_through_again_and_again() -> None:
+    text, gap = bytes(30 << 20), b"x" * 200_000
+
+    def rows(count: int) -> bytes:
+        numbers = [count, 1, *(number for row in range(count) for number in (0, GOING, 0 if row else len(text), 0))]
+        outline = shipped_codec(None).encode(written(numbers))
+        return written([len(outline)]) + outline + b"\xff" * 100
+
+    for count in (1, 20):
+        decoder = stretches_codec().begin()
+        decoder.decode(stretches_codec().encode(gap), b"", len(gap))
+        if count == 1:
+            assert decoder.decode(rows(count), text, 0) == b""
+            continue
+        with pytest.raises(CannotDecode, match="again and again"):
+            decoder.decode(rows(count), text, 0)
+
+
 def test_an_altered_encoding_is_refused_or_bounded() -> None:
     data = zipped({"a.csv": TABLE, "b.csv": TABLE[:3000]})
     whole = b"".join(CODEC.encoded_parts([data]))

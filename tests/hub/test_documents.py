@@ -44,7 +44,7 @@ from edgehold.hub import store as stores
 from edgehold.hub.intake import documents, fhir
 from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.fhir import Limits, is_large_document, parse_document
-from edgehold.hub.intake.imports import Imported, Listener
+from edgehold.hub.intake.imports import Imported, Listener, Together
 from edgehold.hub.intake.take_in import import_file
 from edgehold.hub.mending import mend_content, mend_derived, take_over, take_over_alone
 from edgehold.hub.originals import write_originals
@@ -430,6 +430,52 @@ def test_a_document_whose_table_is_too_large_is_kept_without(
         monkeypatch.undo()
         assert (done.added[0].descriptor.schema, done.rows) == (NO_TABLE, {})
         assert "kept without a table: EH485 " in done.notes[0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"code": {"coding": [{"code": "c" * 600}]}}, {"valueQuantity": {"value": 1, "unit": "u" * 600}}],
+    ids=["a code", "a unit"],
+)
+def test_long_codes_and_units_count_as_words(said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    document = bundled([PATIENT, observed(1) | said])
+    assert in_pieces(document)
+    monkeypatch.setattr(documents, "MOST_TEXT", 500)
+    with pytest.raises(LargeFile, match="words of more than 500 letters together"):
+        in_pieces(document)
+
+
+def test_a_document_whose_rows_share_too_many_words_is_kept_without_a_table(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgehold.codecs.segments.MOST_STRINGS", 10)
+    done = take(store, tmp_path, RECORD)
+    assert (done.added[0].descriptor.schema, done.rows) == (NO_TABLE, {})
+    assert "kept without a table: EH485 " in done.notes[0]
+
+
+def test_of_files_that_came_together_those_that_are_here_say_whose_they_are_too(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(RECORD)
+    for _ in range(2):
+        together = Together("export")
+        done = import_file(store, path, limits=LIMITS, together=together, randomness=DICE)
+        assert together.persons == {PATIENT["id"]}
+    assert (done.added, len(done.known)) == ((), 1)
+
+
+def test_a_document_that_becomes_another_after_it_was_found_to_be_here_is_not_stored(
+    store: Store, tmp_path: Path
+) -> None:
+    take(store, tmp_path, RECORD)
+
+    def heard(doing: Doing, done: int, total: int) -> None:
+        if (doing, done) == (Doing.READ, total):
+            (tmp_path / "x.json").write_bytes(b"{" + RECORD[:-1])
+
+    with pytest.raises(FileChanged):
+        take(store, tmp_path, RECORD, told=heard)
+    assert len(store.objects()) == 1
 
 
 def test_a_document_that_changes_meanwhile_is_not_stored(store: Store, tmp_path: Path) -> None:

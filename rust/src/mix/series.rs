@@ -235,7 +235,7 @@ impl Series {
             let wrong = (bit << 16) as i32 - squash(logit) as i32;
             follow(&mut column.weights[set], &inputs, (wrong * rate) >> 10);
         }
-        for number in 0..CONTEXTS {
+        for number in 0..N {
             self.lines[self.open[number]].share(slot).update(bit, LIMIT);
         }
         bit

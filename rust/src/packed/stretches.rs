@@ -11,6 +11,9 @@ use crate::Outcome;
 
 /// Bytes of text that may be known beyond a stretch.
 const MOST_AHEAD: usize = 1 << 26;
+/// Bytes of text that a reader goes through again in each stretch, the window among them, and beyond that in all of a file.
+const AGAIN: usize = 1 << 16;
+const MOST_AGAIN: usize = 1 << 28;
 
 /// What goes over from stretch to stretch.
 struct Going {
@@ -173,6 +176,8 @@ pub(super) struct Hearing {
     reader: Reader,
     going: Option<Going>,
     stream: Deflater,
+    /// Bytes of text that may still be gone through again.
+    left: usize,
 }
 
 impl Hearing {
@@ -182,6 +187,7 @@ impl Hearing {
             reader: Reader::new(Vec::new()),
             going: None,
             stream: Deflater::new(),
+            left: MOST_AGAIN,
         }
     }
 
@@ -200,6 +206,7 @@ impl Hearing {
             teller,
             reader,
             stream,
+            left,
             ..
         } = self;
         let all = [
@@ -207,6 +214,9 @@ impl Hearing {
             text,
         ]
         .concat();
+        *left = (*left + 2 * text.len() + AGAIN)
+            .checked_sub(all.len())
+            .ok_or("the same text again and again")?;
         let mut finder = match self.going.take() {
             Some(going) => going.finder.moved(&all, 0),
             None => {

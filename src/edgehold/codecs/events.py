@@ -267,7 +267,7 @@ class EventReader:
         try:
             self._read(name, convert(resource, form))
         except _BadTime as error:
-            raise BadField(f"{place}: {error}") from error
+            raise BadField(f"{place or '/'}: {error}") from error
         except msgspec.ValidationError as error:
             raise _bad_field(place, error) from error
 
@@ -362,7 +362,7 @@ class EventReader:
         time = self._times.get(text)
         if time is None:
             time = parse_time(text)
-            if len(self._times) < MOST_TIMES:
+            if len(self._times) < MOST_TIMES and len(text) <= MOST_TIME:
                 self._times[text] = time
         return time
 
@@ -466,8 +466,8 @@ MOST_NAMES = 1 << 22
 """Of distinct codes, units and texts."""
 MOST_HELD, PLACE = 1 << 25, 32
 """Letters of names, codes and words of medications that are remembered of a record, each with so many more."""
-MOST_TIMES = 1 << 16
-"""Times of which it is remembered what they stand for."""
+MOST_TIMES, MOST_TIME = 1 << 16, 40
+"""Times of which it is remembered what they stand for, and the letters of each."""
 
 
 class EventRows:

@@ -12,6 +12,7 @@ Both versions are read forwards only, step by step, so that few parts of each ar
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -262,11 +263,12 @@ class Held:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._held: dict[int, tuple[bytes, tuple[Head, bytes] | None]] = {}
+        self._held = OrderedDict[int, tuple[bytes, tuple[Head, bytes] | None]]()
 
     def drop(self, number: int) -> None:
         """The parts before this one are done with."""
-        self._held = {place: held for place, held in self._held.items() if place >= number}
+        while self._held and next(iter(self._held)) < number:
+            self._held.popitem(last=False)
 
     def alone(self, number: int) -> tuple[Head, bytes] | None:
         """A part as it is encoded by itself, if it is; raises `CannotDecode`."""

@@ -495,7 +495,9 @@ class Store(SealedFile):
         """The fewest bytes for an original, by itself or as the difference from a version before."""
         codec, encoded = encode_smallest(original, codecs_for(kind, profile))
         is_asked = LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
-        before = self._version_before(name, self._latest().objects.get(kind, ()), MOST_VERSIONS) if is_asked else None
+        latest = self._known_latest() if is_asked else None
+        likely = () if latest is None else latest.objects.get(kind, ())
+        before = self._version_before(name, likely, MOST_VERSIONS) if likely else None
         if before is not None and before[0].received <= MOST_VERSION:
             found, depth = before
             try:
@@ -549,8 +551,17 @@ class Store(SealedFile):
         except (CannotOpen, Malformed) as error:
             raise AlteredBlob("the list of the latest objects was altered") from error
 
+    def _known_latest(self) -> Latest | None:
+        """The same; none if it was altered: nothing is stopped by that, but until it is mended nothing follows another."""
+        try:
+            return self._latest()
+        except AlteredBlob:
+            return None
+
     def _remember_latest(self, kind: Kind, object_id: ObjectId, randomness: Randomness, *, is_large: bool) -> None:
-        latest = self._latest()
+        latest = self._known_latest()
+        if latest is None:
+            return
         known = latest.large if is_large else latest.objects
         newer = known | {kind: (object_id, *known.get(kind, ()))[:LATEST]}
         latest = Latest(latest.objects, newer) if is_large else Latest(newer, latest.large)

@@ -13,7 +13,7 @@ from edgehold import _native
 from edgehold.codecs.events import Event, EventReader, EventRows
 from edgehold.codecs.tables.form import Derived
 from edgehold.codecs.tables.runs import MOST_TEXT
-from edgehold.errors import BadField, IntakeError, IntakeLimit, LargeFile
+from edgehold.errors import BadField, CannotDecode, IntakeError, IntakeLimit, LargeFile
 from edgehold.hub.intake.fhir import DEFAULT_LIMITS, Limits, Record, has_resource, parse_document
 from edgehold.hub.intake.json_text import read_json
 
@@ -125,14 +125,17 @@ class _Events:
         """One more, unless there are too many."""
         if self._excess:
             return
-        if len(event.text) > LONG and hash(event.text) not in self._long:
-            self._long.add(hash(event.text))
-            self._letters += len(event.text)
+        for word in (event.code, event.text, event.unit):
+            if len(word) > LONG and hash(word) not in self._long:
+                self._long.add(hash(word))
+                self._letters += len(word)
         if self._letters > MOST_TEXT:
             self._excess = f"words of more than {MOST_TEXT} letters together"
+            self._rows = EventRows()
+            return
         try:
             self._rows.add(*event)
-        except IntakeLimit as error:
+        except (IntakeLimit, CannotDecode) as error:
             self._excess = str(error)
 
     def derived(self) -> Derived:
@@ -141,7 +144,7 @@ class _Events:
             raise LargeFile(self._excess)
         try:
             return self._rows.derived()
-        except IntakeLimit as error:
+        except (IntakeLimit, CannotDecode) as error:
             raise LargeFile(str(error)) from error
 
 

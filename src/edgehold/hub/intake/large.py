@@ -10,7 +10,7 @@ from functools import partial
 from edgehold.codecs.choice import Cut
 from edgehold.codecs.lossy import Losses
 from edgehold.crypto.jws import Detached
-from edgehold.errors import FileChanged, IntakeError, LargeFile
+from edgehold.errors import FileChanged, IntakeError, IntakeLimit, LargeFile
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.imports import Import
@@ -119,18 +119,14 @@ def is_document(file: Import) -> bool:
 
 def derive_document_first(file: Import, source: Source) -> Callable[[Iterable[bytes]], Made | None]:
     """What gives the table of a document that was read before it is encoded, since it may be refused, and encoding takes
-    long. One that is here already is not read again. Raises `IntakeError`."""
+    long. One that came alone and is here already is not read again. Raises `IntakeError`."""
     told = count_up(file, source.size)
-    if file.store.holds(telling(source.pieces, told, Doing.READ)()):
-        return lambda _: None
     read, made = Noted(telling(source.pieces, told, Doing.DERIVE)), None
-    try:
-        made = make_table(derive_document(read, file.path.name, file.limits, file.check_person))
-    except LargeFile as error:
-        file.go_without_table(error)
+    if file.together is not None or not file.store.holds(telling(source.pieces, told, Doing.READ)()):
+        made = table_of_document(file, read)
 
     def derived(pieces: Iterable[bytes]) -> Made | None:
-        """The table, if it was made of these."""
+        """The table, if it was made of these; nobody asks if they are here."""
         again = Noted(lambda: iter(pieces))
         for _ in again:
             pass
@@ -141,6 +137,20 @@ def derive_document_first(file: Import, source: Source) -> Callable[[Iterable[by
         return made
 
     return derived
+
+
+def table_of_document(file: Import, pieces: Iterable[bytes]) -> Made | None:
+    """The table of a FHIR document, or a note why there is none: alone its size can be in the way. Raises `IntakeError`."""
+    try:
+        found = derive_document(pieces, file.path.name, file.limits, file.check_person)
+    except LargeFile as error:
+        file.go_without_table(error)
+        return None
+    try:
+        return make_table(found)
+    except IntakeLimit as error:
+        file.go_without_table(LargeFile(str(error)))
+        return None
 
 
 class Noted:
