@@ -6,7 +6,7 @@ The sizes are made small, so that a document of some kilobytes is a large one of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,6 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (parts, "PART", 16_000),
     ):
         monkeypatch.setattr(module, name, size)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "store.sqlite", bytes(32), DICE) as made:
-        yield made
 
 
 def observed(number: int) -> dict[str, Any]:

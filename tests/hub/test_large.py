@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -97,12 +96,6 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (cuts, "PART", 16_000),
     ):
         monkeypatch.setattr(module, name, size)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "store.sqlite", bytes(32), DICE) as made:
-        yield made
 
 
 def take(store: Store, path: Path, profile: Profile = Profile.SMALL) -> Imported:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -57,12 +57,6 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (parts, "PART", 16_000),
     ):
         monkeypatch.setattr(module, name, size)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "store.sqlite", bytes(32), DICE) as made:
-        yield made
 
 
 def text(count: int) -> bytes:
