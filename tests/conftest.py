@@ -177,7 +177,17 @@ def slice_of(config: pytest.Config) -> tuple[int, int]:
     return int(one), int(all_)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
+    """Figures come before what pytest says of failures, and their bare names at the very end, where logs are kept."""
+    print_figures(terminalreporter, config)
+    yield
+    for kind in ("failed", "error"):
+        for report in terminalreporter.stats.get(kind, []):
+            terminalreporter.write_line(f"{kind}: {report.nodeid[:200]}")
+
+
+def print_figures(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     found: dict[str, tuple[str, float]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from target import Reader, Target, only
 from edgehold.errors import BadProof, Malformed
 
 KEPT: list[bytes] = []
+
+WAS_BUSY = mmap.mmap(-1, 1)
+"""Shared by all processes: whether the machine has been busy."""
 
 
 def fails(data: bytes) -> None:
@@ -22,6 +26,13 @@ def counts_up_forever(data: bytes) -> None:
     """A loop without an end, in Python."""
     while data[:1] == b"\xa7":
         pass
+
+
+def slow_once(data: bytes) -> None:
+    """Slow because the machine is busy, once."""
+    if data[:1] == b"\xa7" and not WAS_BUSY[0]:
+        WAS_BUSY[0] = 1
+        counts_up_forever(data)
 
 
 def matches_forever(data: bytes) -> None:
@@ -63,6 +74,7 @@ def _prepare(folder: Path) -> Reader:
 TARGETS = {
     "planted: fails": _reading(fails),
     "planted: loops": _reading(counts_up_forever),
+    "planted: slow once": _reading(slow_once),
     "planted: computes": _reading(matches_forever),
     "planted: takes memory": _reading(keeps_a_lot),
     "planted: leaks": _reading(leaks),

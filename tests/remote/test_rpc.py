@@ -334,7 +334,7 @@ def test_a_call_has_one_deadline(served: ServedNode, ask: Ask, slow: Callable[[B
     begun = time.monotonic()
     with pytest.raises(NodeUnreachable, match="timed out"):
         ask(served, seconds=0.3).status()
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 2.5
 
 
 def test_nobody_there_and_no_http_are_unreachable() -> None:
