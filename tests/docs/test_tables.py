@@ -68,6 +68,7 @@ def test_schemas_columns_and_limits_are_those_of_the_code() -> None:
         "rows of genotypes": [genotypes.MOST_ROWS],
         "rows of events": [events.MOST_ROWS],
         "lines of a table in lines": [laboratory.MOST_LINES],
+        "characters of a row of a table in lines": [laboratory.MOST_ROW],
         "different names and alleles; codes, units and words": [genotypes.MOST_NAMES, events.MOST_NAMES],
         "text of an array, samples of a signal file": [signals.MOST_SAMPLES],
     }

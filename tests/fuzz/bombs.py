@@ -54,7 +54,8 @@ CBOR = Bombs(
     lambda: b"\xd8\x1c" * MEGA,  # tags inside each other
     lambda: b"\x9f" * MEGA,
     lambda: b"\x9a\x00\xff\xff\xf0" + b"\x80" * 0xFFFFF0,  # sixteen million empty lists
-    lambda: b"\x9a\x00\x0f\xff\x00" + b"\x80" * 0xFFF00,  # one million, below where items are counted
+    lambda: b"\x9a\x00\x0f\xff\x00" + b"\x80" * 0xFFF00,
+    lambda: b"\x9a\x00\x03\xff\xf0" + b"\x80" * 0x3FFF0,  # just below where items are counted
     b"\x9b" + b"\xff" * 8,  # lists, texts and maps of 2⁶⁴ parts that are not there
     b"\x9b\x00\x00\x00\x10" + bytes(4) + b"\x00" * 1000,
     b"\x5b" + b"\xff" * 8,
@@ -346,7 +347,7 @@ _NAMES = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
 
 VARIANTS = Bombs(
     lambda: _VCF + b"##contig=<ID=a," * MEGA + b"\n",
-    lambda: _VCF + b"##a\n" * 3 * MEGA,
+    lambda: _VCF + b"##a\n" * MEGA,
     lambda: _VCF + _NAMES.rstrip(b"\n") + b"\tab" * 5 * MEGA + b"\n",
     lambda: _VCF + _NAMES + b"1" + b"\tab" * 5 * MEGA + b"\n",
     lambda: _VCF + _NAMES + b"1\t1\t.\tA\t" + b"G," * 7 * MEGA + b"G\t.\t.\t.\tGT\t0/1\n",
@@ -354,7 +355,7 @@ VARIANTS = Bombs(
     lambda: _VCF + _NAMES + b"1\t" + b"1" * 15 * MEGA + b"\t.\tA\tG\t.\t.\t.\tGT\t0/1\n",
     lambda: _VCF + _NAMES + b"1\t1\t.\tA\tG\t" + b"1" * 15 * MEGA + b"\t.\t.\tGT\t0/1\n",
     lambda: _VCF + _NAMES + b"1\t1\t.\tA\tG\t.\t.\tEND=" + b"1" * 15 * MEGA + b"\tGT\t0/1\n",
-    lambda: _VCF + _NAMES + b"\n" * 7 * MEGA + b"x",
+    lambda: _VCF + _NAMES + b"\n" * 3 * MEGA + b"x",
     lambda: _VCF + _NAMES + b"\xff" * 15 * MEGA,
 )
 

@@ -21,10 +21,10 @@ T = TypeVar("T")
 MAX_MESSAGE = 1 << 24
 """Bytes; no single message of the protocol is larger (lists of leaves are sent in parts)."""
 
-MANY_BYTES = 1 << 20
+MANY_BYTES = 1 << 18
 """From so many bytes on a message's items are counted before it is read: an empty list is one byte here and 70 in memory."""
 
-MOST_ITEMS = 1 << 16
+MOST_ITEMS = 1 << 17
 """Items of a message of many bytes; a full part of a list has 9,000."""
 
 MOST_DEPTH = 32

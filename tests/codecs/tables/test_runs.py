@@ -260,16 +260,18 @@ def test_what_is_read_at_once_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> No
 def test_lines_of_a_table_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(laboratory, "MOST_EMPTY", 3)
     monkeypatch.setattr(laboratory, "MOST_LINE", 20)
+    monkeypatch.setattr(laboratory, "MOST_ROW", 50)
     head = b"date,test,result\n"
     for pieces, words in (
         ([head, b",\n" * 5], "empty lines"),
         ([head, b'"",\n' * 5], "hold nothing"),
         ([head, b"x" * 21], "a line of more"),
         ([head, b"x" * 15, b"x" * 15], "a line of more"),
+        ([head, b"2020-01-01,a," + b'"b\n","b\n",' * 5], "a row of more"),
     ):
         with pytest.raises(IntakeLimit, match=words):
             derive_laboratory(pieces)
-    found = derive_laboratory([head, b'2020-01-01,"a"', b",1"])
+    found = derive_laboratory([head, b'2020-01-01,"a"', b",1"])  # rows are counted each by itself
     assert decode_table(found.files) == [Event(1577836800, "LAB//a", 1.0)]
 
 

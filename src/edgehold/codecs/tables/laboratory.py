@@ -44,7 +44,8 @@ MOST_LINES: Final = 1 << 23
 MOST_EMPTY: Final = 100_000
 """Lines that hold nothing."""
 MOST_LINE: Final = 1 << 18
-"""Characters."""
+MOST_ROW: Final = 1 << 20
+"""Characters: a cell in quotation marks may go on over many lines."""
 TOO_LONG: Final = f"a line of more than {MOST_LINE} characters, or more than {MOST_EMPTY} empty lines"
 MOST_HEADER: Final = 1 << 16
 """Characters that are looked at to see what separates the columns."""
@@ -207,8 +208,19 @@ def delimiter_of(first: str) -> str:
 
 
 def _rows(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(lines, delimiter=delimiter)
+    size = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for line in lines:
+            size += len(line)
+            if size > MOST_ROW:
+                raise IntakeLimit(f"line {reader.line_num}: a row of more than {MOST_ROW} characters")
+            yield line
+
+    reader = csv.reader(counted(), delimiter=delimiter)
     while True:
+        size = 0
         try:
             line = next(reader)
         except StopIteration:
