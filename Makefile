@@ -21,10 +21,10 @@ cometbft: setup ## CometBFT and its abci-cli, built from the pinned source (a mi
 
 test: setup cometbft  ## all tests (at most 10 minutes), with the coverage floors
 	@$(RUN) coverage erase
-	@$(RUN) pytest -n 3 --dist worksteal --cov=edgehold --cov-branch --cov-report= --tracer on -m "not slow"
+	@$(RUN) pytest -n 4 --dist worksteal --cov=edgehold --cov-branch --cov-report= --tracer on -m "not slow"
 	@$(RUN) tools.coverage_floors
 	@echo "a part of the campaigns' cases, and whatever else the tracer would only slow; all cases are in \`make long\`"
-	@$(RUN) pytest -n 3 --dist worksteal --tracer off -m "not slow"
+	@$(RUN) pytest -n 4 --dist worksteal --tracer off -m "not slow"
 
 check: setup ## format, lint, types, floors, Rust
 	@.venv/bin/ruff format --check src tests tools

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -39,11 +42,16 @@ MEASURED = ("fuzz", "sandbox")
 """Folders whose tests measure memory."""
 
 LENGTHY = ("faults", "journeys", "sandbox", "system")
-"""Folders whose tests take long each: they and campaigns come first, spread over all processes, so that none is left
-with them."""
+"""Folders whose tests take long each, and mostly wait for other processes: they and campaigns come first, so that no
+process is left with them."""
 
 USUALLY, SELDOM = gc.get_threshold(), (50_000, 20, 20)
 """How often the collector looks through everything; what tests leave behind is small beside what they import."""
+
+IN_MEMORY = Path("/dev/shm")
+ROOM, MEMORY = 4 << 30, 8 << 30
+"""Bytes that must be free there, and of memory at all, for the tests' files to lie in memory: a third of the time goes into
+waiting for a disk to say that it wrote what is removed soon."""
 
 COMBINE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "most": max, "least": min}
 
@@ -102,12 +110,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--long") and "TMPDIR" not in os.environ and has_room():
+        os.environ["TMPDIR"] = str(IN_MEMORY)
+        tempfile.tempdir = None
     settings.register_profile("edgehold", deadline=None, max_examples=100 if config.getoption("--long") else 40)
     settings.load_profile("edgehold")
     config.addinivalue_line("markers", "campaign(test, long, shard): many numbered cases, more of them with --long")
     config.addinivalue_line(
         "markers", "on_validators: a scenario that is played on a ledger of four also without --long"
     )
+
+
+def has_room() -> bool:
+    """Whether the tests' files can lie in memory."""
+    if not (IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK)):
+        return False
+    available = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return shutil.disk_usage(IN_MEMORY).free >= ROOM and available is not None and int(available[1]) << 10 >= MEMORY
+
+
+def pytest_report_header() -> str:
+    return f"temporary files: {tempfile.gettempdir()}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -150,14 +173,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
-    """The tests in an order whose equal parts, one for each process, all begin with their share of what takes long."""
+    """The tests in an order whose equal parts, one for each process, begin with what takes long: for half of them that is
+    what mostly waits, for the others campaigns, which compute."""
     files = [list(those) for _, those in groupby(items, key=lambda item: item.path)]
-    lengthy = [those for those in files if folder_of(those[0].path) in LENGTHY]
-    lengthy += [[item] for item in items if is_campaign(item) and folder_of(item.path) not in LENGTHY]
-    chosen = {id(item) for those in lengthy for item in those}
+    waiting = [those for those in files if folder_of(those[0].path) in LENGTHY]
+    computing = [[item] for item in items if is_campaign(item) and folder_of(item.path) not in LENGTHY]
+    some, rest = hands - hands // 2, hands // 2
+    shares = [list(chain.from_iterable(waiting[hand::some])) for hand in range(some)]
+    shares += [list(chain.from_iterable(computing[hand::rest])) for hand in range(rest)]
+    chosen = {id(item) for share in shares for item in share}
     others = iter([item for item in items if id(item) not in chosen])
     size = -(-len(items) // hands)
-    shares = [list(chain.from_iterable(lengthy[hand::hands])) for hand in range(hands)]
     return [item for share in shares for item in chain(share, islice(others, max(0, size - len(share))))] + list(others)
 
 

@@ -83,7 +83,7 @@ class MixedTraffic(Traffic):
 
 
 def test_under_load_and_kills_nobody_s_memory_grows(tmp_path: Path, is_long: bool, figures: Figures) -> None:
-    seconds, pause = (900, 20.0) if is_long else (20, 6.0)
+    seconds, pause = (900, 20.0) if is_long else (12, 4.0)
     network, ending = FourValidators(tmp_path), Event()
     traffic, dice = MixedTraffic(network), Random(1)
     sender = Thread(target=send, args=(network, traffic, ending), name="panels and orders")
