@@ -19,13 +19,17 @@ from edgehold.codecs.general import ZSTD
 from edgehold.codecs.genotypes import GENOTYPES
 from edgehold.codecs.parts import (
     AFTER,
+    INSIDE,
+    PACKING,
     SAME,
+    WITHIN,
     Head,
     Measured,
     Parts,
     PartsCodec,
     Versions,
     Ways,
+    Whole,
     find_stretch,
     gaps_of,
     measured,
@@ -134,7 +138,7 @@ def test_what_nothing_was_found_in_is_not_held_any_longer() -> None:
     versions = Versions(opened([first]), list(map(measured, known)), list(map(measured, following)))
     for number, part in enumerate(following):
         if number % 2 == 0:
-            assert versions.likely_before(number, part, ()) is None
+            assert versions.likely_before(number, part) is None
         assert len(versions._before._held) <= 1
 
 
@@ -175,12 +179,63 @@ def test_a_part_that_the_plan_does_not_know_is_told_by_itself() -> None:
         (Head(AFTER, part_digest(b"abc"), 3, 0, 9, 1, ZSTD, None, 0), "no place 9"),
         (Head(AFTER, part_digest(b"abc"), 3, 0, 3, 0, ZSTD, None, 0), "no place 3"),
         (Head(AFTER, part_digest(b"abc"), 3, 0, 0, 3, GENOTYPES, None, 0), "knows no versions"),
+        (Head(WITHIN, part_digest(b"bc"), 2, 0, 2), "no part 1"),
+        (Head(WITHIN, part_digest(b"bc"), 2, 0, 3), "no place 3"),
+        (Head(WITHIN, part_digest(b"bc"), 2, 0, 0), "another than it was"),
+        (Head(WITHIN, part_digest(b""), 0, 0, 9), "no place 9"),
+        (Head(SAME | 1, part_digest(b"abc"), 3), "nobody wrote"),
+        (Head(PACKING | INSIDE, part_digest(b"abc"), 3), "nobody wrote"),
     ],
 )
 def test_what_nobody_wrote_is_refused(head: Head, words: str) -> None:
     before = CODEC.opened([CODEC.encode(b"abc")], MOST)
     with pytest.raises(CannotDecode, match=words):
         list(CODEC.decoded_parts([head.written()], MOST, before))
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (Head(SAME, part_digest(b"abc"), 3, 1), "no part 1"),
+        (Head(SAME, part_digest(b"abcd"), 4, 0), "3 bytes instead of 4"),
+        (Head(WITHIN, part_digest(b"bcd"), 3, 0, 1), "no part 1"),
+        (Head(WITHIN, part_digest(b"bc"), 2, 0, 3), "no place 3"),
+        (Head(WITHIN, part_digest(b"bc"), 2, 0, 0), "another than it was"),
+    ],
+)
+def test_what_nobody_wrote_after_what_is_kept_at_once_is_refused(head: Head, words: str) -> None:
+    with pytest.raises(CannotDecode, match=words):
+        list(CODEC.decoded_parts([head.written()], MOST, Whole(lambda: b"abc")))
+
+
+@pytest.mark.parametrize("name", NEXT)
+def test_what_is_kept_at_once_is_followed_as_well(name: str) -> None:
+    text, whole = NEXT[name], Whole(lambda: TEXT)
+    parts = cut(text)
+    versions = Versions(whole, CODEC.measured(cut(TEXT)), CODEC.measured(parts))
+    encoded = b"".join(CODEC.encoded_parts(parts, versions))
+    alone = b"".join(CODEC.encoded_parts(parts))
+    assert len(encoded) < (0.7 if name == "moved" else 0.25) * len(alone)
+    assert versions.is_half(len(encoded)) == (name != "moved")
+    assert b"".join(CODEC.decoded_parts([encoded], MOST, whole)) == text
+    more = cut(text + LINES[7])
+    before = CODEC.opened([encoded], MOST, whole)
+    versions = Versions(before, CODEC.measured_parts([encoded], MOST), CODEC.measured(more))
+    again = b"".join(CODEC.encoded_parts(more, versions))
+    assert len(again) < 0.25 * len(alone)
+    third = CODEC.opened([again], MOST, CODEC.opened([encoded], MOST, whole))
+    assert b"".join(CODEC.alone_parts(third)) == b"".join(CODEC.encoded_parts(more))
+
+
+def test_what_has_to_be_alike_is_given_up_where_it_is_not() -> None:
+    whole = Whole(lambda: TEXT)
+    strange = cut(b"".join(b"%d;%d\n" % (NUMBERS.randrange(10**9), number) for number in range(900)))
+    for parts in (strange, [*cut(TEXT[: len(TEXT) // 8]), *strange]):
+        measures = CODEC.measured(cut(TEXT)), CODEC.measured(parts)
+        versions = Versions(whole, *measures, has_to_be_alike=True)
+        with pytest.raises(CannotDecode, match=r"part \d+ and those before it are not alike"):
+            list(CODEC.encoded_parts(parts, versions))
+        assert list(CODEC.encoded_parts(parts, Versions(whole, *measures)))
 
 
 def test_an_altered_version_is_refused_or_bounded() -> None:
@@ -245,7 +300,7 @@ def test_a_stretch_has_the_lines_of_a_part(begin: int, count: int, more: int) ->
     part = b"".join([*kept[:100], *[b"2026-01-01,%d,new\n" % number for number in range(more)], *kept[100:]])
     found = find_stretch(known, part)
     assert found is not None
-    start, end, sure = found
+    start, end, sure, _ = found
     assert b"".join(kept) in known[start:end]
     assert start <= sure <= known.index(b"".join(kept)) + len(b"".join(kept))
     assert known[start:end].endswith(b"\n")

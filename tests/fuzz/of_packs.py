@@ -22,7 +22,7 @@ from edgehold.codecs.cuts import content_of_blocks
 from edgehold.codecs.dicom import find_pixels
 from edgehold.codecs.packs import GZIP as GZIP_MAGIC
 from edgehold.codecs.packs import MOST_RATIO, most_inside, room_for, zip_members
-from edgehold.codecs.parts import PartsCodec, Versions, measured
+from edgehold.codecs.parts import PartsCodec, Versions, Whole, measured
 from edgehold.errors import CannotDecode, IntakeError
 from edgehold.hub.intake.derive import derive_table
 from edgehold.hub.intake.fhir import bulk_type, events_of
@@ -245,6 +245,35 @@ def large_versions(folder: Path) -> Reader:
     )
 
 
+def next_versions(folder: Path) -> Reader:
+    """The next version, in parts, of data that are kept at once."""
+    codec, most = parts_codec(Kind.LAB), 1 << 12
+    packed = cut_for(GZIP_MAGIC, 1 << 27, Kind.LAB).codec
+    text = texts_in_lines()[0]
+    middle = text.index(b"\n", len(text) // 2) + 1
+    halves = [text[:middle], text[middle:]]
+    before = Whole(lambda: text)
+
+    def encoded(parts: list[bytes], codec: PartsCodec = codec) -> bytes:
+        measures = list(map(measured, halves)), codec.measured(parts)
+        return b"".join(codec.encoded_parts(parts, Versions(before, *measures)))
+
+    def read(sparse: bytes) -> None:
+        found = b"".join(codec.decoded_parts([sparse], most, before))
+        require(len(found) <= most, "more bytes than were allowed")
+        alone = b"".join(codec.alone_parts(codec.opened([sparse], most, before)))
+        require(codec.decode(alone, most) == found, "other bytes by itself")
+
+    files = [zipped(*halves), gzip.compress(text + halves[0], mtime=0)]
+    return Reader(
+        read,
+        [
+            *map(encoded, (halves, [halves[0], halves[1] + halves[1][:90]], [halves[1], text])),
+            *(encoded([file], packed) for file in files),
+        ],
+    )
+
+
 def blocks(text: bytes) -> bytes:
     """A bgzip file of small blocks."""
     found = b""
@@ -318,6 +347,7 @@ TARGETS: dict[str, Target] = {
     "parts of a pack": Target(packing, (CannotDecode,), BY_BYTES, LARGE),
     "told stretch of a stream": Target(told_stretch, (ValueError,), BY_BYTES),
     "versions of data in parts": Target(large_versions, (CannotDecode,), BY_BYTES, LARGE),
+    "versions of data at once": Target(next_versions, (CannotDecode,), BY_BYTES, LARGE),
     "large file": Target(large_file, (), BY_BYTES, heavy=DICOM + GZIP),
     "DICOM": Target(pixels, (CannotDecode,), BY_BYTES, DICOM),
     "any file": Target(any_file, (IntakeError,), BY_TOKENS, heavy=MARKUP + GZIP + ZIP),

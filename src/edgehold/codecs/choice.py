@@ -43,7 +43,7 @@ from edgehold.codecs.parts import PARTS, PartsCodec, Ways, parts_of, pieces_of
 from edgehold.codecs.pco import PCO, pco_codec
 from edgehold.codecs.record import BASES, LINES, RECORD, RECORD_BASE, lines_codec, shipped_record_codec
 from edgehold.codecs.samples import SAMPLES, FramesCodec, samples_codec, start_of_signal
-from edgehold.codecs.stretches import STRETCHES, PackedPartsCodec, StretchesCodec
+from edgehold.codecs.stretches import STRETCHES, PackedPartsCodec, StretchesCodec, texts_of
 from edgehold.codecs.variants import VARIANTS, variants_codec
 from edgehold.errors import CannotDecode
 from edgehold.wire.data import Kind
@@ -62,6 +62,11 @@ TITLES: Final = {
     STRETCHES: "stretches/1",
     ELEMENTS: "elements/1",
 }
+
+
+NEXT_SHARE: Final = 2
+"""Of what could be encoded at once, and is the next version of another, parts have half the bytes of those of large files:
+both versions are in memory beside them."""
 
 
 class Profile(StrEnum):
@@ -268,6 +273,18 @@ def cut_for(start: bytes, size: int, kind: Kind, profile: Profile = Profile.SMAL
             return cut(partial(cut_samples, start=start_of_signal(start, size)), codecs)
         case _:
             return replace(cut(parts_of, codecs), is_known=False)
+
+
+def cut_next(original: bytes, kind: Kind, profile: Profile = Profile.SMALL) -> Cut | None:
+    """How to cut an original that could be encoded at once, if it is the next version of another; none if it would not be
+    told so."""
+    if is_pack(original):
+        if profile is not Profile.SMALL or is_block(original[:BLOCK_HEAD], is_first=True):
+            return None
+        return Cut(pieces_of, PackedPartsCodec(codec_named, encode_smallest, ways_inside, NEXT_SHARE))
+    if kind not in (Kind.GENOTYPE, Kind.LAB, Kind.WEARABLE):
+        return None
+    return Cut(lambda file: texts_of(file.read(), NEXT_SHARE), parts_codec(kind, profile))
 
 
 def codec_title(name: Digest) -> str:

@@ -83,6 +83,21 @@ class Pieces:
         self.end = end
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """An encoding of which the groups are decoded."""
+
+    outline: Numbers
+    """From the first gap on."""
+    told: _native.DeflateReader
+    is_gzip: bool
+    rows: Sequence[tuple[int, int, int]]
+    last: int
+    """Bytes of the last gap."""
+    contents: Sequence[bytes]
+    """The groups."""
+
+
 class PackedCodec:
     """The codec of packed files. One object serves any number of hubs and threads."""
 
@@ -155,29 +170,14 @@ class PackedCodec:
 
     def decode(self, encoded: bytes, limit: int) -> bytes:
         """The bytes again; time and memory are bounded by the limit, whatever the encoding says."""
-        reader = Numbers(encoded)
-        outline_size, told_size = reader.take(), reader.take()
-        outline = Numbers(shipped_codec(None).decode(reader.bytes(outline_size), 2 * limit + (1 << 12)))
-        told = _native.DeflateReader(reader.bytes(told_size))
-        is_gzip, count, groups = outline.take(), outline.take(), outline.take()
-        if count > MOST_MEMBERS or groups > count:
-            raise CannotDecode(f"{count} pieces and {groups} groups are more than there may be")
-        rows = [(outline.take(), outline.take(), outline.take()) for _ in range(count)]
-        last = outline.take()
-        sizes = [0] * groups
-        for _, kind, size in rows:
-            if kind // 2 >= groups:
-                raise CannotDecode(f"there is no group {kind // 2}")
-            sizes[kind // 2] += size
-        if sum(sizes) > room_for(limit):
-            raise CannotDecode(f"the pieces hold {sum(sizes)} bytes, of {limit} at most {room_for(limit)} are believed")
-        contents = [memoryview(self._decode_group(reader, size)) for size in sizes]
-        reader.end()
-        places = [0] * groups
+        opened = self._opened(encoded, limit)
+        outline, told, is_gzip = opened.outline, opened.told, opened.is_gzip
+        contents = [memoryview(one) for one in opened.contents]
+        places = [0] * len(contents)
         parts: list[bytes] = []
         size = 0
         before: tuple[bytes, int] | None = None
-        for gap_size, kind, content_size in rows:
+        for gap_size, kind, content_size in opened.rows:
             group = kind // 2
             content = bytes(contents[group][places[group] : places[group] + content_size])
             places[group] += content_size
@@ -194,11 +194,38 @@ class PackedCodec:
                 gap = unfolded(gap, before, len(piece))
                 before = content, len(piece)
             parts += [gap, piece]
-        gap = outline.bytes(last)
-        if size + last > limit:
+        gap = outline.bytes(opened.last)
+        if size + opened.last > limit:
             raise CannotDecode(f"the encoding holds more than {limit} bytes")
         outline.end()
         return b"".join([*parts, unfolded(gap, before, None) if is_gzip else gap])
+
+    def contents(self, encoded: bytes, limit: int) -> Sequence[bytes]:
+        """What is inside of a file of at most so many bytes, group by group, without packing it again; bounded as `decode`
+        is."""
+        return self._opened(encoded, limit).contents
+
+    def _opened(self, encoded: bytes, limit: int) -> _Opened:
+        """An encoding up to where its groups are decoded."""
+        reader = Numbers(encoded)
+        outline_size, told_size = reader.take(), reader.take()
+        outline = Numbers(shipped_codec(None).decode(reader.bytes(outline_size), 2 * limit + (1 << 12)))
+        told = _native.DeflateReader(reader.bytes(told_size))
+        is_gzip, count, groups = outline.take(), outline.take(), outline.take()
+        if count > MOST_MEMBERS or groups > count:
+            raise CannotDecode(f"{count} pieces and {groups} groups are more than there may be")
+        rows = [(outline.take(), outline.take(), outline.take()) for _ in range(count)]
+        last = outline.take()
+        sizes = [0] * groups
+        for _, kind, size in rows:
+            if kind // 2 >= groups:
+                raise CannotDecode(f"there is no group {kind // 2}")
+            sizes[kind // 2] += size
+        if sum(sizes) > room_for(limit):
+            raise CannotDecode(f"the pieces hold {sum(sizes)} bytes, of {limit} at most {room_for(limit)} are believed")
+        contents = [self._decode_group(reader, size) for size in sizes]
+        reader.end()
+        return _Opened(outline, told, bool(is_gzip), rows, last, contents)
 
     def inside(self, encoded: bytes) -> Iterator[tuple[Digest, Digest | None, bytes]]:
         """Of each group: the name of its codec, that of its base, and its encoding; raises `CannotDecode`."""
@@ -283,6 +310,18 @@ def group_of(number: int, name: str, content: bytes) -> object:
     """With what else of a ZIP file a part is encoded; what is the same goes together."""
     kind = kind_to_encode(content)
     return (kind, PurePath(name).suffix) if kind in TOGETHER and not is_pack(content) else number
+
+
+def size_inside(data: bytes) -> int:
+    """Bytes that a packed file says are inside of it, which may be untrue; of one that is not packed, its own."""
+    if not is_pack(data):
+        return len(data)
+    if data.startswith(GZIP):
+        return int.from_bytes(data[-4:], "little")
+    try:
+        return sum(one.size for one in zip_members(data, ""))
+    except IntakeError:
+        return 0
 
 
 def contents_of(data: bytes) -> dict[object, bytes]:

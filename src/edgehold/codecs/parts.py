@@ -36,10 +36,17 @@ MOST_HEAD: Final = 1 + 32 + 4 * 9 + 32 + 32 + 9
 BASED, AFTER, SAME, INSIDE, PACKING = 1, 2, 4, 8, 16
 """Of the byte before a part: its codec has a base; it is told after a part of the version before; it is the same as one; it
 is of what is inside of the file; it says how that was packed."""
+WITHIN: Final = SAME | AFTER
+"""It is the same as some bytes of the version before."""
+HOWS: Final = frozenset({PACKING} | {inside | how for inside in (0, INSIDE) for how in (0, 1, 2, 3, SAME, WITHIN)})
+"""What that byte may be."""
 MOST_LONGER: Final = 8
 """How many times as long that may be which a part is told after: to read it should take no more time than it gives."""
 SNIPPETS, SNIPPET, LASTS = 64, 48, 4
 """How many stretches of a part are looked for in the version before, their least bytes, and how many say where it ends."""
+LEAST_ALIKE, SLACK = 8, 32
+"""How many of them are found at least in a part of what has to be alike; a part of it in so many may be unlike more than what
+is alike before."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Head:
     passed: int = 0
     """How many parts of the version before lie between the one that was named last and the one that this names."""
     offset: int = 0
-    """Bytes of that part before those that this one is told after."""
+    """Bytes of that part before those that this one is told after, or is the same as."""
     length: int = 0
     """How many these are; they may go on in the parts that follow."""
     codec: Digest = PARTS
@@ -70,12 +77,17 @@ class Head:
     @property
     def is_after(self) -> bool:
         """Whether it is told after a part of the version before."""
-        return bool(self.how & AFTER)
+        return self.how & WITHIN == AFTER
 
     @property
     def is_same(self) -> bool:
-        """Whether it is the same as a part of the version before."""
+        """Whether it is the same as a part of the version before, or as bytes within it."""
         return bool(self.how & SAME)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it is the same as bytes within a part of the version before, which may go on in the parts that follow."""
+        return self.how & WITHIN == WITHIN
 
     @property
     def is_inside(self) -> bool:
@@ -92,6 +104,8 @@ class Head:
         found = bytes([self.how]) + self.digest + written([self.size])
         if self.is_after or self.is_same:
             found += written([self.passed])
+        if self.is_within:
+            found += written([self.offset])
         if self.is_same:
             return found
         if self.is_after:
@@ -102,11 +116,13 @@ class Head:
 def read_head(reader: Numbers) -> Head:
     """What stands before a part; raises `CannotDecode`."""
     how, digest, size = reader.bytes(1)[0], Digest(reader.bytes(32)), reader.take()
-    if how & ~INSIDE > SAME and how != PACKING:
+    if how not in HOWS:
         raise CannotDecode(f"a part begins with {how}, which nobody wrote")
     head = Head(how, digest, size)
     if head.is_after or head.is_same:
         head = replace(head, passed=reader.take())
+    if head.is_within:
+        head = replace(head, offset=reader.take())
     if head.is_same:
         return head
     if head.is_after:
@@ -146,7 +162,7 @@ class Parts:
         codec_named: Callable[[Digest, Digest | None], Codec],
         pieces: Iterable[bytes],
         limit: int,
-        before: Parts | None = None,
+        before: Parts | Whole | None = None,
     ) -> None:
         self._codec_named = codec_named
         self._stream = Stream(pieces)
@@ -218,9 +234,11 @@ class Parts:
 
     def alone(self) -> tuple[Head, bytes] | None:
         """The part at hand as it is encoded by itself, in this version or the one that it is the same in; none if it is
-        told after others."""
+        told after others, or lies within them."""
         if not self.head.is_same:
             return None if self.head.is_after else (self.head, self._encoding)
+        if self.head.is_within:
+            return None
         if (found := self._known().alone(self._named)) is None:
             return None
         head, encoding = found
@@ -235,6 +253,8 @@ class Parts:
 
     def _told(self) -> bytes:
         head = self.head
+        if head.is_within:
+            return self._known().stretch(self._named, head.offset, head.size)
         if head.is_same:
             return self._known().part(self._named, head.size)
         codec = self._codec_named(head.codec, head.base)
@@ -258,10 +278,31 @@ class Parts:
         return self._going[codec.name].decode(self._encoding, inside, self.head.size)
 
 
+class Whole:
+    """A version before that is not kept in parts, but at once: it counts as one part, which is decoded if it is named."""
+
+    number = 0
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+
+    def go_to(self, number: int) -> None:
+        """Raises `CannotDecode` for another part than the first."""
+        if number > self.number:
+            raise CannotDecode(f"the version before is kept at once: it has no part {number}")
+
+    def part(self) -> bytes:
+        """All of it; raises `AlteredBlob`, `CannotDecode`."""
+        return self._read()
+
+    def alone(self) -> None:
+        """No part of it is encoded by itself."""
+
+
 class Held:
     """A version, of which some parts are held while the next is read or written; it goes forwards too."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts | Whole) -> None:
         self._parts = parts
         self._held = OrderedDict[int, tuple[bytes, tuple[Head, bytes] | None]]()
 
@@ -281,7 +322,7 @@ class Held:
         """A part, which is held from now on; raises `CannotDecode` if it has another size than this."""
         if number not in self._held:
             self._parts.go_to(number)
-            if size not in (None, self._parts.head.size):
+            if isinstance(self._parts, Parts) and size not in (None, self._parts.head.size):
                 raise CannotDecode(f"a part of {size} bytes names one of {self._parts.head.size}")
             self._held[number] = self._parts.part(), self._parts.alone()
         return self._held[number][0]
@@ -306,18 +347,28 @@ class Likely:
     """In which part of the version before it begins."""
     offset: int
     """Where there."""
-    length: int
-    codecs: Sequence[Codec]
-    """Those that know it; who has no other use for it holds it no longer."""
+    stretch: bytes
 
 
 class Versions:
     """What is known of the version before while the next is encoded: of each part of the next, which it is the same as, or
-    between which it lies."""
+    between which it lies. What has to be alike is given up where more of it is unlike than alike."""
 
-    def __init__(self, before: Parts, known: Sequence[Measured], following: Sequence[Measured]) -> None:
-        self._before = Held(before)
+    def __init__(
+        self,
+        before: Parts | Whole,
+        known: Sequence[Measured],
+        following: Sequence[Measured],
+        *,
+        has_to_be_alike: bool = False,
+    ) -> None:
+        self._before, self._is_whole = Held(before), isinstance(before, Whole)
         self._known = known
+        self._has_to_be_alike = has_to_be_alike
+        self._unlike_left = sum(one.size for one in following) // SLACK
+        """Bytes that may be unlike before it is given up."""
+        self._same = self._others = self._alone = 0
+        """Bytes of the parts that are the same, of the others, and what these take by themselves."""
         self._starts = [0, *accumulate(one.size for one in known)]
         self._places = same_places(known, following)
         self._gaps = gaps_of(self._places, len(known))
@@ -327,18 +378,41 @@ class Versions:
         self.named: int | None = None
         """The part that was named last, if one was."""
 
-    def same_as(self, number: int, digest: Digest) -> int | None:
-        """Which part the n-th part of the next version, of this digest, is the same as; none if it is none."""
+    def same_as(self, number: int, head: Head) -> Head | None:
+        """What stands in place of the n-th part of the next version if it is the same as another; none if it is not."""
         place = self._places[number] if number < len(self._places) else None
-        return place if place is not None and self._known[place].digest == digest else None
+        if place is None or self._known[place].digest != head.digest:
+            return None
+        self._same += head.size
+        self._unlike_left += head.size
+        if self._is_whole:
+            return replace(head, how=head.how | WITHIN, passed=self.pass_to(0), offset=self._starts[place])
+        return replace(head, how=head.how | SAME, passed=self.pass_to(place))
 
-    def likely_before(self, number: int, part: bytes, following: Sequence[Following]) -> Likely | None:
-        """What the n-th part is likely to follow, for these codecs; none if nothing of it is found there, or it cannot be
-        read: the part is then told without it."""
+    def likely_before(self, number: int, part: bytes) -> Likely | None:
+        """What the n-th part is likely to follow; none if nothing of it is found there, or it cannot be read: the part is
+        then told without it. Raises `CannotDecode` if it has to be alike, and is not."""
+        found = self._find(number, part)
+        self._unlike_left += -len(part) if found is None else len(part)
+        if self._has_to_be_alike and self._unlike_left < 0:
+            raise CannotDecode(f"part {number} and those before it are not alike those of the version before")
+        return found
+
+    def note_alone(self, part: bytes, encoded: bytes) -> None:
+        """Note what a part takes by itself that is not the same as another."""
+        self._others += len(part)
+        self._alone += len(encoded)
+
+    def is_half(self, encoded: int) -> bool:
+        """Whether so many bytes are at most half of what all parts would take by themselves, by those that are not the
+        same."""
+        return 2 * encoded * self._others <= self._alone * (self._others + self._same)
+
+    def _find(self, number: int, part: bytes) -> Likely | None:
         gap = self._gaps[number] if number < len(self._gaps) else (0, 0)
         if gap != self._gap:
             self._gap, self._cursor = gap, self._starts[gap[0]]
-            self._before.drop(gap[0])
+            self._before.drop(self._place_of(self._cursor)[0])
         length = min(self._starts[gap[1]] - self._cursor, len(part) + len(part) // 2, PART)
         if length <= 0:
             return None
@@ -346,17 +420,19 @@ class Versions:
             seen = self._before.stretch(*self._place_of(self._cursor), length)
         except (AlteredBlob, CannotDecode):
             return None
-        if (found := find_stretch(seen, part)) is None:
+        found = find_stretch(seen, part)
+        if found is None or (self._has_to_be_alike and found[3] < LEAST_ALIKE):
             return None
-        begin, end, sure = found
+        begin, end, sure, _ = found
         place, offset = self._place_of(self._cursor + begin)
         self._cursor += sure
         self._before.drop(self._place_of(self._cursor)[0])  # nothing before it is looked at again
-        before = seen[begin:end]
-        return Likely(place, offset, len(before), [codec.after(before) for codec in following])
+        return Likely(place, offset, seen[begin:end])
 
     def _place_of(self, at: int) -> tuple[int, int]:
         """In which part of the version before a byte is, and where there."""
+        if self._is_whole:
+            return 0, at
         place = bisect_right(self._starts, at) - 1
         return place, at - self._starts[place]
 
@@ -412,17 +488,23 @@ class PartsCodec:
 
     def encoded_part(self, head: Head, part: bytes, ways: Ways, number: int, versions: Versions | None) -> bytes:
         """The n-th of the parts that versions name, behind its head."""
-        if versions is not None and (place := versions.same_as(number, head.digest)) is not None:
-            return replace(head, how=head.how | SAME, passed=versions.pass_to(place)).written()
+        if versions is not None and (same := versions.same_as(number, head)) is not None:
+            return same.written()
+        likely = versions.likely_before(number, part) if versions is not None and ways.following else None
         codec, encoded = self._encode_smallest(part, ways.codecs)
-        if versions is not None and ways.following:
-            found = versions.likely_before(number, part, ways.following)
-            told = None if found is None else self._after(part, found.codecs)
-            if found is not None and told is not None and 2 * len(told[1]) <= len(encoded):
-                codec, encoded = told
-                passed = versions.pass_to(found.place)
-                head = replace(head, how=head.how | AFTER, passed=passed, offset=found.offset, length=found.length)
-        return headed(head, codec, encoded)
+        if versions is None:
+            return headed(head, codec, encoded)
+        versions.note_alone(part, encoded)
+        if likely is None:
+            return headed(head, codec, encoded)
+        place, offset, length = likely.place, likely.offset, len(likely.stretch)
+        codecs = [codec.after(likely.stretch) for codec in ways.following]
+        likely = None  # who has no other use for the stretch holds it no longer
+        told = self._after(part, codecs)
+        if told is None or 2 * len(told[1]) > len(encoded):
+            return headed(head, codec, encoded)
+        passed = versions.pass_to(place)
+        return headed(replace(head, how=head.how | AFTER, passed=passed, offset=offset, length=length), *told)
 
     def alone_parts(self, parts: Parts) -> Iterator[bytes]:
         """The encoding in pieces of what needs no version before, of a version that does."""
@@ -444,7 +526,7 @@ class PartsCodec:
             if not head.is_same:
                 yield head.codec, head.base, reader.bytes(head.encoded)
 
-    def opened(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Parts:
+    def opened(self, pieces: Iterable[bytes], limit: int, before: Parts | Whole | None = None) -> Parts:
         """An encoding in pieces of any size, to be read part by part."""
         return Parts(self._codec_named, pieces, limit, before)
 
@@ -463,7 +545,9 @@ class PartsCodec:
                 found.append(Measured(parts.head.digest, parts.head.size))
         return found
 
-    def decoded_parts(self, pieces: Iterable[bytes], limit: int, before: Parts | None = None) -> Iterator[bytes]:
+    def decoded_parts(
+        self, pieces: Iterable[bytes], limit: int, before: Parts | Whole | None = None
+    ) -> Iterator[bytes]:
         """The parts of the file again. Raises `CannotDecode` on the way."""
         yield from self.opened(pieces, limit, before).decoded()
 
@@ -517,9 +601,10 @@ def gaps_of(places: Sequence[int | None], count: int) -> list[tuple[int, int]]:
     return list(zip(begins, reversed(ends[:-1]), strict=False))
 
 
-def find_stretch(known: bytes, part: bytes) -> tuple[int, int, int] | None:
+def find_stretch(known: bytes, part: bytes) -> tuple[int, int, int, int] | None:
     """From where to where what is known is likely to have the lines of a part, or the objects in its one line, by some that
-    are looked for one after another, and up to where it surely has nothing of what comes next; none if none is there."""
+    are looked for one after another, up to where it surely has nothing of what comes next, and how many are there; none if
+    none is."""
     found: list[tuple[int, int]] = []
     stop = b"\n" if b"\n" in part[:-1] else b"}"
     for number in range(SNIPPETS):
@@ -537,7 +622,7 @@ def find_stretch(known: bytes, part: bytes) -> tuple[int, int, int] | None:
     ends = [at + len(part) - start for start, at in found[-LASTS:]]
     slack = len(part) // SNIPPETS
     end = known.find(stop, max(ends) + slack) + 1 or len(known)
-    return begin, end, max(begin, min(*ends, len(known)) - slack)
+    return begin, end, max(begin, min(*ends, len(known)) - slack), len(found)
 
 
 class Stream:

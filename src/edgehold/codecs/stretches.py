@@ -157,17 +157,20 @@ class PackedPartsCodec(PartsCodec):
         codec_named: Callable[[Digest, Digest | None], Codec],
         encode_smallest: Callable[[bytes, Sequence[Codec]], tuple[Codec, bytes]],
         ways_for: Callable[[Kind | None], Ways],
+        share: int = 1,
     ) -> None:
         super().__init__(codec_named, encode_smallest, ways_for(None))
         self._ways_for = ways_for
         """The codecs of what is inside, by its kind; none if it is packed itself."""
+        self._share = share
+        """A part has at most one in so many of the bytes that it may have."""
 
     def encoded_parts(self, parts: Iterable[bytes], versions: Versions | None = None) -> Iterator[bytes]:
         """The encoding in pieces, one a part: what is inside, and behind it how it was packed, which was decoded once and
         compared. From what does not come back on the file stays as it is."""
         decoder: StretchesDecoder | None = StretchesDecoder()
         number = 0
-        for part in _Packing(Stream(parts), _native.StretchWriter()).parts():
+        for part in _Packing(Stream(parts), _native.StretchWriter(), self._share).parts():
             encoded, head = part.encoded(), Head(0, part_digest(bytes(part.packed)), len(part.packed))
             if decoder is not None and not gives_back(decoder, part, encoded):
                 decoder = None  # it knows no longer what goes over to the next
@@ -183,7 +186,8 @@ class PackedPartsCodec(PartsCodec):
 
     def measured(self, parts: Iterable[bytes]) -> list[Measured]:
         """What the parts of what is inside are compared by."""
-        return [measured(text) for part in _Packing(Stream(parts)).parts() for _, text in part.texts()]
+        packing = _Packing(Stream(parts), share=self._share)
+        return [measured(text) for part in packing.parts() for _, text in part.texts()]
 
 
 def gives_back(decoder: StretchesDecoder, part: _Part, encoded: bytes) -> bool:
@@ -193,6 +197,12 @@ def gives_back(decoder: StretchesDecoder, part: _Part, encoded: bytes) -> bool:
         return decoder.decode(encoded, inside, len(part.packed)) == part.packed
     except CannotDecode:
         return False
+
+
+def texts_of(content: bytes, share: int = 1) -> Iterator[bytes]:
+    """A content in parts of at most one in so many of the bytes that they may have, cut as if it were not packed or were
+    inside of a large packed file."""
+    return _Way.of(0, "", content[:SAMPLE], share).texts(content)
 
 
 # ── a file on its way into parts ──────────────────────────────────────────────────────────────────────────────────
@@ -302,21 +312,22 @@ class _Way:
     kind: Kind | None
     """None if it is packed itself."""
     group: object
-    is_markup: bool = False
+    is_markup: bool
+    share: int
 
     @classmethod
-    def of(cls, number: int, name: str, start: bytes) -> _Way:
+    def of(cls, number: int, name: str, start: bytes, share: int) -> _Way:
         """That of a content; contents of one kind whose names end alike are encoded together, as in `deflate/1`."""
         kind = None if is_pack(start) else kind_to_encode(start)
         group = (kind, PurePath(name).suffix) if kind in TOGETHER else number
-        return cls(kind, group, start.lstrip().startswith(b"<"))
+        return cls(kind, group, start.lstrip().startswith(b"<"), share)
 
     @property
     def most(self) -> int:
         """Bytes of a part."""
         if self.kind is Kind.IMAGE:
             return SAMPLES_PART
-        return TABLE_PART if self.is_table else TEXT_PART
+        return (TABLE_PART if self.is_table else TEXT_PART) // self.share
 
     @property
     def least(self) -> int:
@@ -348,8 +359,8 @@ class _Way:
 class _Packing:
     """A packed file that is cut into parts; how they were packed is told if there is a teller."""
 
-    def __init__(self, stream: Stream, teller: _native.StretchWriter | None = None) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream, teller: _native.StretchWriter | None = None, share: int = 1) -> None:
+        self._stream, self._share = stream, share
         self._part = _Part()
         self._streams = _native.StretchFinder()
         self._teller = teller
@@ -486,7 +497,7 @@ class _Packing:
 
     def _way(self, name: str, content: bytes) -> _Way:
         self._number += 1
-        return _Way.of(self._number, name, content[:SAMPLE])
+        return _Way.of(self._number, name, content[:SAMPLE], self._share)
 
     def _look(self, wanted: int, size: int) -> _Found:
         """The blocks that follow, until they stand for so many bytes: first in so many packed ones, then in more."""

@@ -378,7 +378,10 @@ class SealedFile:
     ) -> None:
         """Seal everything of an object under a new key, in its place."""
         key = randomness.draw(32)
-        self.put_chunks(object_id, slot, key, encoded)
+        if record.descriptor.codec == PARTS:
+            self.put_pieces(object_id, slot, key, [encoded])
+        else:
+            self.put_chunks(object_id, slot, key, encoded)
         self.describe(object_id, slot, identity, record, key, signature, tables, randomness)
 
     def describe(

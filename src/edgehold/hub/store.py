@@ -2,7 +2,8 @@
 
 An original that is the next version of another is encoded as the difference from it. When the other is erased, those
 that follow it are encoded anew first. One that is too large to be in memory is encoded, and read, part by part, and so
-is its next version, step by step with it.
+is its next version, step by step with it. Between the two are those of which the first is encoded at once, and the next
+part by part.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from io import BytesIO
 
 import msgspec
 from msgspec import Struct
 
 from edgehold.codecs.choice import (
+    NEXT_SHARE,
+    Cut,
     Profile,
     bases_of,
     can_follow,
@@ -24,13 +28,17 @@ from edgehold.codecs.choice import (
     codec_named,
     codecs_after,
     codecs_for,
+    cut_next,
     encode_smallest,
+    packed_codec,
     parts_codec,
 )
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import Codec
-from edgehold.codecs.parts import PARTS, Measured, Parts, PartsCodec, Versions, measured
+from edgehold.codecs.packed import DEFLATE, size_inside
+from edgehold.codecs.parts import PARTS, Measured, Parts, PartsCodec, Versions, Whole, measured
 from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select
+from edgehold.codecs.stretches import texts_of
 from edgehold.codecs.tables.form import Table, files_of
 from edgehold.crypto.aead import (
     keyed_digest,
@@ -64,7 +72,8 @@ from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import Digest
 
 LEAST_VERSION, MOST_VERSION = 1 << 14, 3 << 22
-"""Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory."""
+"""Bytes of originals of which it is asked whether one is the next version of the other; to know both takes much memory. Of
+those that are larger, or hold more, the next version is told part by part."""
 NO_TABLE = ""
 """The schema of what programs do not read."""
 MOST_VERSIONS = 8
@@ -102,7 +111,7 @@ class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     objects: dict[Kind, tuple[ObjectId, ...]]
     large: dict[Kind, tuple[ObjectId, ...]]
-    """Those that are kept part by part."""
+    """Those that are kept part by part, or whose next version would be."""
 
 
 class Store(SealedFile):
@@ -144,7 +153,9 @@ class Store(SealedFile):
                 return self.get_object(found.id), False
             object_id = ObjectId(randomness.draw(16))
             first, last = years or (None, None)
-            made = self._encode(original, name, kind, profile)
+            cut = cut_of(original, kind, profile)
+            made = None if cut is None else self._encode_next(original, cut, name, kind)
+            made = made or self._encode(original, name, kind, profile, is_alone=cut is not None)
             descriptor = DatasetDescriptor(
                 schema=schema,
                 kind=kind,
@@ -172,7 +183,7 @@ class Store(SealedFile):
             slot = self.free_slot(randomness)
             self.put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
             if len(original) >= LEAST_VERSION:
-                self._remember_latest(kind, object_id, randomness, is_large=False)
+                self._remember_latest(kind, object_id, randomness, is_large=cut is not None)
             return self.get_object(object_id), True
 
     def put_parts(
@@ -214,7 +225,7 @@ class Store(SealedFile):
             bases = set[Digest]()
             compare = _Again(telling(parts, told, Doing.COMPARE), name, commitment, received)
             before, versions = self._large_before(
-                name, kind, lambda: codec.measured(compare) if codec.has_inside else named
+                name, kind, lambda: codec.measured(compare) if codec.has_inside else named, share=1
             )
 
             def encoded_parts() -> Iterator[bytes]:
@@ -301,15 +312,30 @@ class Store(SealedFile):
     def _parts(self, object_id: ObjectId) -> Parts:
         """The parts of an original that is kept part by part, with those of the versions before it."""
         record, chunks = self.open_chunks(object_id)
-        if record.descriptor.codec != PARTS:
-            raise AlteredBlob(f"object {object_id.hex()} is not kept part by part, and one that follows it is")
         before = None
         if record.after is not None:
             try:
-                before = self._parts(record.after)
+                before = self._before(record.after)
             except (ErasedObject, UnknownObject) as error:
                 raise AlteredBlob(f"object {object_id.hex()}: the version before it is gone") from error
         return parts_codec(record.descriptor.kind).opened(chunks, record.received, before)
+
+    def _before(self, object_id: ObjectId) -> Parts | Whole:
+        """An original that one follows which is kept part by part."""
+        record, _ = self.open_chunks(object_id)
+        if record.descriptor.codec == PARTS:
+            return self._parts(object_id)
+        return Whole(lambda: b"".join(self._contents(object_id)))
+
+    def _contents(self, object_id: ObjectId) -> Sequence[bytes]:
+        """What is inside of an original that is kept at once, one text after another; itself if it is not unpacked. Raises
+        `AlteredBlob`, `CannotDecode`."""
+        record, chunks = self.open_chunks(object_id)
+        if record.after is not None or record.received > AT_ONCE:
+            raise AlteredBlob(f"object {object_id.hex()} is not kept as those are that are followed part by part")
+        if record.descriptor.codec == DEFLATE:
+            return packed_codec().contents(b"".join(chunks), record.received)
+        return [self.get_original(object_id)]
 
     def verify_original(self, object_id: ObjectId) -> None:
         """Read all of an original, of any size, and keep nothing; raises as `get_original` does."""
@@ -491,10 +517,26 @@ class Store(SealedFile):
 
     # ── encodings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile) -> _Encoded:
+    def _encode_next(self, original: bytes, cut: Cut, name: str, kind: Kind) -> _Encoded | None:
+        """An original in parts, after the version before; none if there is none, or it would not take less than half."""
+
+        def parts() -> Iterator[bytes]:
+            return cut.parts(BytesIO(original))
+
+        before, versions = self._large_before(name, kind, lambda: cut.codec.measured(parts()), share=NEXT_SHARE)
+        if before is None or versions is None:
+            return None
+        try:
+            encoded = b"".join(cut.codec.encoded_parts(parts(), versions))
+        except CannotDecode:
+            return None
+        found, depth = before
+        return _Encoded(cut.codec, encoded, found, depth + 1) if versions.is_half(len(encoded)) else None
+
+    def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile, *, is_alone: bool) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
         codec, encoded = encode_smallest(original, codecs_for(kind, profile))
-        is_asked = LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
+        is_asked = not is_alone and LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
         latest = self._known_latest() if is_asked else None
         likely = () if latest is None else latest.objects.get(kind, ())
         before = self._version_before(name, likely, MOST_VERSIONS) if likely else None
@@ -510,24 +552,40 @@ class Store(SealedFile):
         return _Encoded(codec, encoded)
 
     def _large_before(
-        self, name: str, kind: Kind, following: Callable[[], Sequence[Measured]]
+        self, name: str, kind: Kind, following: Callable[[], Sequence[Measured]], *, share: int
     ) -> tuple[tuple[StoredObject, int] | None, Versions | None]:
-        """The version before of an original that is kept part by part, and how its parts are likely to follow; none if
-        there is none, or anything stored of it, or of those before it, is not as it was."""
+        """The version before of an original that is told part by part, and how its parts, cut with this share of what they
+        may have, are likely to follow; none if there is none, or anything stored of it, or of those before it, is not as it
+        was."""
         try:
             found = self._version_before(name, self._latest().large.get(kind, ()), MOST_LARGE_VERSIONS)
             if found is None:
                 return None, None
-            one: ObjectId | None = found[0].id
+            before, known = self._measured_before(found[0].id, share)
+            one = found[0].after
             while one is not None:
-                record, chunks = self.open_chunks(one)
-                known = parts_codec(kind).measured_parts(chunks, record.received)
-                if one == found[0].id:
-                    newest = known
-                one = record.after
-            return found, Versions(self._parts(found[0].id), newest, following())
+                self._measured_parts(one)
+                one = self.get_object(one).after
+            return found, Versions(before, known, following(), has_to_be_alike=share > 1)
         except (AlteredBlob, CannotDecode, ErasedObject, UnknownObject):
             return None, None
+
+    def _measured_before(self, object_id: ObjectId, share: int) -> tuple[Parts | Whole, Sequence[Measured]]:
+        """A version before, and its parts; what is kept at once is decoded, and cut as the next version is."""
+        if self.get_object(object_id).descriptor.codec == PARTS:
+            return self._parts(object_id), self._measured_parts(object_id)
+        contents = self._contents(object_id)
+        known = [measured(text) for content in contents for text in texts_of(content, share)]
+        whole = b"".join(contents)
+        return Whole(lambda: whole), known
+
+    def _measured_parts(self, object_id: ObjectId) -> Sequence[Measured]:
+        """The parts of an original, of which every chunk is opened; none of one that is kept at once."""
+        record, chunks = self.open_chunks(object_id)
+        if record.descriptor.codec != PARTS:
+            self.check_stored(object_id)
+            return ()
+        return parts_codec(record.descriptor.kind).measured_parts(chunks, record.received)
 
     def _version_before(self, name: str, latest: Sequence[ObjectId], most: int) -> tuple[StoredObject, int] | None:
         """The object that may be the version before, and how far it reaches back: of the latest the newest of that name,
@@ -572,7 +630,7 @@ class Store(SealedFile):
         and with it the salt."""
         row = self.row(object_id)
         record, _ = self.open_record(row)
-        if record.descriptor.codec == PARTS:
+        if record.descriptor.codec == PARTS and not self._is_to_be_whole(object_id):
             self._encode_parts_alone(object_id, randomness)
             return
         original, signature, tables = self.get_original(object_id), None, None
@@ -583,6 +641,22 @@ class Store(SealedFile):
         identity = keyed_digest(self._identity_key, original)
         self.remove_content(row.slot)
         self.put_alone(object_id, row.slot, identity, record, original, signature, tables, randomness)
+
+    def _is_to_be_whole(self, object_id: ObjectId) -> bool:
+        """Whether an original that is kept part by part would be kept at once if it followed no other, and none names its
+        parts."""
+        record, _ = self.open_record(self.row(object_id))
+        inside = sum(one.size for one in self._measured_parts(object_id))
+        if max(record.received, inside) > AT_ONCE or self._is_followed(object_id):
+            return False
+        return cut_of(self.get_original(object_id), record.descriptor.kind, record.profile) is not None
+
+    def _is_followed(self, object_id: ObjectId) -> bool:
+        """Whether another follows an object, or may, since nothing said of it can be read."""
+        try:
+            return any(self.open_record(self.row(one))[0].after == object_id for one in self.ids())
+        except AlteredBlob:
+            return True
 
     def _encode_parts_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
         """As `_encode_alone`, part by part: the new encoding is written in a place that nobody has while the old one is
@@ -723,6 +797,12 @@ class Original:
                 pass
         assert self._identity is not None  # noqa: S101
         return self._identity
+
+
+def cut_of(original: bytes, kind: Kind, profile: Profile) -> Cut | None:
+    """How to cut an original if it is the next version of another; none if it is told after that one at once, if at all."""
+    size = max(len(original), size_inside(original))
+    return cut_next(original, kind, profile) if MOST_VERSION < size <= AT_ONCE else None
 
 
 def telling(

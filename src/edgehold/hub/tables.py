@@ -20,11 +20,13 @@ from msgspec import Struct
 from edgehold.codecs.columns import in_forms, most_in_forms, out_of_forms
 from edgehold.codecs.events import encode_table
 from edgehold.codecs.general import TABLES_BASE, shipped_codec
+from edgehold.codecs.packs import is_pack
 from edgehold.codecs.segments import Outline, Segments, check_outline, cut_table
 from edgehold.codecs.tables.form import Derived, Table
 from edgehold.crypto.aead import open_chunk, seal_chunk
 from edgehold.crypto.padding import pad, unpad
 from edgehold.durable import require_files, storage_failures
+from edgehold.hub.intake.derive import Begun
 from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.fhir import events_of
 from edgehold.wire.codec import decode, encode
@@ -59,8 +61,11 @@ class Rows:
 
 
 def derive_large(original: Iterable[bytes]) -> Mapping[str, bytes] | Table:
-    """The events table of a FHIR document that is kept part by part."""
-    return derive_document(original, "stored object").table
+    """The events table of FHIR that is kept part by part: of a document of any size, or of what is packed and not large."""
+    pieces = Begun(original)
+    if is_pack(pieces.first):
+        return derive_tables(b"".join(pieces))
+    return derive_document(pieces, "stored object").table
 
 
 def derive_tables(original: bytes) -> dict[str, bytes]:
