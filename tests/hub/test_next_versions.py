@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from test_large_versions import DATA, DICE, FORMS, HEAD, LINES, VERSIONS, read, take, text
 
-from edgehold.codecs import cuts, packed, stretches
+from edgehold.codecs import alike, cuts, packed, stretches
 from edgehold.codecs import parts as in_parts
 from edgehold.codecs.choice import Profile, codecs_for, encode_smallest
 from edgehold.codecs.packed import DEFLATE
@@ -33,6 +33,7 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (stores, "LEAST_VERSION", 500),
         (stores, "MOST_VERSION", 5000),
         (packed, "MOST_KNOWN", 5000),
+        (alike, "EVERY", 4000),
         (cuts, "TEXT_PART", 8000),
         (cuts, "TABLE_PART", 8000),
         (stretches, "TEXT_PART", 8000),
@@ -177,13 +178,35 @@ def test_what_takes_no_less_than_half_is_kept_as_ever(
     assert [one.encoded for one in stored] == list(map(alone, files))
 
 
-def test_what_is_unlike_is_not_encoded_twice(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> bytes:
-        raise AssertionError("a part was encoded")
+@pytest.mark.parametrize("is_decoded", [False, True])
+def test_what_is_unlike_is_neither_decoded_nor_encoded_in_parts(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_decoded: bool
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("that takes time")
 
+    if is_decoded:
+        monkeypatch.setattr(stores, "is_alike", lambda *_: True)
+    else:
+        monkeypatch.setattr(Store, "_contents", refuse)
     monkeypatch.setattr(in_parts, "headed", refuse)
     for one in strangers():
         assert take(store, tmp_path, one).after is None
+
+
+def test_of_several_the_newest_that_is_alike_is_the_version_before(store: Store, tmp_path: Path) -> None:
+    other, _ = strangers()
+    first, _ = (take(store, tmp_path, one, name) for one, name in ((VERSIONS[0], "1.csv"), (other, "2.csv")))
+    assert take(store, tmp_path, VERSIONS[1], "3.csv").after == first.id
+
+
+def test_no_sketch_of_what_was_erased_is_left(store: Store, chain: list[StoredObject]) -> None:
+    (sketch,) = (one.sketch for one in store._latest().large[Kind.LAB] if one.id == chain[0].id)
+    assert sketch
+    store.execute("UPDATE chunk SET data = zeroblob(length(data)) WHERE place >> 24 = ?", chain[0].slot)
+    store.erase(chain[0].id, DICE)
+    assert not any(one.sketch for one in store._latest().large[Kind.LAB])
+    assert store.knows_latest()
 
 
 def test_a_large_file_follows_one_that_is_kept_at_once(

@@ -530,9 +530,13 @@ class PartsCodec:
         """An encoding in pieces of any size, to be read part by part."""
         return Parts(self._codec_named, pieces, limit, before)
 
+    def named_parts(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+        """The parts of a file that versions name, in turn."""
+        yield from parts
+
     def measured(self, parts: Iterable[bytes]) -> list[Measured]:
-        """What the parts of a file are compared by that versions name, in turn."""
-        return list(map(measured, parts))
+        """What these are compared by."""
+        return list(map(measured, self.named_parts(parts)))
 
     def measured_parts(self, pieces: Iterable[bytes], limit: int) -> list[Measured]:
         """The same of an encoding, of which nothing is decoded; raises `CannotDecode`, also for a codec that is not

@@ -39,13 +39,11 @@ from edgehold.codecs.parts import (
     INSIDE,
     PACKING,
     Head,
-    Measured,
     PartsCodec,
     Stream,
     Versions,
     Ways,
     headed,
-    measured,
     part_digest,
 )
 from edgehold.crypto.hash import tagged_hash
@@ -184,10 +182,11 @@ class PackedPartsCodec(PartsCodec):
                 number += 1
             yield headed(replace(head, how=PACKING), StretchesCodec(), encoded)
 
-    def measured(self, parts: Iterable[bytes]) -> list[Measured]:
-        """What the parts of what is inside are compared by."""
-        packing = _Packing(Stream(parts), share=self._share)
-        return [measured(text) for part in packing.parts() for _, text in part.texts()]
+    def named_parts(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+        """The parts of what is inside."""
+        for part in _Packing(Stream(parts), share=self._share).parts():
+            for _, text in part.texts():
+                yield text
 
 
 def gives_back(decoder: StretchesDecoder, part: _Part, encoded: bytes) -> bool:

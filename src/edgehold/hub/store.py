@@ -18,6 +18,7 @@ from io import BytesIO
 import msgspec
 from msgspec import Struct
 
+from edgehold.codecs.alike import is_alike, sketch_of
 from edgehold.codecs.choice import (
     NEXT_SHARE,
     Cut,
@@ -106,11 +107,19 @@ class Doing(StrEnum):
     """Its table is made."""
 
 
+class Large(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An object whose next version is told part by part."""
+
+    id: ObjectId
+    sketch: bytes
+    """Of what is inside, if it is kept at once: it is decoded only if that of the next version is alike."""
+
+
 class Latest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The objects that may be the version before of what comes next, by kind, the newest first."""
 
     objects: dict[Kind, tuple[ObjectId, ...]]
-    large: dict[Kind, tuple[ObjectId, ...]]
+    large: dict[Kind, tuple[Large, ...]]
     """Those that are kept part by part, or whose next version would be."""
 
 
@@ -154,7 +163,10 @@ class Store(SealedFile):
             object_id = ObjectId(randomness.draw(16))
             first, last = years or (None, None)
             cut = cut_of(original, kind, profile)
-            made = None if cut is None else self._encode_next(original, cut, name, kind)
+            sketch = None if cut is None else sketch_of(cut.codec.named_parts(cut.parts(BytesIO(original))))
+            made = None
+            if cut is not None and sketch is not None:
+                made = self._encode_next(original, cut, sketch, name, kind)
             made = made or self._encode(original, name, kind, profile, is_alone=cut is not None)
             descriptor = DatasetDescriptor(
                 schema=schema,
@@ -182,8 +194,10 @@ class Store(SealedFile):
             )
             slot = self.free_slot(randomness)
             self.put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
-            if len(original) >= LEAST_VERSION:
-                self._remember_latest(kind, object_id, randomness, is_large=cut is not None)
+            if sketch is not None:
+                self._remember_large(kind, Large(object_id, b"" if made.codec.name == PARTS else sketch), randomness)
+            elif len(original) >= LEAST_VERSION:
+                self._remember(kind, object_id, randomness)
             return self.get_object(object_id), True
 
     def put_parts(
@@ -225,7 +239,7 @@ class Store(SealedFile):
             bases = set[Digest]()
             compare = _Again(telling(parts, told, Doing.COMPARE), name, commitment, received)
             before, versions = self._large_before(
-                name, kind, lambda: codec.measured(compare) if codec.has_inside else named, share=1
+                name, kind, lambda: codec.measured(compare) if codec.has_inside else named
             )
 
             def encoded_parts() -> Iterator[bytes]:
@@ -264,7 +278,7 @@ class Store(SealedFile):
             )
             table = None if made is None else made.segments
             self.describe(object_id, slot, identity, record, key, signature, table, randomness)
-            self._remember_latest(kind, object_id, randomness, is_large=True)
+            self._remember_large(kind, Large(object_id, b""), randomness)
             return self.get_object(object_id), True
 
     def holds(self, original: Iterable[bytes]) -> bool:
@@ -427,6 +441,7 @@ class Store(SealedFile):
                 with suppress(AlteredBlob, CannotDecode), self.attempt():  # what cannot be read needs it no more
                     if self.open_record(self.row(other))[0].after == object_id:
                         self._encode_alone(other, randomness)
+            self._forget_sketch(object_id, randomness)
             self.bury(object_id, randomness)
 
     # ── checks ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -512,18 +527,20 @@ class Store(SealedFile):
             latest = self._latest()
         except AlteredBlob:
             return False
-        listed = [*latest.objects.values(), *latest.large.values()]
-        return {one for objects in listed for one in objects} <= set(self.ids())
+        listed = {one for objects in latest.objects.values() for one in objects}
+        return listed | {one.id for objects in latest.large.values() for one in objects} <= set(self.ids())
 
     # ── encodings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _encode_next(self, original: bytes, cut: Cut, name: str, kind: Kind) -> _Encoded | None:
+    def _encode_next(self, original: bytes, cut: Cut, sketch: bytes, name: str, kind: Kind) -> _Encoded | None:
         """An original in parts, after the version before; none if there is none, or it would not take less than half."""
 
         def parts() -> Iterator[bytes]:
             return cut.parts(BytesIO(original))
 
-        before, versions = self._large_before(name, kind, lambda: cut.codec.measured(parts()), share=NEXT_SHARE)
+        before, versions = self._large_before(
+            name, kind, lambda: cut.codec.measured(parts()), share=NEXT_SHARE, sketch=sketch
+        )
         if before is None or versions is None:
             return None
         try:
@@ -552,13 +569,21 @@ class Store(SealedFile):
         return _Encoded(codec, encoded)
 
     def _large_before(
-        self, name: str, kind: Kind, following: Callable[[], Sequence[Measured]], *, share: int
+        self,
+        name: str,
+        kind: Kind,
+        following: Callable[[], Sequence[Measured]],
+        *,
+        share: int = 1,
+        sketch: bytes | None = None,
     ) -> tuple[tuple[StoredObject, int] | None, Versions | None]:
         """The version before of an original that is told part by part, and how its parts, cut with this share of what they
         may have, are likely to follow; none if there is none, or anything stored of it, or of those before it, is not as it
-        was."""
+        was. If there is a `sketch`, that of what is kept at once has to be alike."""
         try:
-            found = self._version_before(name, self._latest().large.get(kind, ()), MOST_LARGE_VERSIONS)
+            latest = self._latest().large.get(kind, ())
+            likely = [one.id for one in latest if not one.sketch or sketch is None or is_alike(one.sketch, sketch)]
+            found = self._version_before(name, likely, MOST_LARGE_VERSIONS)
             if found is None:
                 return None, None
             before, known = self._measured_before(found[0].id, share)
@@ -616,13 +641,25 @@ class Store(SealedFile):
         except AlteredBlob:
             return None
 
-    def _remember_latest(self, kind: Kind, object_id: ObjectId, randomness: Randomness, *, is_large: bool) -> None:
+    def _remember(self, kind: Kind, object_id: ObjectId, randomness: Randomness) -> None:
+        if (latest := self._known_latest()) is not None:
+            newer = latest.objects | {kind: (object_id, *latest.objects.get(kind, ()))[:LATEST]}
+            self._keep_latest(Latest(newer, latest.large), randomness)
+
+    def _remember_large(self, kind: Kind, one: Large, randomness: Randomness) -> None:
+        if (latest := self._known_latest()) is not None:
+            newer = latest.large | {kind: (one, *latest.large.get(kind, ()))[:LATEST]}
+            self._keep_latest(Latest(latest.objects, newer), randomness)
+
+    def _forget_sketch(self, object_id: ObjectId, randomness: Randomness) -> None:
+        """Keep nothing of what is inside of an object that is erased."""
         latest = self._known_latest()
-        if latest is None:
+        if latest is None or all(one.id != object_id for objects in latest.large.values() for one in objects):
             return
-        known = latest.large if is_large else latest.objects
-        newer = known | {kind: (object_id, *known.get(kind, ()))[:LATEST]}
-        latest = Latest(latest.objects, newer) if is_large else Latest(newer, latest.large)
+        left = {kind: tuple(one for one in latest.large[kind] if one.id != object_id) for kind in latest.large}
+        self._keep_latest(Latest(latest.objects, left), randomness)
+
+    def _keep_latest(self, latest: Latest, randomness: Randomness) -> None:
         self.set_fact("latest", seal(self._latest_key, b"latest", pad(encode(latest)), randomness))
 
     def _encode_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
