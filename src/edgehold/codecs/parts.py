@@ -44,7 +44,7 @@ MOST_LONGER: Final = 8
 """How many times as long that may be which a part is told after: to read it should take no more time than it gives."""
 SNIPPETS, SNIPPET, LASTS = 64, 48, 4
 """How many stretches of a part are looked for in the version before, their least bytes, and how many say where it ends."""
-LEAST_ALIKE, SLACK = 8, 32
+LEAST_ALIKE, SLACK = 8, 8
 """How many of them are found at least in a part of what has to be alike; a part of it in so many may be unlike more than what
 is alike before."""
 
@@ -352,23 +352,21 @@ class Likely:
 
 class Versions:
     """What is known of the version before while the next is encoded: of each part of the next, which it is the same as, or
-    between which it lies. What has to be alike is given up where more of it is unlike than alike."""
+    between which it lies. If it is known what the next is likely to take `by_itself`, it is given up where more of it is
+    unlike than alike, and a part that takes at most half of its share after others is not encoded by itself."""
 
     def __init__(
         self,
         before: Parts | Whole,
         known: Sequence[Measured],
         following: Sequence[Measured],
-        *,
-        has_to_be_alike: bool = False,
+        by_itself: int | None = None,
     ) -> None:
         self._before, self._is_whole = Held(before), isinstance(before, Whole)
         self._known = known
-        self._has_to_be_alike = has_to_be_alike
-        self._unlike_left = sum(one.size for one in following) // SLACK
+        self._size, self._by_itself = sum(one.size for one in following), by_itself
+        self._unlike_left = self._size // SLACK
         """Bytes that may be unlike before it is given up."""
-        self._same = self._others = self._alone = 0
-        """Bytes of the parts that are the same, of the others, and what these take by themselves."""
         self._starts = [0, *accumulate(one.size for one in known)]
         self._places = same_places(known, following)
         self._gaps = gaps_of(self._places, len(known))
@@ -383,7 +381,6 @@ class Versions:
         place = self._places[number] if number < len(self._places) else None
         if place is None or self._known[place].digest != head.digest:
             return None
-        self._same += head.size
         self._unlike_left += head.size
         if self._is_whole:
             return replace(head, how=head.how | WITHIN, passed=self.pass_to(0), offset=self._starts[place])
@@ -394,19 +391,17 @@ class Versions:
         then told without it. Raises `CannotDecode` if it has to be alike, and is not."""
         found = self._find(number, part)
         self._unlike_left += -len(part) if found is None else len(part)
-        if self._has_to_be_alike and self._unlike_left < 0:
+        if self._by_itself is not None and self._unlike_left < 0:
             raise CannotDecode(f"part {number} and those before it are not alike those of the version before")
         return found
 
-    def note_alone(self, part: bytes, encoded: bytes) -> None:
-        """Note what a part takes by itself that is not the same as another."""
-        self._others += len(part)
-        self._alone += len(encoded)
+    def expected(self, size: int) -> int | None:
+        """What so many bytes of a part are likely to take by themselves, if that is known."""
+        return None if self._by_itself is None else self._by_itself * size // max(self._size, 1)
 
     def is_half(self, encoded: int) -> bool:
-        """Whether so many bytes are at most half of what all parts would take by themselves, by those that are not the
-        same."""
-        return 2 * encoded * self._others <= self._alone * (self._others + self._same)
+        """Whether so many bytes are at most half of what the next version is likely to take by itself."""
+        return self._by_itself is not None and 2 * encoded <= self._by_itself
 
     def _find(self, number: int, part: bytes) -> Likely | None:
         gap = self._gaps[number] if number < len(self._gaps) else (0, 0)
@@ -421,7 +416,7 @@ class Versions:
         except (AlteredBlob, CannotDecode):
             return None
         found = find_stretch(seen, part)
-        if found is None or (self._has_to_be_alike and found[3] < LEAST_ALIKE):
+        if found is None or (self._by_itself is not None and found[3] < LEAST_ALIKE):
             return None
         begin, end, sure, _ = found
         place, offset = self._place_of(self._cursor + begin)
@@ -491,18 +486,18 @@ class PartsCodec:
         if versions is not None and (same := versions.same_as(number, head)) is not None:
             return same.written()
         likely = versions.likely_before(number, part) if versions is not None and ways.following else None
-        codec, encoded = self._encode_smallest(part, ways.codecs)
-        if versions is None:
-            return headed(head, codec, encoded)
-        versions.note_alone(part, encoded)
-        if likely is None:
-            return headed(head, codec, encoded)
+        if versions is None or likely is None:
+            return headed(head, *self._encode_smallest(part, ways.codecs))
+        expected = versions.expected(len(part))
+        alone = None if expected is not None else self._encode_smallest(part, ways.codecs)
         place, offset, length = likely.place, likely.offset, len(likely.stretch)
         codecs = [codec.after(likely.stretch) for codec in ways.following]
         likely = None  # who has no other use for the stretch holds it no longer
         told = self._after(part, codecs)
-        if told is None or 2 * len(told[1]) > len(encoded):
-            return headed(head, codec, encoded)
+        if told is None or expected is None or 2 * len(told[1]) > expected:
+            alone = alone or self._encode_smallest(part, ways.codecs)
+            if told is None or 2 * len(told[1]) > len(alone[1]):
+                return headed(head, *alone)
         passed = versions.pass_to(place)
         return headed(replace(head, how=head.how | AFTER, passed=passed, offset=offset, length=length), *told)
 

@@ -587,11 +587,15 @@ class Store(SealedFile):
             if found is None:
                 return None, None
             before, known = self._measured_before(found[0].id, share)
-            one = found[0].after
+            one, first = found[0].after, found[0]
             while one is not None:
                 self._measured_parts(one)
-                one = self.get_object(one).after
-            return found, Versions(before, known, following(), has_to_be_alike=share > 1)
+                first = self.get_object(one)
+                one = first.after
+            come, by_itself = following(), None
+            if sketch is not None:  # what the first takes that stands by itself says how much this one would
+                by_itself = first.encoded * sum(one.size for one in come) // max(sum(one.size for one in known), 1)
+            return found, Versions(before, known, come, by_itself)
         except (AlteredBlob, CannotDecode, ErasedObject, UnknownObject):
             return None, None
 
