@@ -194,6 +194,32 @@ def test_what_is_unlike_is_neither_decoded_nor_encoded_in_parts(
         assert take(store, tmp_path, one).after is None
 
 
+@pytest.mark.parametrize("form", ["noise", "a broken ZIP file", "gzip, fast"])
+def test_what_is_not_told_part_by_part_is_kept_as_ever(store: Store, tmp_path: Path, form: str) -> None:
+    profile = Profile.FAST if form == "gzip, fast" else Profile.SMALL
+    for number, one in enumerate(VERSIONS[:2]):
+        match form:
+            case "noise":
+                data = Random(2).randbytes(20_000) + b"more" * number
+            case "a broken ZIP file":
+                data = FORMS["ZIP"](one)[:-30]
+            case _:
+                data = FORMS["gzip"](one)
+        stored = take(store, tmp_path, data, "x", profile)
+        assert stored.descriptor.codec != PARTS
+        assert read(store, stored) == data
+    assert store.check() == []
+
+
+def test_an_altered_list_of_the_latest_stops_nothing(store: Store, tmp_path: Path) -> None:
+    take(store, tmp_path, VERSIONS[0])
+    store.execute("UPDATE fact SET value = zeroblob(100) WHERE name = 'latest'")
+    second = take(store, tmp_path, VERSIONS[1])
+    assert second.after is None
+    store.erase(second.id, DICE)
+    assert store.check() == ["the list of the latest objects was altered"]
+
+
 def test_of_several_the_newest_that_is_alike_is_the_version_before(store: Store, tmp_path: Path) -> None:
     other, _ = strangers()
     first, _ = (take(store, tmp_path, one, name) for one, name in ((VERSIONS[0], "1.csv"), (other, "2.csv")))

@@ -284,7 +284,8 @@ def cut_next(original: bytes, kind: Kind, profile: Profile = Profile.SMALL) -> C
         return Cut(pieces_of, PackedPartsCodec(codec_named, encode_smallest, ways_inside, NEXT_SHARE))
     if kind not in (Kind.GENOTYPE, Kind.LAB, Kind.WEARABLE):
         return None
-    return Cut(lambda file: texts_of(file.read(), NEXT_SHARE), parts_codec(kind, profile))
+    codec = PartsCodec(codec_named, encode_smallest, ways_of(codecs_for(kind, profile)))
+    return Cut(lambda file: texts_of(file.read(), NEXT_SHARE), codec)
 
 
 def codec_title(name: Digest) -> str:

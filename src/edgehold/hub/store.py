@@ -163,7 +163,7 @@ class Store(SealedFile):
             object_id = ObjectId(randomness.draw(16))
             first, last = years or (None, None)
             cut = cut_of(original, kind, profile)
-            sketch = None if cut is None else sketch_of(cut.codec.named_parts(cut.parts(BytesIO(original))))
+            sketch = None if cut is None else sketch_of(texts_inside(original, cut))
             made = None
             if cut is not None and sketch is not None:
                 made = self._encode_next(original, cut, sketch, name, kind)
@@ -844,6 +844,11 @@ def cut_of(original: bytes, kind: Kind, profile: Profile) -> Cut | None:
     """How to cut an original if it is the next version of another; none if it is told after that one at once, if at all."""
     size = max(len(original), size_inside(original))
     return cut_next(original, kind, profile) if MOST_VERSION < size <= AT_ONCE else None
+
+
+def texts_inside(original: bytes, cut: Cut) -> Iterable[bytes]:
+    """What is inside of an original, text after text; itself if it is not packed."""
+    return cut.codec.named_parts(cut.parts(BytesIO(original))) if cut.codec.has_inside else [original]
 
 
 def telling(
