@@ -18,6 +18,7 @@ from edgehold.codecs import parts as in_parts
 from edgehold.codecs.choice import Profile, codecs_for, encode_smallest
 from edgehold.codecs.packed import DEFLATE
 from edgehold.codecs.parts import PARTS
+from edgehold.codecs.record import LinesCodec
 from edgehold.errors import AlteredBlob, CannotDecode
 from edgehold.hub import store as stores
 from edgehold.hub.intake import kinds, large
@@ -192,6 +193,34 @@ def test_what_is_unlike_is_neither_decoded_nor_encoded_in_parts(
     monkeypatch.setattr(in_parts, "headed", refuse)
     for one in strangers():
         assert take(store, tmp_path, one).after is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_that_is_too_large_for_its_codec_at_once_is_told_in_parts(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    encode = LinesCodec.encode
+
+    def encode_little(codec: LinesCodec, data: bytes) -> bytes:
+        if len(data) > 20_000:
+            raise CannotDecode("too many fields")
+        return encode(codec, data)
+
+    versions = [FORMS[form](one) for one in VERSIONS[:3]]
+    monkeypatch.setattr(LinesCodec, "encode", encode_little)
+    monkeypatch.setattr(stretches, "TABLE_PART", 30_000)
+    stored = [take(store, tmp_path, one) for one in versions]
+    assert [one.descriptor.codec for one in stored] == [PARTS] * 3
+    assert [one.after for one in stored] == [None, *(one.id for one in stored[:-1])]
+    assert stored[0].encoded < alone(versions[0])
+    assert max(one.encoded for one in stored[1:]) < 0.3 * stored[0].encoded
+    assert [read(store, one) for one in stored] == versions
+    for one in stored[:2]:
+        store.erase(one.id, DICE)
+    made = store.get_object(stored[2].id)
+    assert (made.after, made.descriptor.codec) == (None, PARTS)
+    assert read(store, made) == versions[2]
+    assert store.check() == []
 
 
 @pytest.mark.parametrize("form", ["noise", "a broken ZIP file", "gzip, fast"])

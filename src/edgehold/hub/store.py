@@ -35,7 +35,7 @@ from edgehold.codecs.choice import (
     parts_codec,
 )
 from edgehold.codecs.events import SCHEMA
-from edgehold.codecs.general import Codec
+from edgehold.codecs.general import ZSTD, Codec, Holding
 from edgehold.codecs.packed import DEFLATE, size_inside
 from edgehold.codecs.parts import PARTS, Measured, Parts, PartsCodec, Versions, Whole, measured
 from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select
@@ -552,7 +552,7 @@ class Store(SealedFile):
 
     def _encode(self, original: bytes, name: str, kind: Kind, profile: Profile, *, is_alone: bool) -> _Encoded:
         """The fewest bytes for an original, by itself or as the difference from a version before."""
-        codec, encoded = encode_smallest(original, codecs_for(kind, profile))
+        codec, encoded = encode_alone(original, kind, profile)
         is_asked = not is_alone and LEAST_VERSION <= len(original) <= MOST_VERSION and can_follow(original)
         latest = self._known_latest() if is_asked else None
         likely = () if latest is None else latest.objects.get(kind, ())
@@ -759,7 +759,7 @@ class Store(SealedFile):
         randomness: Randomness,
     ) -> None:
         """Encode an original by itself and seal it with everything that belongs to it, under a new key."""
-        codec, encoded = encode_smallest(original, codecs_for(record.descriptor.kind, record.profile))
+        codec, encoded = encode_alone(original, record.descriptor.kind, record.profile)
         alone = msgspec.structs.replace(
             record,
             descriptor=msgspec.structs.replace(record.descriptor, codec=codec.name, base=codec.base, previous=None),
@@ -844,6 +844,18 @@ def cut_of(original: bytes, kind: Kind, profile: Profile) -> Cut | None:
     """How to cut an original if it is the next version of another; none if it is told after that one at once, if at all."""
     size = max(len(original), size_inside(original))
     return cut_next(original, kind, profile) if MOST_VERSION < size <= AT_ONCE else None
+
+
+def encode_alone(original: bytes, kind: Kind, profile: Profile) -> tuple[Codec, bytes]:
+    """The fewest bytes for an original by itself: at once, or in parts if a table is too large for its codec at once."""
+    codec, encoded = encode_smallest(original, codecs_for(kind, profile))
+    inside = [name for name, _, _ in codec.inside(encoded)] if isinstance(codec, Holding) else [codec.name]
+    cut = cut_of(original, kind, profile) if kind in (Kind.LAB, Kind.WEARABLE) and ZSTD in inside else None
+    if cut is not None and profile is Profile.SMALL:
+        parts = b"".join(cut.codec.encoded_parts(cut.parts(BytesIO(original))))
+        if len(parts) < len(encoded):
+            return cut.codec, parts
+    return codec, encoded
 
 
 def texts_inside(original: bytes, cut: Cut) -> Iterable[bytes]:
