@@ -107,7 +107,10 @@ def test_the_systems_own_limit_of_open_files_is_reported_undone_and_done_again(
             while trials.run(Case(operation, LIMITED, at, Then.GOES_ON)):
                 at += 1
         assert not trials.violations, f"{len(trials.violations)} violations: {trials.violations[:3]}"
-    assert trials.reported.keys() == {"FileNotOpened"}, trials.reported
+    assert trials.reported["FileNotOpened"], "nothing was kept from its end"
+    assert trials.reported.keys() <= {"FileNotOpened", "StorageFailed"}, (
+        trials.reported
+    )  # SQLite's shared memory: SHMLOCK
     figures.add("operations that the system's limit of open files kept from their end", trials.reported.total())
 
 
