@@ -1,15 +1,18 @@
 """Tables on a terminal, for other tools, and as pictures."""
 
+import contextlib
 import csv
 import gzip
 import io
 import json
+import os
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import apsw
 import pyarrow.parquet as pq
 import pytest
 from cli_story import Edgehold
@@ -86,6 +89,20 @@ def test_rows_are_printed_and_written(mine: Path, edgehold: Edgehold) -> None:
     assert set(written["dataset"].to_pylist()) == {dataset(edgehold, name)[:8] for name in ("array.txt", "small.vcf")}
     first = json.loads(Path("rows.jsonl").read_text().splitlines()[0])
     assert list(first)[:4] == ["dataset", "chromosome", "position", "end"]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_of_rows_of_which_some_are_altered_none_is_printed(
+    mine: Path, edgehold: Edgehold, form: tuple[str, ...]
+) -> None:
+    store = Path(os.environ["XDG_DATA_HOME"]) / "edgehold" / "hub" / "store.sqlite"
+    with contextlib.closing(apsw.Connection(str(store))) as database:
+        last = "SELECT max(place) FROM rows GROUP BY place >> 24"
+        database.execute(f"UPDATE rows SET data = zeroblob(100) WHERE place IN ({last})")
+    said = edgehold("hub", "table", "--schema", "edgehold.genotypes/1", *form)
+    assert said.code == 8
+    assert "count" not in said.out
+    assert "chromosome" not in said.out
 
 
 def test_what_cannot_be_shown_is_said(mine: Path, edgehold: Edgehold) -> None:

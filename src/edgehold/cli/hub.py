@@ -44,7 +44,7 @@ from edgehold.cli.past import (
 from edgehold.cli.pictures import draw
 from edgehold.cli.pictures import strip as strip_of
 from edgehold.cli.pictures import timeline as timeline_of
-from edgehold.cli.tables import chosen_objects, parts_of, show_parts, streams_of, write_streams
+from edgehold.cli.tables import chosen_objects, show_streams, streams_of, write_streams
 from edgehold.codecs.choice import Profile
 from edgehold.codecs.events import SCHEMA as EVENTS
 from edgehold.codecs.lossy import Loss
@@ -524,10 +524,10 @@ def rows_of_tables(
     """
     wanted = Wanted(code=code, since=since, until=until, region=region)
     with opened(folder) as (own, _, _):
-        if out is None:
-            show_parts(parts_of(own.store, dataset, kind, schema, wanted), as_json=as_json)
-            return
         found, streams = streams_of(own.store, dataset, kind, schema, wanted)
+        if out is None:
+            show_streams(found, streams, as_json=as_json)
+            return
         count = write_streams(streams, out)
     emit(as_json, {"out": str(out), "schema": found, "count": count}, f"{out}: {count:,} rows")
 

@@ -21,7 +21,7 @@ from edgehold.codecs.tables.form import schema_of
 from edgehold.durable import write_pieces
 from edgehold.errors import NothingToShow, UsageError
 from edgehold.hub.arrow import arrow_table, require_arrow, write_tables
-from edgehold.hub.rows import Wanted, read_part, read_parts, readable
+from edgehold.hub.rows import Wanted, read_parts, readable
 from edgehold.hub.sealed import StoredObject
 from edgehold.hub.store import Store
 from edgehold.system import SystemRandomness
@@ -31,30 +31,45 @@ SHOWN: Final = 40
 CELL: Final = 34
 """Characters of one cell there."""
 LINES: Final = 1 << 13
-"""Lines of a file that are written at once."""
+"""Lines that are written at once."""
 ENDS: Final = (".parquet", ".arrow", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True)
 class Part:
-    """The rows that fit of one dataset."""
+    """Some of the rows that fit of one dataset."""
 
     dataset: str
-    schema: str
     files: dict[str, bytes]
     rows: int
 
 
-def parts_of(store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted) -> list[Part]:
-    """The rows that fit, of one dataset or of all of a kind and schema; raises `NothingToShow`, `UsageError`."""
-    parts = []
-    for one in chosen_of_one_schema(store, name, kind, schema):
-        files = read_part(store, one.id, wanted.where, SystemRandomness())
-        if files is not None and (rows := schema_of(files)["rows"]):
-            parts.append(Part(one.id.hex()[:8], one.descriptor.schema, files, rows))
-    if not parts:
+@dataclass(frozen=True)
+class Stream:
+    """The rows that fit of one dataset, as often as they are read: some, then the next."""
+
+    dataset: str
+    files: Callable[[], Iterator[dict[str, bytes]]]
+
+    def parts(self) -> Iterator[Part]:
+        """They, with what is said of them."""
+        for files in self.files():
+            yield Part(self.dataset, files, schema_of(files)["rows"])
+
+
+def streams_of(
+    store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted
+) -> tuple[str, list[Stream]]:
+    """The tables of one dataset or of all of a kind and schema: their schema, and those of which rows fit. Raises
+    `NothingToShow`, `UsageError`."""
+    chosen = chosen_of_one_schema(store, name, kind, schema)
+    streams = [
+        Stream(one.id.hex()[:8], partial(read_parts, store, one.id, wanted.where, SystemRandomness())) for one in chosen
+    ]
+    fitting = [one for one in streams if next(one.files(), None) is not None]
+    if not fitting:
         raise NothingToShow("no row fits what was asked for")
-    return parts
+    return chosen[0].descriptor.schema, fitting
 
 
 def chosen_of_one_schema(store: Store, name: str | None, kind: str | None, schema: str | None) -> list[StoredObject]:
@@ -93,18 +108,33 @@ def rows_of(parts: Iterable[Part], *, has_several: bool) -> Iterator[dict[str, A
             yield mark | row
 
 
-def show_parts(parts: Sequence[Part], *, as_json: bool) -> None:
-    """Print rows: a table on a terminal, CSV elsewhere, one object with --json."""
-    count = sum(part.rows for part in parts)
-    rows = rows_of(parts, has_several=len(parts) > 1)
+def show_streams(schema: str, streams: Sequence[Stream], *, as_json: bool) -> None:
+    """Print rows: a table on a terminal, CSV elsewhere, one object with --json. They are counted first, and so is whatever
+    is altered found before anything is printed."""
+    count = sum(part.rows for part in parts_of(streams))
+    rows = rows_of(parts_of(streams), has_several=len(streams) > 1)
     if as_json:
-        click.echo(json.dumps({"schema": parts[0].schema, "count": count, "rows": list(rows)}, ensure_ascii=False))
+        head = json.dumps({"schema": schema, "count": count}, ensure_ascii=False).removesuffix("}")
+        click.echo(f'{head}, "rows": [', nl=False)
+        for number, row in enumerate(rows):
+            click.echo((", " if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
+        click.echo("]}")
     elif sys.stdout.isatty():
         for line in terminal_lines(list(islice(rows, SHOWN)), count):
             click.echo(line)
     else:
-        for line in csv_lines(rows):
-            click.echo(line, nl=False)
+        for some in by_many(csv_lines(rows)):
+            click.echo(some, nl=False)
+
+
+def parts_of(streams: Iterable[Stream]) -> Iterator[Part]:
+    """All rows, some and then the next."""
+    return (part for one in streams for part in one.parts())
+
+
+def by_many(lines: Iterator[str]) -> Iterator[str]:
+    """Lines, many at once."""
+    return iter(lambda: "".join(islice(lines, LINES)), "")
 
 
 def terminal_lines(rows: Sequence[dict[str, Any]], count: int) -> list[str]:
@@ -135,48 +165,23 @@ def _text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True)
-class Stream:
-    """The rows that fit of one dataset, as often as they are read: some, then the next."""
-
-    dataset: str
-    parts: Callable[[], Iterator[dict[str, bytes]]]
-
-
-def streams_of(
-    store: Store, name: str | None, kind: str | None, schema: str | None, wanted: Wanted
-) -> tuple[str, list[Stream]]:
-    """As `parts_of`, for tables of any size: their schema, and those of which rows fit. Raises `NothingToShow`,
-    `UsageError`."""
-    chosen = chosen_of_one_schema(store, name, kind, schema)
-    streams = [
-        Stream(one.id.hex()[:8], partial(read_parts, store, one.id, wanted.where, SystemRandomness())) for one in chosen
-    ]
-    fitting = [one for one in streams if next(one.parts(), None) is not None]
-    if not fitting:
-        raise NothingToShow("no row fits what was asked for")
-    return chosen[0].descriptor.schema, fitting
-
-
 def write_streams(streams: Sequence[Stream], out: Path) -> int:
     """Write rows into a file, by the end of its name; returns how many. Raises `UsageError`, `NotInstalled`."""
     if out.suffix not in ENDS:
         raise UsageError(f"{out.name}: the end of the name says the format: {', '.join(ENDS)}")
     count = 0
 
-    def parts() -> Iterator[Part]:
+    def counted() -> Iterator[Part]:
         nonlocal count
-        for one in streams:
-            for files in one.parts():
-                schema = schema_of(files)
-                count += schema["rows"]
-                yield Part(one.dataset, schema["schema"], files, schema["rows"])
+        for part in parts_of(streams):
+            count += part.rows
+            yield part
 
     if out.suffix in (".parquet", ".arrow"):
         require_arrow()
-        write_tables((arrow_table(part.files, part.dataset) for part in parts()), out)
+        write_tables((arrow_table(part.files, part.dataset) for part in counted()), out)
         return count
-    rows = rows_of(parts(), has_several=len(streams) > 1)
+    rows = rows_of(counted(), has_several=len(streams) > 1)
     lines = csv_lines(rows) if out.suffix == ".csv" else (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_pieces(out, ("".join(some).encode() for some in iter(lambda: list(islice(lines, LINES)), [])))
+    write_pieces(out, (some.encode() for some in by_many(lines)))
     return count
