@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgehold.codecs import alike
-from edgehold.codecs.alike import NOTE, is_alike, sketch_of
+from edgehold.codecs.alike import MOST, NOTE, is_alike, sketch_of
 
 NUMBERS = Random(1)
 LINES = [b"2025-01-%02d,%d,mmol/L\n" % (number % 28 + 1, NUMBERS.randrange(10**9)) for number in range(3000)]
@@ -48,3 +48,9 @@ def test_what_has_other_lines_is_not_alike() -> None:
 
 def test_a_text_of_one_line_has_a_sketch() -> None:
     assert len(sketch_of([b"x" * 5000])) == 3 * NOTE
+
+
+def test_of_many_small_parts_some_are_noted_and_no_more_read() -> None:
+    parts = iter(b"%d" % number for number in range(10**6))
+    assert len(sketch_of(parts)) == MOST * NOTE
+    assert next(parts) == b"%d" % MOST

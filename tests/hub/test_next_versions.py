@@ -84,7 +84,9 @@ def test_versions_follow_one_another_in_whatever_form_they_come(
     assert store.check() == []
     store.erase(stored[0].id, DICE)
     assert read(store, stored[1]) == versions[1]
-    assert store.get_object(stored[1].id).encoded == alone(versions[1])
+    made = store.get_object(stored[1].id)
+    assert (made.after, made.descriptor.codec) == (None, PARTS)
+    assert made.encoded < 2 * alone(versions[1])
     assert store.check() == []
 
 
@@ -132,27 +134,31 @@ def test_what_follows_an_erased_version_outlives_it(store: Store, chain: list[St
     store.erase(chain[number].id, DICE)
     made = store.get_object(follows.id)
     assert (made.after, made.descriptor.previous, made.slot) == (None, None, follows.slot)
-    assert (made.descriptor.codec == PARTS) == (number < 2), "of the last nobody names a part"
+    assert made.descriptor.codec == PARTS, "what follows it may count on that"
     assert store.table(follows.id) == table
     left = [place for place in range(4) if place != number]
     assert [read(store, chain[place]) for place in left] == [VERSIONS[place] for place in left]
     assert store.check() == []
 
 
-def test_an_erased_version_leaves_what_follows_as_if_it_had_come_alone(store: Store, chain: list[StoredObject]) -> None:
+def test_a_chain_may_be_erased_from_its_end(store: Store, chain: list[StoredObject]) -> None:
     for number in (2, 1, 0):
         store.erase(chain[number].id, DICE)
-        made = store.get_object(chain[3].id)
-        assert (made.encoded, made.descriptor.codec == PARTS) == (alone(VERSIONS[3]), False)
+        assert read(store, chain[3]) == VERSIONS[3]
     assert store.check() == []
 
 
-def test_what_may_be_followed_stays_in_parts(store: Store, tmp_path: Path, chain: list[StoredObject]) -> None:
-    other = take(store, tmp_path, b"a,b\n" + bytes(range(32, 120)) * 9 + b"\n", "y.csv")
-    store.execute("UPDATE object SET sealed = zeroblob(length(sealed)) WHERE id = ?", other.id)
-    store.erase(chain[2].id, DICE)
-    assert store.get_object(chain[3].id).descriptor.codec == PARTS
-    assert read(store, chain[3]) == VERSIONS[3]
+def test_what_was_mended_from_before_an_erasure_is_followed_still(
+    store: Store, tmp_path: Path, chain: list[StoredObject]
+) -> None:
+    with Store.create(tmp_path / "other.sqlite", bytes(32), DICE) as other:
+        for one in chain[:2]:
+            take_over(other, one.id, store, DICE)
+        store.erase(chain[0].id, DICE)
+        store.execute("UPDATE chunk SET data = zeroblob(length(data)) WHERE place >> 24 = ?", chain[1].slot)
+        take_over_alone(store, chain[1].id, other, DICE)
+    assert [read(store, one) for one in chain[1:]] == list(VERSIONS[1:])
+    assert store.check() == []
 
 
 def strangers() -> list[bytes]:
@@ -277,6 +283,23 @@ def test_a_large_file_follows_one_that_is_kept_at_once(
     store.erase(stored[0].id, DICE)
     assert store.get_object(stored[1].id).descriptor.codec == PARTS
     assert [read(store, one) for one in stored[1:]] == list(VERSIONS[1:])
+
+
+def test_what_cannot_be_unpacked_is_followed_by_nothing(store: Store, tmp_path: Path) -> None:
+    data = FORMS["gzip"](VERSIONS[0])[:-500] + len(VERSIONS[0]).to_bytes(4, "little")
+    stored = [take(store, tmp_path, one, "x.csv.gz") for one in (data, FORMS["gzip"](VERSIONS[1]))]
+    assert [one.descriptor.codec != PARTS for one in stored] == [True, True]
+    assert [one.id for one in store._latest().large[Kind.LAB]] == [stored[1].id]
+    assert [read(store, one) for one in stored] == [data, FORMS["gzip"](VERSIONS[1])]
+
+
+def test_what_has_any_number_of_parts_is_kept_as_ever(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "MOST_NEXT", 2)
+    stored = [take(store, tmp_path, one) for one in VERSIONS[:2]]
+    assert [one.after for one in stored] == [None, None]
+    assert [one.descriptor.codec == PARTS for one in stored] == [False, False]
 
 
 def test_small_files_do_not_stand_in_the_way(store: Store, tmp_path: Path) -> None:

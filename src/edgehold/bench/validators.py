@@ -211,8 +211,9 @@ class Network:
 
 
 def _spawn(home: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    own = os.environ | {"TMPDIR": str(home)}  # kvstore leaves what it keeps among the system's temporary files
     with (home / "log").open("ab") as log:
-        return subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  ours
+        return subprocess.Popen(command, cwd=home, env=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
 
 
 def processor_seconds(process: subprocess.Popen[bytes]) -> float:

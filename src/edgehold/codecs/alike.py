@@ -7,6 +7,7 @@ moved to. To decode the other only to find that nothing of it is there would tak
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from edgehold.codecs.cuts import find_cut
@@ -18,13 +19,15 @@ SEEN: Final = 1 << 8
 """Bytes up to the end of a line that are noted of it."""
 NOTE: Final = 8
 """Bytes of a note."""
+MOST: Final = 1 << 7
+"""Notes of a sketch: 64 MiB in one part have at most half of them, and many small parts might have any number."""
 LEAST: Final = 8
 """One in so many of the fewer notes has to be the same."""
 
 
 def sketch_of(texts: Iterable[bytes]) -> bytes:
-    """The sketch of a text that comes in some parts, cut wherever."""
-    return b"".join(note for text in texts for note in _notes(text))
+    """The sketch of a text that comes in some parts, cut wherever; no more parts are read than are noted."""
+    return b"".join(islice((note for text in texts for note in _notes(text)), MOST))
 
 
 def _notes(text: bytes) -> Iterator[bytes]:

@@ -59,7 +59,7 @@ from edgehold.wire.codec import decode, encode
 from edgehold.wire.data import DatasetDescriptor, Kind, ObjectId, Salt
 from edgehold.wire.ids import Digest
 
-VERSION = b"edgehold.store/3"
+VERSION = b"edgehold.store/4"
 CHUNK = 1 << 18
 """Encoded bytes of one chunk."""
 LEAST_LEAVES = 8

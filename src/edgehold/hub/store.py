@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from io import BytesIO
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +38,7 @@ from edgehold.codecs.choice import (
 from edgehold.codecs.events import SCHEMA
 from edgehold.codecs.general import ZSTD, Codec, Holding
 from edgehold.codecs.packed import DEFLATE, size_inside
+from edgehold.codecs.packs import is_pack
 from edgehold.codecs.parts import PARTS, Measured, Parts, PartsCodec, Versions, Whole, measured
 from edgehold.codecs.segments import STRINGS, Segments, Where, cut_table, find_groups, join, select
 from edgehold.codecs.stretches import texts_of
@@ -81,6 +83,9 @@ MOST_VERSIONS = 8
 """How many versions are differences, one from the other, before the next is encoded by itself."""
 MOST_LARGE_VERSIONS = 4
 """Of originals that are read part by part: a part of each version is in memory then."""
+MOST_NEXT = 1 << 12
+"""Parts of an original that could be encoded at once, and is compared with the version before: a file may hold any number of
+small ones."""
 LATEST = 8
 """How many objects of each kind, small and large, are looked at for the version before."""
 AT_ONCE = 1 << 26
@@ -194,9 +199,9 @@ class Store(SealedFile):
             )
             slot = self.free_slot(randomness)
             self.put_record(object_id, slot, identity, record, made.encoded, signature, tables, randomness)
-            if sketch is not None:
+            if sketch is not None and (made.codec.name in (PARTS, DEFLATE) or not is_pack(original)):
                 self._remember_large(kind, Large(object_id, b"" if made.codec.name == PARTS else sketch), randomness)
-            elif len(original) >= LEAST_VERSION:
+            elif sketch is None and len(original) >= LEAST_VERSION:
                 self._remember(kind, object_id, randomness)
             return self.get_object(object_id), True
 
@@ -538,9 +543,13 @@ class Store(SealedFile):
         def parts() -> Iterator[bytes]:
             return cut.parts(BytesIO(original))
 
-        before, versions = self._large_before(
-            name, kind, lambda: cut.codec.measured(parts()), share=NEXT_SHARE, sketch=sketch
-        )
+        def come() -> Sequence[Measured]:
+            found = [measured(text) for text in islice(cut.codec.named_parts(parts()), MOST_NEXT + 1)]
+            if len(found) > MOST_NEXT:
+                raise CannotDecode(f"more than {MOST_NEXT} parts, each of which would be told by itself")
+            return found
+
+        before, versions = self._large_before(name, kind, come, share=NEXT_SHARE, sketch=sketch)
         if before is None or versions is None:
             return None
         try:
@@ -671,7 +680,7 @@ class Store(SealedFile):
         and with it the salt."""
         row = self.row(object_id)
         record, _ = self.open_record(row)
-        if record.descriptor.codec == PARTS and not self._is_to_be_whole(object_id):
+        if record.descriptor.codec == PARTS:
             self._encode_parts_alone(object_id, randomness)
             return
         original, signature, tables = self.get_original(object_id), None, None
@@ -682,22 +691,6 @@ class Store(SealedFile):
         identity = keyed_digest(self._identity_key, original)
         self.remove_content(row.slot)
         self.put_alone(object_id, row.slot, identity, record, original, signature, tables, randomness)
-
-    def _is_to_be_whole(self, object_id: ObjectId) -> bool:
-        """Whether an original that is kept part by part would be kept at once if it followed no other, and none names its
-        parts."""
-        record, _ = self.open_record(self.row(object_id))
-        inside = sum(one.size for one in self._measured_parts(object_id))
-        if max(record.received, inside) > AT_ONCE or self._is_followed(object_id):
-            return False
-        return cut_of(self.get_original(object_id), record.descriptor.kind, record.profile) is not None
-
-    def _is_followed(self, object_id: ObjectId) -> bool:
-        """Whether another follows an object, or may, since nothing said of it can be read."""
-        try:
-            return any(self.open_record(self.row(one))[0].after == object_id for one in self.ids())
-        except AlteredBlob:
-            return True
 
     def _encode_parts_alone(self, object_id: ObjectId, randomness: Randomness) -> None:
         """As `_encode_alone`, part by part: the new encoding is written in a place that nobody has while the old one is

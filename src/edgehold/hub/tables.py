@@ -26,7 +26,7 @@ from edgehold.codecs.tables.form import Derived, Table
 from edgehold.crypto.aead import open_chunk, seal_chunk
 from edgehold.crypto.padding import pad, unpad
 from edgehold.durable import require_files, storage_failures
-from edgehold.hub.intake.derive import Begun
+from edgehold.hub.intake.derive import Begun, at_once
 from edgehold.hub.intake.documents import derive_document
 from edgehold.hub.intake.fhir import events_of
 from edgehold.wire.codec import decode, encode
@@ -64,7 +64,7 @@ def derive_large(original: Iterable[bytes]) -> Mapping[str, bytes] | Table:
     """The events table of FHIR that is kept part by part: of a document of any size, or of what is packed and not large."""
     pieces = Begun(original)
     if is_pack(pieces.first):
-        return derive_tables(b"".join(pieces))
+        return derive_tables(at_once(pieces))
     return derive_document(pieces, "stored object").table
 
 
