@@ -228,9 +228,9 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     came = {**attempt(asked), "slow once": 0}
     while came["outcome"] == "slow" and came["slow once"] < MOST_SLOW and is_quick_alone(asked["target"], came):
         slow = came["slow once"] + 1
-        rest = {**asked, "seed": asked["seed"] + slow * 1_000_003, "runs": max(1, asked["runs"] - came["count"])}
         if asked["runs"]:
-            before, came = came, attempt(rest)
+            runs, seed = max(1, asked["runs"] - came["count"]), asked["seed"] + slow * 1_000_003
+            before, came = came, attempt({**asked, "runs": runs, "seed": seed})
             came["count"], came["accepted"] = came["count"] + before["count"], came["accepted"] + before["accepted"]
         else:
             came = attempt(asked)

@@ -116,8 +116,9 @@ def show_streams(schema: str, streams: Sequence[Stream], *, as_json: bool) -> No
     if as_json:
         head = json.dumps({"schema": schema, "count": count}, ensure_ascii=False).removesuffix("}")
         click.echo(f'{head}, "rows": [', nl=False)
-        for number, row in enumerate(rows):
-            click.echo((", " if number else "") + json.dumps(row, ensure_ascii=False), nl=False)
+        said = ((", " if number else "") + json.dumps(row, ensure_ascii=False) for number, row in enumerate(rows))
+        for some in by_many(said):
+            click.echo(some, nl=False)
         click.echo("]}")
     elif sys.stdout.isatty():
         for line in terminal_lines(list(islice(rows, SHOWN)), count):
@@ -133,7 +134,7 @@ def parts_of(streams: Iterable[Stream]) -> Iterator[Part]:
 
 
 def by_many(lines: Iterator[str]) -> Iterator[str]:
-    """Lines, many at once."""
+    """Lines or rows, many at once: each writing is flushed."""
     return iter(lambda: "".join(islice(lines, LINES)), "")
 
 
